@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! FF-A status codes (DEN0077A, "Error codes").
+
+/// Names why a call was refused; [`Error::code`] is what `FFA_ERROR` carries in w2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(i32)]
+pub enum Error {
+    /// The call or a requested feature is not implemented.
+    NotSupported = -1,
+    /// A register, descriptor or buffer address is malformed.
+    InvalidParameters = -2,
+    /// Memory to complete the call could not be had; nothing was changed.
+    NoMemory = -3,
+    /// The target (partition, buffer, queue) is in use; try again later.
+    Busy = -4,
+    /// The call was interrupted before it completed.
+    Interrupted = -5,
+    /// The caller may not do this in its current state or to this object.
+    Denied = -6,
+    /// The call may succeed when repeated.
+    Retry = -7,
+    /// The target aborted while it worked on the call.
+    Aborted = -8,
+    /// There is nothing to return.
+    NoData = -9,
+    /// The target is not ready to take part.
+    NotReady = -10,
+}
+
+impl Error {
+    /// Returns the signed 32-bit status code.
+    pub const fn code(self) -> i32 {
+        self as i32
+    }
+
+    /// Decodes a status code as found in w2 of `FFA_ERROR`.
+    pub const fn from_code(code: i32) -> Option<Self> {
+        Some(match code {
+            -1 => Self::NotSupported,
+            -2 => Self::InvalidParameters,
+            -3 => Self::NoMemory,
+            -4 => Self::Busy,
+            -5 => Self::Interrupted,
+            -6 => Self::Denied,
+            -7 => Self::Retry,
+            -8 => Self::Aborted,
+            -9 => Self::NoData,
+            -10 => Self::NotReady,
+            // Any other number is not a status code of FF-A v1.0 to v1.2.
+            _ => return None,
+        })
+    }
+
+    /// Returns the specification's name, for console lines.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotSupported => "NOT_SUPPORTED",
+            Self::InvalidParameters => "INVALID_PARAMETERS",
+            Self::NoMemory => "NO_MEMORY",
+            Self::Busy => "BUSY",
+            Self::Interrupted => "INTERRUPTED",
+            Self::Denied => "DENIED",
+            Self::Retry => "RETRY",
+            Self::Aborted => "ABORTED",
+            Self::NoData => "NO_DATA",
+            Self::NotReady => "NOT_READY",
+        }
+    }
+}
+
+impl core::fmt::Display for Error {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl core::error::Error for Error {}
