@@ -1,4 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The SPMC: everything that decides, as safe Rust that also runs on the host.
+//!
+//! World entry is a function that returns a typed exit. The firmware's per-CPU loop alternates between
+//! `Next` (what to enter) and an exit; the decisions in between are made here, on state that is passed in.
 #![no_std]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod addr;
+mod port;
+
+pub use addr::{Ipa, PAGE_SIZE, Pa, Space};
+pub use port::{Entry, Exit, Fault, FaultKind, MemFault, Port, Stage2Roots, Vmid};

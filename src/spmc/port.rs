@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The port: what the SPMC needs of the machine. `arch` implements it with instructions, the simulated
+//! machine with vectors of bytes; nothing else stands between the decisions and the hardware.
+
+use core::fmt;
+
+use ffa_abi::Regs;
+
+use crate::{Ipa, Pa, Space};
+
+/// Says that an access to memory outside the SPMC faulted (a granule protection fault, a hole).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemFault;
+
+/// Tags the TLB entries of one partition; 0 is never used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Vmid(pub u16);
+
+/// Holds a partition's translation roots, as its execution contexts load them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stage2Roots {
+    /// Tags both.
+    pub vmid: Vmid,
+    /// Level-1 table of the Secure IPA space, for VSTTBR_EL2.
+    pub secure: Pa,
+    /// Level-1 table of the Non-secure IPA space, for VTTBR_EL2.
+    pub non_secure: Pa,
+}
+
+/// Says with what an execution context begins; every register not named here is zero or at its reset value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where it begins, at EL1h, AArch64, exceptions masked.
+    pub pc: Ipa,
+    /// x0 to x7.
+    pub x: [u64; 8],
+    /// Its number within the partition: Aff0 of its VMPIDR_EL2.
+    pub vcpu: u16,
+    /// Its partition's tables.
+    pub roots: Stage2Roots,
+}
+
+/// Tells why a partition stopped running; details of a fault are in [`Port::fault`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// An SMC; x0-x17 are in the message registers.
+    Smc,
+    /// An HVC; likewise.
+    Hvc,
+    /// WFI or WFE that would wait; execution continues after it.
+    Wait,
+    /// A Secure group 1 interrupt is pending (IRQ); it has not been acknowledged.
+    SecureInterrupt,
+    /// A Non-secure interrupt is pending (FIQ).
+    NormalInterrupt,
+    /// A fault that the partition cannot handle itself; see [`Port::fault`].
+    Fault,
+}
+
+/// Names the kinds of fault that end an execution context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// Stage-2 translation or permission fault on a load or store.
+    DataAbort,
+    /// Stage-2 translation or permission fault on an instruction fetch.
+    InstructionAbort,
+    /// A System error that arrived while it ran.
+    SError,
+    /// Any other exception taken from it to S-EL2.
+    Other,
+}
+
+/// Describes a fault of an execution context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What kind.
+    pub kind: FaultKind,
+    /// ESR_EL2.
+    pub esr: u64,
+    /// ELR_EL2: the instruction.
+    pub pc: u64,
+    /// FAR_EL2: its virtual address.
+    pub va: u64,
+    /// The faulting IPA, from HPFAR_EL2 and FAR_EL2; meaningless for [`FaultKind::Other`].
+    pub ipa: Ipa,
+}
+
+/// Gives the decisions a machine to act on.
+///
+/// Every method may be called on every CPU at the same time. Those that name a context are called only by the
+/// CPU that holds it in the state machine (Starting, Running, or through the chain); an implementation must
+/// stay memory-safe even if that were violated.
+pub trait Port: Sync + Sized + 'static {
+    /// The saved registers of one execution context.
+    type Context: Sync + Send + 'static;
+
+    /// Makes an empty context; it is reset before it is first entered. Boot time only.
+    fn new_context(&self) -> Self::Context;
+
+    /// Puts a context at its entry point: all of EL1 and EL0 state at its reset values, general registers as
+    /// `entry` says, FP state zero, the rest zero.
+    fn reset(&self, context: &Self::Context, entry: &Entry);
+
+    /// Takes the running context off the CPU: saves its EL1 and EL0 system registers, and x8-x17 of `regs`,
+    /// so that another CPU may enter it as soon as its state is published.
+    fn park(&self, context: &Self::Context, regs: &Regs);
+
+    /// Loads x8-x17 as the context last had them, beside a reply in x0-x7 that the caller has put there.
+    fn unpark(&self, context: &Self::Context, regs: &mut Regs);
+
+    /// Does what [`Port::park`] does for a context that was interrupted: also saves x0-x7.
+    fn park_interrupted(&self, context: &Self::Context, regs: &Regs);
+
+    /// Loads x0-x17 of an interrupted context.
+    fn unpark_interrupted(&self, context: &Self::Context, regs: &mut Regs);
+
+    /// Describes the fault that ended the run on this CPU with [`Exit::Fault`].
+    fn fault(&self) -> Fault;
+
+    /// Copies bytes out of memory. The range may be anything: other CPUs may write it meanwhile.
+    fn read(&self, space: Space, pa: Pa, out: &mut [u8]) -> Result<(), MemFault>;
+
+    /// Copies bytes into memory.
+    fn write(&self, space: Space, pa: Pa, data: &[u8]) -> Result<(), MemFault>;
+
+    /// Fills `len` bytes (whole pages) with zeroes, visible to every observer when it returns.
+    fn zero(&self, space: Space, pa: Pa, len: u64) -> Result<(), MemFault>;
+
+    /// Makes freshly loaded code visible to instruction fetches of every CPU.
+    fn sync_code(&self, pa: Pa, len: u64);
+
+    /// Allocates one zeroed page for a translation table or for bookkeeping, from the bounded pool.
+    fn page_alloc(&self) -> Option<Pa>;
+
+    /// Returns a page to the pool.
+    fn page_free(&self, page: Pa);
+
+    /// Counts the free pages of the pool.
+    fn pages_free(&self) -> usize;
+
+    /// Reads 64-bit word `index` (0..512) of a pool page; 0 for an index outside.
+    fn word(&self, page: Pa, index: usize) -> u64;
+
+    /// Writes 64-bit word `index` (0..512) of a pool page. A descriptor becomes visible to table walks at the
+    /// next [`Port::tables_written`].
+    fn set_word(&self, page: Pa, index: usize, value: u64);
+
+    /// Orders earlier [`Port::set_word`]s before any later table walk.
+    fn tables_written(&self);
+
+    /// Invalidates a partition's TLB entries for a range of IPAs of one space, on every CPU.
+    fn tlb_invalidate(&self, roots: &Stage2Roots, space: Space, ipa: Ipa, pages: u64);
+
+    /// Invalidates everything that is cached for a partition, on every CPU.
+    fn tlb_invalidate_all(&self, roots: &Stage2Roots);
+
+    /// Prints one line on the secure console.
+    fn log(&self, line: fmt::Arguments<'_>);
+
+    /// Prints raw characters on the secure console, as `FFA_CONSOLE_LOG` wants; control characters other than
+    /// newline and tab are the caller's duty to filter.
+    fn console(&self, text: &[u8]);
+
+    /// Reads the generic counter (CNTPCT_EL0), in ticks.
+    fn now(&self) -> u64;
+
+    /// Returns the counter's frequency in Hz.
+    fn counter_hz(&self) -> u64;
+}
