@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The Normal world's side of the GICv3: enough for interrupts at NS-EL2 and the watchdog of a case.
+//!
+//! BL31 has woken the redistributors and given every interrupt to non-secure group 1 that it does not want itself.
+
+use core::arch::asm;
+use core::ptr;
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+
+use crate::sysreg::{self, read_sysreg, write_sysreg};
+use crate::{harness, println, time};
+
+const GICR: usize = 0x080a_0000;
+const GICR_STRIDE: usize = 0x2_0000;
+const GICR_TYPER: usize = 0x8;
+const SGI_FRAME: usize = 0x1_0000;
+const GICR_ISENABLER0: usize = SGI_FRAME + 0x100;
+const GICR_ICENABLER0: usize = SGI_FRAME + 0x180;
+/// The EL2 physical timer's interrupt.
+const WATCHDOG: u32 = 26;
+
+/// Counts what each interrupt id below 64 brought, over all CPUs.
+pub static COUNTS: [AtomicU32; 64] = [const { AtomicU32::new(0) }; 64];
+/// A function `fn(intid: u32)` that takes interrupts before they are ended; 0 for none.
+static HANDLER: AtomicUsize = AtomicUsize::new(0);
+
+/// Returns the affinity of redistributor `n`, and whether it is the last; the GIC knows which CPUs exist.
+pub fn redistributor(n: usize) -> (u64, bool) {
+    // SAFETY: a device register; callers stop at the last frame.
+    let typer = unsafe { ptr::read_volatile((GICR + n * GICR_STRIDE + GICR_TYPER) as *const u64) };
+    (typer >> 32, typer & (1 << 4) != 0)
+}
+
+fn own_redistributor() -> usize {
+    let mine = sysreg::mpidr_affinity();
+    let mut n = 0;
+    loop {
+        let (affinity, last) = redistributor(n);
+        if affinity == mine || last {
+            return GICR + n * GICR_STRIDE;
+        }
+        n += 1;
+    }
+}
+
+/// Enables one SGI or PPI of this CPU.
+pub fn enable(intid: u32) {
+    // SAFETY: a device register of this CPU's own redistributor.
+    unsafe { ptr::write_volatile((own_redistributor() + GICR_ISENABLER0) as *mut u32, 1 << (intid & 31)) };
+}
+
+/// Disables one SGI or PPI of this CPU.
+pub fn disable(intid: u32) {
+    // SAFETY: a device register of this CPU's own redistributor.
+    unsafe { ptr::write_volatile((own_redistributor() + GICR_ICENABLER0) as *mut u32, 1 << (intid & 31)) };
+}
+
+/// Names a function that is told each interrupt before it is ended (it must quieten a level-triggered one).
+pub fn set_handler(handler: Option<fn(u32)>) {
+    HANDLER.store(handler.map_or(0, |h| h as usize), Relaxed);
+}
+
+/// Opens this CPU's interface to group 1 interrupts and unmasks them.
+pub fn init_cpu() {
+    write_sysreg!("S3_4_C12_C9_5", 0xf); // ICC_SRE_EL2
+    isb();
+    write_sysreg!("S3_0_C4_C6_0", 0xf0); // ICC_PMR_EL1
+    write_sysreg!("S3_0_C12_C12_7", 1); // ICC_IGRPEN1_EL1
+    isb();
+    // SAFETY: the vectors are installed and handle interrupts.
+    unsafe { asm!("msr daifclr, #2", options(nomem, nostack)) };
+}
+
+fn isb() {
+    // SAFETY: a barrier.
+    unsafe { asm!("isb", options(nostack, preserves_flags)) };
+}
+
+/// Starts the watchdog: in `seconds` the run ends as a failure of the current case, if interrupts still get here.
+pub(crate) fn watchdog_start(seconds: u64) {
+    write_sysreg!("cnthp_cval_el2", time::now() + time::frequency() * seconds);
+    write_sysreg!("cnthp_ctl_el2", 1);
+    isb();
+    enable(WATCHDOG);
+}
+
+/// Stops the watchdog.
+pub(crate) fn watchdog_stop() {
+    write_sysreg!("cnthp_ctl_el2", 0);
+    isb();
+}
+
+/// Takes an interrupt. `vectors.S` calls it.
+#[unsafe(no_mangle)]
+extern "C" fn bl33_irq() {
+    let intid = read_sysreg!("S3_0_C12_C12_0") as u32; // ICC_IAR1_EL1
+    if intid >= 1020 {
+        return;
+    }
+    if intid == WATCHDOG {
+        println!("FAILED: timed out");
+        harness::abandon();
+    }
+    if let Some(count) = COUNTS.get(intid as usize) {
+        count.fetch_add(1, Relaxed);
+    }
+    let handler = HANDLER.load(Relaxed);
+    if handler != 0 {
+        // SAFETY: only `set_handler` writes it, from a `fn(u32)`.
+        let handler: fn(u32) = unsafe { core::mem::transmute::<usize, fn(u32)>(handler) };
+        handler(intid);
+    }
+    write_sysreg!("S3_0_C12_C12_1", u64::from(intid)); // ICC_EOIR1_EL1
+}
