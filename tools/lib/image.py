@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Building the firmware: the SPMC, the partitions, the BL33 image, and the flash image made of them."""
+import dataclasses
+import functools
+import os
+import pathlib
+import struct
+import subprocess
+import tomllib
+import uuid
+
+from . import env, fdt, fip, manifest, tfa
+
+SPMC_TARGET = "aarch64-unknown-none-softfloat"
+PARTITION_TARGET = "aarch64-unknown-none"
+BL33_TARGET = SPMC_TARGET
+# TF-A on QEMU knows two clusters of four CPUs.
+CPUS = 8
+DEFAULT_MEM_SIZE = 0x100000
+# The partitions whose ids the tests rely on: 0x8001, 0x8002, 0x8003. Others follow by name.
+FIRST_PARTITIONS = ("echo", "relay", "percpu")
+
+
+@dataclasses.dataclass
+class Partition:
+    """A folder sp/<name>/ that has a manifest."""
+
+    name: str
+    folder: pathlib.Path
+    package: str
+    target: str
+    mem_size: int
+    blob: bytes
+    load_address: int
+    contexts: int
+    uuid: uuid.UUID
+    package_bytes: bytes = b""
+
+
+@functools.cache
+def sysroot():
+    """Return the toolchain's folder."""
+    return pathlib.Path(subprocess.check_output(["rustc", "--print", "sysroot"], text=True, cwd=env.ROOT).strip())
+
+
+def objcopy(elf, raw):
+    """Write an executable's loadable bytes, from its lowest address on, to a raw image."""
+    found = sorted(sysroot().glob("lib/rustlib/*/bin/*objcopy"))
+    if not found:
+        env.die("the toolchain has no objcopy: run tools/setup (component llvm-tools)")
+    raw.parent.mkdir(parents=True, exist_ok=True)
+    env.run([found[0], "-O", "binary", elf, raw])
+    return raw.read_bytes()
+
+
+def reproducible_flags():
+    """Return the rustc flags that keep this machine's paths out of the images."""
+    home = pathlib.Path(os.environ.get("CARGO_HOME") or pathlib.Path.home() / ".cargo")
+    sources = home / "registry" / "src"
+    if not sources.is_dir() or not any(sources.iterdir()):
+        env.run(["cargo", "fetch", "--quiet"], cwd=env.ROOT)
+    version = subprocess.check_output(["rustc", "-vV"], text=True, cwd=env.ROOT)
+    commit = next(line.split()[1] for line in version.splitlines() if line.startswith("commit-hash"))
+    remaps = [(env.ROOT, "/hematite"), (sysroot() / "lib/rustlib/src/rust", f"/rustc/{commit}")]
+    if sources.is_dir():
+        remaps += [(registry, "/registry") for registry in sorted(sources.iterdir())]
+    return [f"--remap-path-prefix={old}={new}" for old, new in remaps]
+
+
+def cargo_build(target, packages, arguments=(), output=env.TARGET):
+    """Build packages for a bare-metal target in the release profile; return the folder of the executables."""
+    flags = ",".join(f'"{flag}"' for flag in reproducible_flags())
+    words = ["cargo", "build", "--release", "--target", target, "--config", f"target.{target}.rustflags=[{flags}]"]
+    words += [word for package in packages for word in ("--package", package)] + list(arguments)
+    environment = {k: v for k, v in os.environ.items() if k not in ("RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET")}
+    environment["CARGO_TARGET_DIR"] = str(output)
+    environment["SOURCE_DATE_EPOCH"] = "0"
+    result = subprocess.run([*words, "--quiet"], cwd=env.ROOT, env=environment)
+    if result.returncode != 0:
+        env.die(f"building {', '.join(packages)} failed")
+    return output / target / "release"
+
+
+def manifest_uuid(blob):
+    """Return the UUID that TF-A's sptool derives from a manifest's first `uuid`: each cell byte-swapped."""
+    raw = fdt.root_properties(blob).get("uuid", b"")[:16]
+    if len(raw) != 16:
+        raise ValueError("no uuid of four cells")
+    return uuid.UUID(bytes=struct.pack("<4I", *struct.unpack(">4I", raw)))
+
+
+def find_partitions(root=env.ROOT / "sp", names=None):
+    """Find the partitions (all, or the named ones), in the order of their ids."""
+    found = []
+    for source in sorted(root.glob("*/manifest.dts")):
+        folder = source.parent
+        cargo = tomllib.loads((folder / "Cargo.toml").read_text())
+        options = cargo.get("package", {}).get("metadata", {}).get("hematite", {})
+        if names is None and not options.get("default", True):
+            continue
+        if names is not None and folder.name not in names:
+            continue
+        blob = fdt.compile_source(source, env.FIRMWARE / f"{folder.name}.dtb", [folder])
+        properties = fdt.root_properties(blob)
+        try:
+            found.append(
+                Partition(
+                    name=folder.name,
+                    folder=folder,
+                    package=cargo["package"]["name"],
+                    target=options.get("target", PARTITION_TARGET),
+                    mem_size=options.get("mem-size", DEFAULT_MEM_SIZE),
+                    blob=blob,
+                    load_address=fdt.number(properties["load-address"]),
+                    contexts=fdt.number(properties["execution-ctx-count"]),
+                    uuid=manifest_uuid(blob),
+                )
+            )
+        except (KeyError, ValueError) as error:
+            env.die(f"{source}: {error} is missing or wrong")
+    missing = set(names or ()) - {partition.name for partition in found}
+    if missing:
+        env.die(f"no such partition: {', '.join(sorted(missing))}")
+    rank = {name: index for index, name in enumerate(FIRST_PARTITIONS)}
+    return sorted(found, key=lambda partition: (rank.get(partition.name, len(rank)), partition.name))
+
+
+def build_spmc(output=env.TARGET, into=env.FIRMWARE):
+    """Build the SPMC; return the raw BL32 image, left as hematite.bin."""
+    folder = cargo_build(SPMC_TARGET, ["hematite"], output=output)
+    return objcopy(folder / "hematite", into / "hematite.bin")
+
+
+def build_partitions(partitions):
+    """Build the partitions and their packages (left as <name>.pkg)."""
+    for target in sorted({partition.target for partition in partitions}):
+        group = [partition for partition in partitions if partition.target == target]
+        folder = cargo_build(target, [partition.package for partition in group], ["--bins"])
+        for partition in group:
+            image = objcopy(folder / partition.package, env.FIRMWARE / f"{partition.name}.bin")
+            partition.package_bytes = fip.pack_partition(partition.blob, image)
+            if len(partition.package_bytes) > partition.mem_size:
+                env.die(f"{partition.name} has {len(partition.package_bytes)} bytes, its mem-size is {partition.mem_size}")
+            env.write_if_changed(env.FIRMWARE / f"{partition.name}.pkg", partition.package_bytes)
+
+
+def build_bl33(name="tests"):
+    """Build the BL33 image with one of its executables; return the raw image, left as bl33-<name>.bin."""
+    folder = cargo_build(BL33_TARGET, ["bl33-tests"], ["--bin", name])
+    return objcopy(folder / name, env.FIRMWARE / f"bl33-{name}.bin")
+
+
+def build_floor():
+    """Assemble the stub BL32 that the bench measures against; return its raw image."""
+    source, elf = env.ROOT / "tools/floor/floor.S", env.FIRMWARE / "floor.elf"
+    elf.parent.mkdir(parents=True, exist_ok=True)
+    base = f"-Ttext=0x{manifest.SPMC_LOAD_ADDRESS:x}"
+    env.run([f"{env.CROSS}gcc", "-nostdlib", "-static", "-Wl,--build-id=none", base, "-o", elf, source])
+    return objcopy(elf, env.FIRMWARE / "floor.bin")
+
+
+def pack(bl32, bl33, partitions, flash=env.FIRMWARE / "flash.bin", cpus=CPUS, flavour="default", spmc_manifest=None):
+    """Pack a flash image. `bl33` is None where QEMU loads the kernel; `spmc_manifest` replaces the generated .dts."""
+    built = tfa.build(flavour)
+    work = flash.parent
+    if spmc_manifest is None:
+        spmc_manifest = env.write_if_changed(work / f"{flash.stem}-spmc.dts", manifest.spmc_source(partitions, cpus))
+    tos_fw_config = fdt.compile_source(spmc_manifest, work / f"{flash.stem}-spmc.dtb")
+    if len(tos_fw_config) > manifest.SPMC_MANIFEST_LIMIT:
+        env.die(f"the SPMC's manifest has {len(tos_fw_config)} bytes; TF-A takes {manifest.SPMC_MANIFEST_LIMIT}")
+    source = env.write_if_changed(work / f"{flash.stem}-tb_fw_config.dts", manifest.tb_fw_config_source(partitions))
+    tb_fw_config = fdt.compile_source(source, work / f"{flash.stem}-tb_fw_config.dtb")
+    images = [
+        ("tb_fw_config", tb_fw_config),
+        ("bl2", (built / "bl2.bin").read_bytes()),
+        ("bl31", (built / "bl31.bin").read_bytes()),
+        ("bl32", bl32),
+        ("tos_fw_config", tos_fw_config),
+    ]
+    if flavour == "rme":
+        images.append(("rmm", (built / "rmm.bin").read_bytes()))
+    images += [(str(partition.uuid), partition.package_bytes) for partition in partitions]
+    if bl33 is not None:
+        images.append(("bl33", bl33))
+    flash.write_bytes(fip.pack_flash((built / "bl1.bin").read_bytes(), fip.pack_fip(images)))
+    return flash

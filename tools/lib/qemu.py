@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Booting a machine on QEMU under a time limit, and judging what its consoles say.
+
+UART0 is the Normal world's console (and TF-A's), UART1 the secure one. The machine must end by itself: by PSCI
+SYSTEM_OFF, which QEMU turns into exit status 0.
+"""
+import dataclasses
+import os
+import pathlib
+import re
+import selectors
+import subprocess
+import time
+
+from . import env
+
+VERDICT = re.compile(r"^test (\S+) \.\.\. (ok|FAILED: .*)$")
+STARTED = re.compile(r"^test (\S+) \.\.\. ?")
+TOTAL = re.compile(r"^(\d+) passed, (\d+) failed$")
+BENCH = re.compile(r"^bench\t([^\t]+)\t(\d+)$")
+# TF-A's lines that show how far the boot came.
+STAGE = re.compile(r"^(NOTICE|WARNING|ERROR): ")
+CHATTER = re.compile(r"^(INFO|VERBOSE): ")
+# TF-A says this at each power-off.
+POWER_OFF = "QEMU System Power off: with GPIO"
+# EL3 spins for ever after these.
+EL3_DEAD = re.compile(r"^(PANIC at PC|PANIC in EL3|Unhandled Exception in EL3|BACKTRACE: START: .*panic|ASSERT: )")
+# How long a machine that EL3 gave up on may still print.
+DEAD_GRACE = 2.0
+TAIL = 30
+
+
+@dataclasses.dataclass
+class Machine:
+    """What to boot."""
+
+    flash: pathlib.Path
+    cpus: int = 4
+    memory: str = "2G"
+    cpu: str = "max"
+    icount: bool = False
+    machine: str = ""
+    extra: list = dataclasses.field(default_factory=list)
+    gdb: bool = False
+
+    def command(self, secure_console):
+        """Return QEMU's command line; UART0 is its standard output."""
+        binary = os.environ.get("QEMU", "qemu-system-aarch64")
+        machine = "virt,secure=on,virtualization=on,gic-version=3,mte=on"
+        words = [binary, "-machine", machine + ("," + self.machine if self.machine else ""), "-cpu", self.cpu]
+        words += ["-smp", str(self.cpus), "-m", self.memory, "-display", "none", "-monitor", "none", "-nic", "none"]
+        words += ["-bios", str(self.flash), "-serial", "stdio", "-serial", f"file:{secure_console}"]
+        words += ["-icount", "shift=0"] if self.icount else []
+        words += ["-s", "-S"] if self.gdb else []
+        return words + list(self.extra)
+
+
+@dataclasses.dataclass
+class Result:
+    """What a run showed."""
+
+    passed: int = 0
+    failed: int = 0
+    reasons: list = dataclasses.field(default_factory=list)
+    verdicts: dict = dataclasses.field(default_factory=dict)
+    bench: dict = dataclasses.field(default_factory=dict)
+    lines: list = dataclasses.field(default_factory=list)
+    secure_lines: list = dataclasses.field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def good(self):
+        """Tell whether everything passed, and something did."""
+        return self.passed > 0 and self.failed == 0 and not self.reasons
+
+
+class Follower:
+    """Reads a growing file line by line."""
+
+    def __init__(self, path):
+        self.path, self.offset, self.rest = path, 0, b""
+
+    def lines(self, last=False):
+        """Return the lines that are complete by now; at the end also the incomplete one."""
+        try:
+            with open(self.path, "rb") as handle:
+                handle.seek(self.offset)
+                data = handle.read()
+        except FileNotFoundError:
+            data = b""
+        self.offset += len(data)
+        *complete, self.rest = (self.rest + data).split(b"\n")
+        if last and self.rest:
+            complete.append(self.rest)
+            self.rest = b""
+        return [clean(line) for line in complete]
+
+
+def clean(raw):
+    """Return a console's line without what a terminal would act on."""
+    return re.sub(r"[^\t\x20-\uffff]", "", raw.decode("utf-8", "replace"))
+
+
+class Show:
+    """Decides which console lines reach the terminal: `quiet` none, `stages` the boot and the tests, `all` all."""
+
+    def __init__(self, mode):
+        self.mode, self.tests_began = mode, False
+
+    def normal(self, line):
+        """Show a line of UART0."""
+        if STARTED.match(line) or line.startswith("# "):
+            self.tests_began = True
+        if self.mode == "quiet" or TOTAL.match(line) or not line:
+            return
+        told = STAGE.match(line) or (self.tests_began and not CHATTER.match(line))
+        if self.mode == "all" or (told and POWER_OFF not in line):
+            print(line, flush=True)
+
+    def secure(self, line):
+        """Show a line of UART1: the boot report, until the tests begin."""
+        if self.mode == "all" or (self.mode == "stages" and not self.tests_began):
+            print(f"  secure | {line}", flush=True)
+
+
+def run(machine, timeout, name="qemu", show="stages", protocol="tests", expect=(), forbid=()):
+    """Boot a machine and judge it.
+
+    `protocol`: "tests" (each verdict line counts, and the last line's totals must agree with them), "bench" (bench
+    lines, at least one), "expect" (each pattern of `expect` must match some line of either console, and counts as one
+    test). A line that matches a pattern of `forbid` is a failure. In each case the machine must power itself off within
+    `timeout` seconds.
+    """
+    env.FIRMWARE.mkdir(parents=True, exist_ok=True)
+    secure_path = env.FIRMWARE / f"{name}.secure.log"
+    normal_path = env.FIRMWARE / f"{name}.normal.log"
+    secure_path.unlink(missing_ok=True)
+    result, screen, secure = Result(), Show(show), Follower(secure_path)
+    command = machine.command(secure_path)
+    began = time.monotonic()
+    try:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    except FileNotFoundError:
+        env.die(f"{command[0]} is not installed: run tools/setup")
+    deadline, dead_at, rest, ended = began + timeout, None, b"", False
+
+    def take_secure(last=False):
+        for line in secure.lines(last):
+            result.secure_lines.append(line)
+            screen.secure(line)
+
+    def take(line):
+        nonlocal dead_at
+        take_secure()
+        result.lines.append(line)
+        screen.normal(line)
+        if EL3_DEAD.match(line) and dead_at is None:
+            dead_at = time.monotonic() + DEAD_GRACE
+
+    try:
+        with selectors.DefaultSelector() as selector, open(normal_path, "wb") as log:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            while not ended:
+                now = time.monotonic()
+                if now > deadline or (dead_at is not None and now > dead_at):
+                    break
+                if selector.select(0.1):
+                    data = os.read(process.stdout.fileno(), 65536)
+                    log.write(data)
+                    ended = not data
+                    *complete, rest = (rest + data).split(b"\n")
+                    for raw in complete:
+                        take(clean(raw))
+                take_secure()
+        if rest:
+            take(clean(rest))
+        if ended:
+            status = process.wait()
+            if status != 0:
+                result.reasons.append(f"QEMU ended with status {status}")
+        elif dead_at is not None:
+            result.reasons.append("EL3 panicked")
+        else:
+            result.reasons.append(f"the machine did not power itself off within {timeout:g} s")
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    take_secure(last=True)
+    result.seconds = time.monotonic() - began
+    judge(result, protocol, expect, forbid)
+    return result
+
+
+def judge(result, protocol, expect, forbid):
+    """Count what passed and what failed, and note each reason for distrust."""
+    both = result.lines + result.secure_lines
+    if protocol == "tests":
+        judge_tests(result)
+    elif protocol == "bench":
+        for line in result.lines:
+            if match := BENCH.match(line):
+                result.bench[match[1]] = int(match[2])
+        if not result.bench:
+            result.reasons.append("no bench line was seen")
+        result.passed = len(result.bench)
+    else:
+        for pattern in expect:
+            if any(re.search(pattern, line) for line in both):
+                result.passed += 1
+            else:
+                result.failed += 1
+                result.reasons.append(f"no line matches /{pattern}/")
+    for pattern in forbid:
+        for line in both:
+            if re.search(pattern, line):
+                result.reasons.append(f"a line matches /{pattern}/: {line}")
+                break
+    if result.reasons and result.failed == 0:
+        result.failed = 1
+
+
+def judge_tests(result):
+    """Judge the protocol of the BL33 test image."""
+    totals, open_test = [], None
+    for line in result.lines:
+        if match := VERDICT.match(line):
+            if match[1] in result.verdicts:
+                result.reasons.append(f"test {match[1]} ran twice")
+            if totals:
+                result.reasons.append(f"test {match[1]} came after the totals")
+            result.verdicts[match[1]] = match[2]
+            open_test = None
+        elif match := STARTED.match(line):
+            open_test = match[1]
+        elif match := TOTAL.match(line):
+            totals.append((int(match[1]), int(match[2])))
+    result.passed = sum(verdict == "ok" for verdict in result.verdicts.values())
+    result.failed = len(result.verdicts) - result.passed
+    if open_test is not None:
+        result.failed += 1
+        result.reasons.append(f"test {open_test} began and gave no verdict")
+    if not totals:
+        result.reasons.append("the line of totals was not seen")
+    elif totals[-1] != (result.passed, result.failed) or len(totals) > 1:
+        result.reasons.append(f"totals say {totals}, the lines {result.passed} passed, {result.failed} failed")
+    if not result.verdicts:
+        result.reasons.append("no test ran")
+
+
+def explain(result, file=None):
+    """Print why a run failed, and both consoles' tails."""
+    for reason in result.reasons:
+        print(f"FAILED: {reason}", file=file)
+    for test, verdict in result.verdicts.items():
+        if verdict != "ok":
+            print(f"FAILED: test {test}: {verdict.removeprefix('FAILED: ')}", file=file)
+    for title, lines in (("Normal world's console", result.lines), ("secure console", result.secure_lines)):
+        print(f"---- the {title}, its last {min(TAIL, len(lines))} lines of {len(lines)}", file=file)
+        for line in lines[-TAIL:]:
+            print(f"  {line}", file=file)
+    print("----", file=file, flush=True)
