@@ -9,6 +9,7 @@
 extern crate alloc;
 
 mod addr;
+pub mod manifest;
 mod port;
 
 pub use addr::{Ipa, PAGE_SIZE, Pa, Space};

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The partition manifest (DEN0077A, "Partition properties"; bindings `arm,ffa-manifest-1.0` and `-1.1`).
+
+use arrayvec::ArrayVec;
+use bitflags::bitflags;
+use ffa_abi::{PartitionId, Uuid, Version};
+
+use super::{
+    CheckedBlob, DeviceRegion, Interrupt, MAX_DEVICE_REGIONS, MAX_INTERRUPTS, MAX_MEMORY_REGIONS, MemoryRegion, Name,
+    Refusal, RxTx, SmcAllowList,
+};
+use crate::Pa;
+
+/// Most services (UUIDs) of one partition.
+pub const MAX_SERVICES: usize = 8;
+
+/// Holds what a partition's manifest says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionManifest {
+    /// The binding it is written in.
+    pub format: Format,
+    /// `description`; may be empty.
+    pub description: Name,
+    /// The version that the partition expects.
+    pub ffa_version: Version,
+    /// `id`: its identifier where it has a fixed one; bit 15 set.
+    pub id: Option<PartitionId>,
+    /// `auxiliary-id`: another identifier that memory transactions may name; bit 15 set.
+    pub auxiliary_id: Option<PartitionId>,
+    /// Its services, at least one, no two with one UUID.
+    pub services: ArrayVec<Service, MAX_SERVICES>,
+    /// `execution-ctx-count`: 1, or one for each CPU.
+    pub execution_contexts: u16,
+    /// Where it runs.
+    pub exception_level: ExceptionLevel,
+    /// `load-address`; a difference from the SPMC manifest's is a warning, the latter holds.
+    pub load_address: Option<Pa>,
+    /// `entrypoint-offset`, in bytes from the load address.
+    pub entrypoint_offset: u64,
+    /// `boot-order`: lower boots first, absent boots last.
+    pub boot_order: Option<u16>,
+    /// `gp-register-num`: the register, x0 to x3, that gets the boot information's address.
+    pub gp_register: Option<u8>,
+    /// Tells whether a `boot-info` node asks for boot information.
+    pub boot_info: bool,
+    /// What a Non-secure interrupt does while it runs.
+    pub ns_interrupts: NsInterruptAction,
+    /// `managed-exit-virq`: the managed exit is signalled as vIRQ, else as vFIQ.
+    pub managed_exit_virq: bool,
+    /// What a Secure interrupt of another partition does while it runs.
+    pub other_secure_interrupts: OtherSecureInterruptAction,
+    /// When a Secure interrupt of its own is left to the Normal world's scheduler.
+    pub sri_policy: SriPolicy,
+    /// It receives notifications.
+    pub notification_support: bool,
+    /// The power events that it hears of; none for a partition with one context.
+    pub power_messages: PowerMessages,
+    /// The VM events that it hears of.
+    pub vm_availability: VmAvailability,
+    /// `lifecycle-support`.
+    pub lifecycle_support: bool,
+    /// `abort-action`, [`AbortAction::Stop`] where absent.
+    pub abort_action: AbortAction,
+    /// SMCs that are not FF-A and that it may make; the SPMC manifest's list is added to it.
+    pub smcs: SmcAllowList,
+    /// `memory-regions`.
+    pub memory_regions: ArrayVec<MemoryRegion, MAX_MEMORY_REGIONS>,
+    /// `device-regions`.
+    pub device_regions: ArrayVec<DeviceRegion, MAX_DEVICE_REGIONS>,
+    /// The interrupts of all device regions.
+    pub interrupts: ArrayVec<Interrupt, MAX_INTERRUPTS>,
+    /// `rx_tx-info`: its mailbox, mapped at boot.
+    pub rx_tx: Option<RxTx>,
+}
+
+/// Names the version of the manifest binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// `arm,ffa-manifest-1.0`: `uuid` and `messaging-method` lists in the root.
+    V1_0,
+    /// `arm,ffa-manifest-1.1`: a `services` node.
+    V1_1,
+}
+
+/// Holds one service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Never nil.
+    pub uuid: Uuid,
+    /// Never empty.
+    pub messaging: Messaging,
+}
+
+bitflags! {
+    /// `messaging-method`, with the bits of a partition information descriptor's properties.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+    pub struct Messaging: u16 {
+        /// Receives direct requests.
+        const DIRECT_RECEIVE = 1 << 0;
+        /// Sends direct requests.
+        const DIRECT_SEND = 1 << 1;
+        /// Sends and receives indirect messages.
+        const INDIRECT = 1 << 2;
+        /// Receives FFA_MSG_SEND_DIRECT_REQ2.
+        const DIRECT2_RECEIVE = 1 << 9;
+        /// Sends FFA_MSG_SEND_DIRECT_REQ2.
+        const DIRECT2_SEND = 1 << 10;
+    }
+
+    /// `sri-interrupts-policy`.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+    pub struct SriPolicy: u8 {
+        /// For an interrupt that comes while the partition waits.
+        const WHILE_WAITING = 1 << 0;
+        /// For one that is pending when it begins to wait.
+        const ENTERING_WAIT = 1 << 1;
+    }
+
+    /// `power-management-messages`.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+    pub struct PowerMessages: u8 {
+        /// A CPU goes off.
+        const CPU_OFF = 1 << 0;
+        /// A CPU suspends.
+        const CPU_SUSPEND = 1 << 1;
+        /// A CPU comes back from suspension.
+        const CPU_SUSPEND_RESUME = 1 << 2;
+        /// A CPU came on.
+        const CPU_ON = 1 << 3;
+    }
+
+    /// `vm-availability-messages`.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+    pub struct VmAvailability: u8 {
+        /// A VM was created.
+        const CREATED = 1 << 0;
+        /// A VM was destroyed.
+        const DESTROYED = 1 << 1;
+    }
+}
+
+/// Names a partition's exception level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExceptionLevel {
+    /// S-EL0: one execution context, migratable.
+    SEl0,
+    /// S-EL1.
+    SEl1,
+}
+
+/// `ns-interrupts-action`, the weakest first, so that the strictest of a chain is its minimum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NsInterruptAction {
+    /// 0: the interrupt waits until the partition is done.
+    Queued,
+    /// 1: the partition is told to finish and does so itself.
+    ManagedExit,
+    /// 2: the partition is preempted.
+    Signalled,
+}
+
+/// `other-s-interrupts-action`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OtherSecureInterruptAction {
+    /// 0: the interrupt waits until the partition is done.
+    Queued,
+    /// 1: the partition is preempted.
+    Signalled,
+}
+
+/// What is done with a partition that was aborted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum AbortAction {
+    /// 0: it never runs again.
+    #[default]
+    Stop,
+    /// 1: and its memory is scrubbed and returned.
+    Destroy,
+    /// 2: it starts again from its image.
+    Restart,
+    /// 3: the system goes down with it.
+    Propagate,
+}
+
+impl PartitionManifest {
+    /// Reads a partition's manifest; `load_address` is the SPMC manifest's, against which relative offsets count.
+    pub fn parse(blob: &CheckedBlob<'_>, load_address: Pa) -> Result<Self, Refusal> {
+        let _ = load_address;
+        super::unfinished(blob, super::File::Partition)
+    }
+
+    /// Returns every messaging method of any service.
+    pub fn messaging(&self) -> Messaging {
+        self.services.iter().fold(Messaging::empty(), |m, s| m | s.messaging)
+    }
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Why a boot file was refused, in a form that a person can act on.
+
+use core::fmt;
+
+use arrayvec::ArrayString;
+use ffa_abi::Uuid;
+
+use super::BlobError;
+
+/// A short name copied out of a file; longer ones are cut.
+pub type Name = ArrayString<31>;
+
+/// Copies a name, cut to what fits.
+pub(crate) fn name(text: &str) -> Name {
+    let mut out = Name::new();
+    for c in text.chars() {
+        // A character that no longer fits ends the copy: names are for people.
+        if out.try_push(c).is_err() {
+            break;
+        }
+    }
+    out
+}
+
+/// Tells which kind of boot file is spoken of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum File {
+    /// The SPMC manifest (TOS_FW_CONFIG), found by x0 at entry.
+    Spmc,
+    /// A partition's manifest, inside its package.
+    Partition,
+    /// A partition's package (SPKG).
+    Package,
+}
+
+impl fmt::Display for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Spmc => "SPMC manifest",
+            Self::Partition => "partition manifest",
+            Self::Package => "package",
+        })
+    }
+}
+
+/// Refuses a boot file: where and why. `Display` gives the sentence for the console.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The kind of file.
+    pub file: File,
+    /// Whose file it is (a `vmN` node's `debug_name`); empty for the SPMC's, and until a caller names it.
+    pub whose: Name,
+    /// The node, or its parent and itself; empty for the root.
+    pub node: Name,
+    /// The property or field; empty where the node as a whole is meant.
+    pub property: &'static str,
+    /// What is wrong with it.
+    pub cause: Cause,
+    /// What to change.
+    pub fix: &'static str,
+}
+
+/// Says what is wrong with the node or property that a [`Refusal`] names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The bytes are no device tree.
+    Blob(BlobError),
+    /// It is not there.
+    Missing {
+        /// What it should hold.
+        expected: &'static str,
+    },
+    /// The value has the wrong number of bytes.
+    Length {
+        /// How many it has.
+        bytes: usize,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// The number is not one of those allowed.
+    Value {
+        /// The number found.
+        found: u64,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// The text is not one of those allowed.
+    Text {
+        /// The text found.
+        found: Name,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// There are more than fit.
+    TooMany {
+        /// The capacity.
+        limit: usize,
+    },
+    /// The address is not a multiple of 4 KiB.
+    Misaligned {
+        /// The address.
+        address: u64,
+    },
+    /// Base and size run past the end of the address space.
+    Wraps {
+        /// The base address.
+        base: u64,
+        /// The size in bytes, or the largest one where even that overflows.
+        size: u64,
+    },
+    /// It lies where something else lies.
+    Overlaps {
+        /// Its first byte.
+        base: u64,
+        /// Its last byte.
+        last: u64,
+        /// Whose the other range is.
+        other: Name,
+        /// The first byte of the other range.
+        other_base: u64,
+        /// The last byte of the other range.
+        other_last: u64,
+    },
+    /// It is not wholly inside memory of the right kind in the SPMC manifest.
+    Outside {
+        /// Its first byte.
+        base: u64,
+        /// Its last byte.
+        last: u64,
+        /// The `device_type` of the nodes that should hold it.
+        kind: &'static str,
+    },
+    /// Another one has the same number.
+    Duplicate {
+        /// The number.
+        value: u64,
+        /// Whose the other one is.
+        other: Name,
+    },
+    /// Another service has the same UUID.
+    DuplicateUuid {
+        /// The UUID.
+        uuid: Uuid,
+        /// Whose the other one is.
+        other: Name,
+    },
+    /// It contradicts another property.
+    Conflict {
+        /// The other property.
+        with: &'static str,
+    },
+    /// It asks for something that the SPMC does not do.
+    NotSupported,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file)?;
+        if !self.whose.is_empty() {
+            write!(f, " of '{}'", self.whose)?;
+        }
+        f.write_str(": ")?;
+        if !self.node.is_empty() {
+            write!(f, "/{}: ", self.node)?;
+        }
+        if !self.property.is_empty() {
+            write!(f, "{} ", self.property)?;
+        }
+        write!(f, "{}", self.cause)?;
+        if !self.fix.is_empty() {
+            write!(f, "; {}", self.fix)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Blob(e) => write!(f, "is not a usable device tree blob: {e}"),
+            Self::Missing { expected } => write!(f, "is missing, expected {expected}"),
+            Self::Length { bytes, expected } => write!(f, "has {bytes} bytes, expected {expected}"),
+            Self::Value { found, expected } => write!(f, "is {found:#x}, expected {expected}"),
+            Self::Text { found, expected } => write!(f, "is \"{found}\", expected {expected}"),
+            Self::TooMany { limit } => write!(f, "has more than {limit} entries, the SPMC's capacity"),
+            Self::Misaligned { address } => write!(f, "is {address:#x}, expected a multiple of 0x1000"),
+            Self::Wraps { base, size } => write!(f, "is {base:#x} and {size:#x} bytes: past the end of memory"),
+            Self::Overlaps { base, last, other, other_base, other_last } => {
+                write!(f, "{base:#x}-{last:#x} overlaps '{other}' {other_base:#x}-{other_last:#x}")
+            }
+            Self::Outside { base, last, kind } => {
+                write!(f, "{base:#x}-{last:#x} is not inside a \"{kind}\" node of the SPMC manifest")
+            }
+            Self::Duplicate { value, other } => write!(f, "{value:#x} is already used by '{other}'"),
+            Self::DuplicateUuid { uuid, other } => write!(f, "{uuid} is already used by '{other}'"),
+            Self::Conflict { with } => write!(f, "contradicts {with}"),
+            Self::NotSupported => f.write_str("is not supported"),
+        }
+    }
+}
+
+impl core::error::Error for Refusal {}
