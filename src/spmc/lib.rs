@@ -7,10 +7,15 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(any(test, fuzzing))]
+extern crate std;
 
 mod addr;
 pub mod manifest;
 mod port;
+#[cfg(any(test, fuzzing))]
+pub mod sim;
+pub mod stage2;
 
 pub use addr::{Ipa, PAGE_SIZE, Pa, Space};
 pub use port::{Entry, Exit, Fault, FaultKind, MemFault, Port, Stage2Roots, Vmid};

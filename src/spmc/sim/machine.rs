@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A machine made of vectors: memory of both worlds, a bounded page pool, a TLB that forgets nothing by itself.
+//!
+//! The table walk here is written from the architecture manual, not from the SPMC's descriptors, so that a wrong bit
+//! shows. The TLB keeps every translation that it has made until it is told to drop it; using one that the tables no
+//! longer agree with, or freeing a table that it was made from, panics.
+
+use core::fmt;
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::boxed::Box;
+use std::collections::{BTreeSet, HashMap};
+use std::string::{String, ToString};
+use std::sync::Mutex;
+use std::vec::Vec;
+
+use ffa_abi::Regs;
+
+use crate::{Entry, Fault, FaultKind, Ipa, MemFault, PAGE_SIZE, Pa, Port, Space, Stage2Roots, Vmid};
+
+/// Where the pool's pages lie: Secure memory that is nobody's.
+pub const POOL_BASE: u64 = 0x0e20_0000;
+
+type Page = Box<[u64; 512]>;
+
+/// What a simulated execution context keeps.
+#[derive(Debug, Default)]
+pub struct SimContext {
+    /// Its saved registers.
+    pub regs: Mutex<Regs>,
+    /// What it was last reset to.
+    pub entry: Mutex<Option<Entry>>,
+}
+
+/// One translation, as the TLB holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Translation {
+    /// First page of the leaf, as IPA.
+    pub ipa: u64,
+    /// Pages in the leaf.
+    pub pages: u64,
+    /// Where it goes.
+    pub pa: u64,
+    /// Loads.
+    pub read: bool,
+    /// Stores.
+    pub write: bool,
+    /// Fetches.
+    pub execute: bool,
+    /// MemAttr.
+    pub memory: u64,
+    tables: Vec<u64>,
+}
+
+#[derive(Default)]
+struct Pool {
+    pages: HashMap<u64, Page>,
+    spare: BTreeSet<u64>,
+    fail_after: Option<usize>,
+    asked: usize,
+}
+
+/// The machine.
+pub struct SimMachine {
+    pool: Mutex<Pool>,
+    memory: Mutex<HashMap<(bool, u64), Box<[u8; 4096]>>>,
+    holes: Mutex<Vec<(Space, u64, u64)>>,
+    tlb: Mutex<Vec<(Vmid, Space, Translation)>>,
+    clock: AtomicU64,
+    fault: Mutex<Fault>,
+    log: Mutex<Vec<String>>,
+    console: Mutex<Vec<u8>>,
+}
+
+const fn is_ns(space: Space) -> bool {
+    matches!(space, Space::NonSecure)
+}
+
+impl SimMachine {
+    /// Makes a machine whose pool has `pages` pages.
+    pub fn new(pages: usize) -> Self {
+        let spare = (0..pages as u64).map(|i| POOL_BASE + i * PAGE_SIZE).collect();
+        Self {
+            pool: Mutex::new(Pool { spare, ..Pool::default() }),
+            memory: Mutex::default(),
+            holes: Mutex::default(),
+            tlb: Mutex::default(),
+            clock: AtomicU64::new(1),
+            fault: Mutex::new(Fault { kind: FaultKind::DataAbort, esr: 0, pc: 0, va: 0, ipa: Ipa(0) }),
+            log: Mutex::default(),
+            console: Mutex::default(),
+        }
+    }
+
+    /// Makes a machine that lives as long as the process, as [`Port`] users want it.
+    pub fn leaked(pages: usize) -> &'static Self {
+        Box::leak(Box::new(Self::new(pages)))
+    }
+
+    /// Lets `n` more allocations succeed and every later one fail; `None`: until the pool is empty.
+    pub fn fail_after(&self, n: Option<usize>) {
+        let mut pool = self.pool.lock().unwrap();
+        pool.fail_after = n;
+        pool.asked = 0;
+    }
+
+    /// Makes accesses to a range fault, as a granule protection fault would.
+    pub fn add_hole(&self, space: Space, pa: Pa, len: u64) {
+        self.holes.lock().unwrap().push((space, pa.0, len));
+    }
+
+    /// Sets what [`Port::fault`] tells.
+    pub fn set_fault(&self, fault: Fault) {
+        *self.fault.lock().unwrap() = fault;
+    }
+
+    /// Returns the lines logged so far, and forgets them.
+    pub fn take_log(&self) -> Vec<String> {
+        core::mem::take(&mut self.log.lock().unwrap())
+    }
+
+    /// Returns what was printed so far, and forgets it.
+    pub fn take_console(&self) -> Vec<u8> {
+        core::mem::take(&mut self.console.lock().unwrap())
+    }
+
+    /// Lists the pool pages in use with their contents.
+    pub fn pool_image(&self) -> Vec<(u64, Vec<u64>)> {
+        let pool = self.pool.lock().unwrap();
+        let mut all: Vec<_> = pool.pages.iter().map(|(pa, w)| (*pa, w.to_vec())).collect();
+        all.sort();
+        all
+    }
+
+    /// Translates as the hardware of a CPU running that partition would, through the TLB; `None` is a fault.
+    ///
+    /// Panics when the TLB holds a translation that the tables no longer give.
+    pub fn translate(&self, roots: &Stage2Roots, space: Space, ipa: Ipa) -> Option<Translation> {
+        let fresh = self.walk(roots, space, ipa);
+        let mut tlb = self.tlb.lock().unwrap();
+        let covers = |t: &Translation| ipa.0 >= t.ipa && ipa.0 < t.ipa + t.pages * PAGE_SIZE;
+        if let Some((_, _, old)) = tlb.iter().find(|(v, s, t)| *v == roots.vmid && *s == space && covers(t)) {
+            let now = fresh.as_ref().map(|f| Translation { tables: Vec::new(), ..f.clone() });
+            let then = Some(Translation { tables: Vec::new(), ..old.clone() });
+            assert_eq!(now, then, "stale TLB entry used for {ipa} of {:?} {space:?}", roots.vmid);
+        } else if let Some(t) = &fresh {
+            tlb.push((roots.vmid, space, t.clone()));
+        }
+        fresh
+    }
+
+    /// Counts what the TLB holds.
+    pub fn tlb_len(&self) -> usize {
+        self.tlb.lock().unwrap().len()
+    }
+
+    /// Walks the tables: 39 bits of IPA, 4 KiB granule, levels 1 to 3.
+    fn walk(&self, roots: &Stage2Roots, space: Space, ipa: Ipa) -> Option<Translation> {
+        let mut table = if is_ns(space) { roots.non_secure.0 } else { roots.secure.0 };
+        if ipa.0 >> 39 != 0 {
+            return None;
+        }
+        let pool = self.pool.lock().unwrap();
+        let mut tables = Vec::new();
+        for level in 1..=3u32 {
+            tables.push(table);
+            let shift = 12 + 9 * (3 - level);
+            let page = pool.pages.get(&table).unwrap_or_else(|| panic!("walk through {table:#x}, which is no table"));
+            let d = page[(ipa.0 >> shift & 511) as usize];
+            match (d & 3, level) {
+                (3, 1 | 2) => table = d & 0xffff_ffff_f000,
+                (3, 3) | (1, 1 | 2) => {
+                    let size = 1u64 << shift;
+                    let pa = d & 0xffff_ffff_f000;
+                    assert_eq!(pa % size, 0, "block output address {pa:#x} is not aligned");
+                    assert_ne!(d & 1 << 10, 0, "access flag clear in {d:#x}");
+                    return Some(Translation {
+                        ipa: ipa.0 & !(size - 1),
+                        pages: size / PAGE_SIZE,
+                        pa,
+                        read: d & 1 << 6 != 0,
+                        write: d & 1 << 7 != 0,
+                        execute: d & 1 << 54 == 0,
+                        memory: d >> 2 & 0xf,
+                        tables,
+                    });
+                }
+                // Invalid, or reserved at its level: a translation fault.
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    fn check(&self, space: Space, pa: Pa, len: u64) -> Result<(), MemFault> {
+        let end = pa.0.checked_add(len).ok_or(MemFault)?;
+        let holes = self.holes.lock().unwrap();
+        let hit = holes.iter().any(|&(s, at, n)| s == space && pa.0 < at + n && end > at);
+        if hit { Err(MemFault) } else { Ok(()) }
+    }
+}
+
+impl Port for SimMachine {
+    type Context = SimContext;
+
+    fn new_context(&self) -> SimContext {
+        SimContext::default()
+    }
+
+    fn reset(&self, context: &SimContext, entry: &Entry) {
+        *context.entry.lock().unwrap() = Some(*entry);
+        let mut regs = context.regs.lock().unwrap();
+        *regs = Regs::ZERO;
+        regs.x[..8].copy_from_slice(&entry.x);
+    }
+
+    fn park(&self, context: &SimContext, regs: &Regs) {
+        context.regs.lock().unwrap().x[8..].copy_from_slice(&regs.x[8..]);
+    }
+
+    fn unpark(&self, context: &SimContext, regs: &mut Regs) {
+        regs.x[8..].copy_from_slice(&context.regs.lock().unwrap().x[8..]);
+    }
+
+    fn park_interrupted(&self, context: &SimContext, regs: &Regs) {
+        *context.regs.lock().unwrap() = *regs;
+    }
+
+    fn unpark_interrupted(&self, context: &SimContext, regs: &mut Regs) {
+        *regs = *context.regs.lock().unwrap();
+    }
+
+    fn fault(&self) -> Fault {
+        *self.fault.lock().unwrap()
+    }
+
+    fn read(&self, space: Space, pa: Pa, out: &mut [u8]) -> Result<(), MemFault> {
+        self.check(space, pa, out.len() as u64)?;
+        let memory = self.memory.lock().unwrap();
+        let mut at = pa.0;
+        let mut out = out;
+        while !out.is_empty() {
+            let offset = (at % PAGE_SIZE) as usize;
+            let n = out.len().min(PAGE_SIZE as usize - offset);
+            let (now, rest) = out.split_at_mut(n);
+            match memory.get(&(is_ns(space), at / PAGE_SIZE)) {
+                Some(page) => now.copy_from_slice(&page[offset..offset + n]),
+                None => now.fill(0),
+            }
+            out = rest;
+            at += n as u64;
+        }
+        Ok(())
+    }
+
+    fn write(&self, space: Space, pa: Pa, data: &[u8]) -> Result<(), MemFault> {
+        self.check(space, pa, data.len() as u64)?;
+        let mut memory = self.memory.lock().unwrap();
+        let mut at = pa.0;
+        let mut data = data;
+        while !data.is_empty() {
+            let offset = (at % PAGE_SIZE) as usize;
+            let n = data.len().min(PAGE_SIZE as usize - offset);
+            let page = memory.entry((is_ns(space), at / PAGE_SIZE)).or_insert_with(|| Box::new([0; 4096]));
+            page[offset..offset + n].copy_from_slice(&data[..n]);
+            data = &data[n..];
+            at += n as u64;
+        }
+        Ok(())
+    }
+
+    fn zero(&self, space: Space, pa: Pa, len: u64) -> Result<(), MemFault> {
+        assert!(pa.0 % PAGE_SIZE == 0 && len % PAGE_SIZE == 0, "zeroing takes whole pages");
+        self.check(space, pa, len)?;
+        let mut memory = self.memory.lock().unwrap();
+        for page in pa.0 / PAGE_SIZE..(pa.0 + len) / PAGE_SIZE {
+            memory.remove(&(is_ns(space), page));
+        }
+        Ok(())
+    }
+
+    fn sync_code(&self, _: Pa, _: u64) {}
+
+    fn page_alloc(&self) -> Option<Pa> {
+        let mut pool = self.pool.lock().unwrap();
+        if pool.fail_after.is_some_and(|n| pool.asked >= n) {
+            return None;
+        }
+        pool.asked += 1;
+        let page = pool.spare.pop_first()?;
+        pool.pages.insert(page, Box::new([0; 512]));
+        Some(Pa(page))
+    }
+
+    fn page_free(&self, page: Pa) {
+        let mut pool = self.pool.lock().unwrap();
+        assert!(pool.pages.remove(&page.0).is_some(), "free of {page}, which is not allocated");
+        pool.spare.insert(page.0);
+        let tlb = self.tlb.lock().unwrap();
+        let user = tlb.iter().find(|(_, _, t)| t.tables.contains(&page.0));
+        assert!(user.is_none(), "table {page} freed while the TLB holds {user:?}");
+    }
+
+    fn pages_free(&self) -> usize {
+        self.pool.lock().unwrap().spare.len()
+    }
+
+    fn word(&self, page: Pa, index: usize) -> u64 {
+        let pool = self.pool.lock().unwrap();
+        let words = pool.pages.get(&page.0).unwrap_or_else(|| panic!("read of {page}, which is no pool page"));
+        words.get(index).copied().unwrap_or(0)
+    }
+
+    fn set_word(&self, page: Pa, index: usize, value: u64) {
+        let mut pool = self.pool.lock().unwrap();
+        let words = pool.pages.get_mut(&page.0).unwrap_or_else(|| panic!("write to {page}, which is no pool page"));
+        words[index] = value;
+    }
+
+    fn tables_written(&self) {}
+
+    fn tlb_invalidate(&self, roots: &Stage2Roots, space: Space, ipa: Ipa, pages: u64) {
+        let end = ipa.0 + pages * PAGE_SIZE;
+        self.tlb.lock().unwrap().retain(|(vmid, s, t)| {
+            let hit = t.ipa < end && t.ipa + t.pages * PAGE_SIZE > ipa.0;
+            !(*vmid == roots.vmid && *s == space && hit)
+        });
+    }
+
+    fn tlb_invalidate_all(&self, roots: &Stage2Roots) {
+        self.tlb.lock().unwrap().retain(|(vmid, _, _)| *vmid != roots.vmid);
+    }
+
+    fn log(&self, line: fmt::Arguments<'_>) {
+        self.log.lock().unwrap().push(line.to_string());
+    }
+
+    fn console(&self, text: &[u8]) {
+        self.console.lock().unwrap().extend_from_slice(text);
+    }
+
+    fn now(&self) -> u64 {
+        self.clock.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn counter_hz(&self) -> u64 {
+        62_500_000
+    }
+}

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The simulated machine, for tests and fuzzing: the decisions above it are the shipped ones.
+
+mod machine;
+
+pub use machine::{POOL_BASE, SimContext, SimMachine, Translation};

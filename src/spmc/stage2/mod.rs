@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Stage 2 of a partition: what it may reach, and whose every page is.
+//!
+//! Two roots per partition, one for each IPA space (Arm ARM, "Secure EL2 and the Secure EL1&0 translation regime"):
+//! a level-1 table of one page each, 39 bits of IPA, 4 KiB pages and 2 MiB blocks. The Normal world's ownership is
+//! kept in a [`Tracking`] tree of the same form, which no hardware walks.
+
+mod entry;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+use crate::{Ipa, PAGE_SIZE, Pa, Port, Space, Stage2Roots, Vmid};
+pub use entry::{Access, Attributes, Entry, MAX_SHARES, MemoryType, Tag};
+pub use walk::{Stop, Walk};
+
+/// Bits of an IPA: one page holds the level-1 table.
+pub const IPA_BITS: u64 = 39;
+
+/// The value of VTCR_EL2: T0SZ; SL0 = 1: the walk starts at level 1; inner and outer write-back walks, inner
+/// shareable; 4 KiB granule; 40 bits of PA; NSW = 0: tables of the Non-secure IPA space too lie in Secure memory;
+/// NSA = 1: that space reaches Non-secure memory. HWU59-62, HA, HD and VS are 0.
+pub const VTCR_EL2: u64 = (64 - IPA_BITS) | 1 << 6 | 1 << 8 | 1 << 10 | 3 << 12 | 2 << 16 | 1 << 30 | 1 << 31;
+
+/// The value of VSTCR_EL2: T0SZ and SL0 as above; SW = SA = 0: tables and memory of the Secure IPA space are Secure.
+pub const VSTCR_EL2: u64 = (64 - IPA_BITS) | 1 << 6 | 1 << 31;
+
+/// Says why a mapping was refused; nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The pool has no page for a table.
+    NoTableMemory,
+    /// Part of the range is in use already.
+    Occupied,
+    /// An address is not on a page boundary.
+    Misaligned,
+    /// The range is empty, or ends outside the IPA space.
+    OutOfRange,
+}
+
+impl From<Stop<Error>> for Error {
+    fn from(stop: Stop<Error>) -> Self {
+        match stop {
+            Stop::NoTableMemory => Self::NoTableMemory,
+            Stop::Refused(e) => e,
+        }
+    }
+}
+
+/// Holds the tables of one partition. Its lock guards them.
+#[derive(Debug)]
+pub struct Stage2 {
+    roots: Stage2Roots,
+}
+
+impl Stage2 {
+    /// Allocates both roots, empty.
+    pub fn new<P: Port>(port: &P, vmid: Vmid) -> Result<Self, Error> {
+        let secure = port.page_alloc().ok_or(Error::NoTableMemory)?;
+        let Some(non_secure) = port.page_alloc() else {
+            port.page_free(secure);
+            return Err(Error::NoTableMemory);
+        };
+        port.tables_written();
+        Ok(Self { roots: Stage2Roots { vmid, secure, non_secure } })
+    }
+
+    /// Returns what a context loads.
+    pub const fn roots(&self) -> Stage2Roots {
+        self.roots
+    }
+
+    /// Starts a walk of one IPA space.
+    pub fn walk<'a, P: Port>(&mut self, port: &'a P, space: Space) -> Walk<'a, P> {
+        Walk::new(port, self.root(space), Some((self.roots, space)))
+    }
+
+    /// Maps `pages` pages at `ipa` to `pa` of the same space, all or nothing.
+    #[expect(clippy::too_many_arguments, reason = "a mapping has that many properties")]
+    pub fn map<P: Port>(
+        &mut self,
+        port: &P,
+        space: Space,
+        ipa: Ipa,
+        pa: Pa,
+        pages: u64,
+        attributes: Attributes,
+        tag: Tag,
+    ) -> Result<(), Error> {
+        if !ipa.is_page_aligned() || !pa.is_page_aligned() {
+            return Err(Error::Misaligned);
+        }
+        check_range(ipa, pages)?;
+        check_range(Ipa(pa.0), pages)?;
+        let mut walk = self.walk(port, space);
+        if (ipa.0 ^ pa.0) % (512 * PAGE_SIZE) != 0 {
+            walk = walk.without_blocks();
+        }
+        let free = |e: Entry, _| if e.is_zero() { Ok(()) } else { Err(Error::Occupied) };
+        let claimed = walk.claim(ipa, pages, || Error::Occupied, free);
+        if claimed.is_ok() {
+            walk.commit(ipa, pages, |_, at| Entry::leaf(Pa(pa.0 + (at.0 - ipa.0)), attributes, tag));
+        }
+        walk.finish();
+        claimed.map_err(Error::from)
+    }
+
+    /// Removes pages, whoever's they are; fails only where a block must be split and the pool is empty.
+    pub fn unmap<P: Port>(&mut self, port: &P, space: Space, ipa: Ipa, pages: u64) -> Result<(), Error> {
+        let mut walk = self.walk(port, space);
+        let claimed = walk.claim(ipa, pages, || Error::Occupied, |_, _| Ok(()));
+        if claimed.is_ok() {
+            walk.commit(ipa, pages, |_, _| Entry::ZERO);
+        }
+        walk.finish();
+        claimed.map_err(Error::from)
+    }
+
+    /// Returns the descriptor of the page at `ipa`, in page form, or zero.
+    pub fn query<P: Port>(&self, port: &P, space: Space, ipa: Ipa) -> Entry {
+        Walk::new(port, self.root(space), None).read(ipa)
+    }
+
+    /// Translates an IPA for an access; `None` if the partition may not make it.
+    pub fn translate<P: Port>(&self, port: &P, space: Space, ipa: Ipa, access: Access) -> Option<Pa> {
+        let e = self.query(port, space, ipa);
+        let allowed = e.is_valid() && e.attributes().access.contains(access);
+        allowed.then(|| Pa(e.pa().0 | ipa.0 % PAGE_SIZE))
+    }
+
+    /// Tells whether the tables allow an access that faulted: then it met a block being split or joined, and is to
+    /// be tried again.
+    pub fn allows<P: Port>(&self, port: &P, space: Space, ipa: Ipa, access: Access) -> bool {
+        self.translate(port, space, ipa, access).is_some()
+    }
+
+    /// Returns all tables to the pool. No context of the partition may run any more.
+    pub fn destroy<P: Port>(self, port: &P) {
+        port.tlb_invalidate_all(&self.roots);
+        Walk::new(port, self.roots.secure, None).destroy();
+        Walk::new(port, self.roots.non_secure, None).destroy();
+    }
+
+    const fn root(&self, space: Space) -> Pa {
+        match space {
+            Space::Secure => self.roots.secure,
+            Space::NonSecure => self.roots.non_secure,
+        }
+    }
+}
+
+/// Keeps the ownership of the Normal world's pages. A page without an entry is as the manifest says.
+#[derive(Debug)]
+pub struct Tracking {
+    root: Pa,
+}
+
+impl Tracking {
+    /// Allocates an empty tree.
+    pub fn new<P: Port>(port: &P) -> Result<Self, Error> {
+        Ok(Self { root: port.page_alloc().ok_or(Error::NoTableMemory)? })
+    }
+
+    /// Starts a walk.
+    pub fn walk<'a, P: Port>(&mut self, port: &'a P) -> Walk<'a, P> {
+        Walk::new(port, self.root, None)
+    }
+
+    /// Returns the entry of the page at `ipa`, or zero.
+    pub fn query<P: Port>(&self, port: &P, ipa: Ipa) -> Entry {
+        Walk::new(port, self.root, None).read(ipa)
+    }
+
+    /// Returns all tables to the pool.
+    pub fn destroy<P: Port>(self, port: &P) {
+        Walk::new(port, self.root, None).destroy();
+    }
+}
+
+/// Checks that a range is not empty and ends inside the IPA space.
+pub fn check_range(ipa: Ipa, pages: u64) -> Result<(), Error> {
+    let first = ipa.0 / PAGE_SIZE;
+    match first.checked_add(pages) {
+        Some(end) if pages > 0 && end <= walk::SPACE_PAGES => Ok(()),
+        Some(_) | None => Err(Error::OutOfRange),
+    }
+}
