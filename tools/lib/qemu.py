@@ -21,8 +21,6 @@ BENCH = re.compile(r"^bench\t([^\t]+)\t(\d+)$")
 # TF-A's lines that show how far the boot came.
 STAGE = re.compile(r"^(NOTICE|WARNING|ERROR): ")
 CHATTER = re.compile(r"^(INFO|VERBOSE): ")
-# TF-A says this at each power-off.
-POWER_OFF = "QEMU System Power off: with GPIO"
 # EL3 spins for ever after these.
 EL3_DEAD = re.compile(r"^(PANIC at PC|PANIC in EL3|Unhandled Exception in EL3|BACKTRACE: START: .*panic|ASSERT: )")
 # How long a machine that EL3 gave up on may still print.
@@ -105,16 +103,19 @@ class Show:
     """Decides which console lines reach the terminal: `quiet` none, `stages` the boot and the tests, `all` all."""
 
     def __init__(self, mode):
-        self.mode, self.tests_began = mode, False
+        self.mode, self.tests_began, self.ended = mode, False, False
 
     def normal(self, line):
-        """Show a line of UART0."""
+        """Show a line of UART0; what TF-A says at the power-off is noise."""
         if STARTED.match(line) or line.startswith("# "):
             self.tests_began = True
-        if self.mode == "quiet" or TOTAL.match(line) or not line:
+        if TOTAL.match(line):
+            self.ended = True
+            return
+        if self.mode == "quiet" or not line or (self.ended and self.mode != "all"):
             return
         told = STAGE.match(line) or (self.tests_began and not CHATTER.match(line))
-        if self.mode == "all" or (told and POWER_OFF not in line):
+        if self.mode == "all" or told:
             print(line, flush=True)
 
     def secure(self, line):
