@@ -201,6 +201,7 @@ def run(machine, timeout, name="qemu", show="stages", protocol="tests", expect=(
         if process.poll() is None:
             process.kill()
             process.wait()
+        process.stdout.close()
     take_secure(last=True)
     result.seconds = time.monotonic() - began
     judge(result, protocol, expect, forbid)
