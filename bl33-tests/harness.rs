@@ -71,14 +71,14 @@ impl Case {
         Self { name, run, long: false, noisy: false }
     }
 
-    /// A case during which BL31 prints warnings.
-    pub const fn noisy(name: &'static str, run: fn() -> Outcome) -> Self {
-        Self { name, run, long: false, noisy: true }
-    }
-
     /// A case of the long mode alone.
     pub const fn long(name: &'static str, run: fn() -> Outcome) -> Self {
         Self { name, run, long: true, noisy: false }
+    }
+
+    /// The same, during which BL31 or the case itself prints lines.
+    pub const fn noisy(self) -> Self {
+        Self { noisy: true, ..self }
     }
 }
 

@@ -10,14 +10,14 @@ use bl33::{mode, println};
 use crate::rxtx::{map, unmap};
 
 pub(crate) const CASES: &[Case] = &[
-    Case::noisy("hostile::every_id_zero", || every_id([0; 7])),
-    Case::noisy("hostile::every_id_ones", || every_id([u64::MAX; 7])),
-    Case::noisy("hostile::every_id_one_edge_at_a_time", every_id_one_edge_at_a_time),
-    Case::noisy("hostile::every_id_with_buffers", every_id_with_buffers),
-    Case::noisy("hostile::ids_beyond_the_range", ids_beyond_the_range),
-    Case::noisy("hostile::dirty_function_id", dirty_function_id),
-    Case::new("hostile::random_calls", || random_calls(5_000)),
-    Case::long("hostile::million_random_calls", || random_calls(1_000_000)),
+    Case::new("hostile::every_id_zero", || every_id([0; 7])).noisy(),
+    Case::new("hostile::every_id_ones", || every_id([u64::MAX; 7])).noisy(),
+    Case::new("hostile::every_id_one_edge_at_a_time", every_id_one_edge_at_a_time).noisy(),
+    Case::new("hostile::every_id_with_buffers", every_id_with_buffers).noisy(),
+    Case::new("hostile::ids_beyond_the_range", ids_beyond_the_range).noisy(),
+    Case::new("hostile::dirty_function_id", dirty_function_id).noisy(),
+    Case::new("hostile::random_calls", || random_calls(5_000)).noisy(),
+    Case::long("hostile::million_random_calls", || random_calls(1_000_000)).noisy(),
 ];
 
 const EDGES: [u64; 16] = [
@@ -176,7 +176,7 @@ fn argument(random: &mut Random) -> u64 {
 
 fn random_calls(count: u64) -> Outcome {
     let seed = mode::seed();
-    println!("\n# seed {seed:#x} ({count} random calls)");
+    println!("# seed {seed:#x} ({count} random calls)");
     let mut random = Random::new(seed);
     let ids = || function_ids().filter(|&fid| reaches_the_spmc(fid));
     let known = ids().count() as u64;
