@@ -3,41 +3,14 @@
 #![no_std]
 #![no_main]
 
-mod direct;
-mod features;
-mod hostile;
-mod info;
-mod power;
-mod regs;
-mod run;
-mod rxtx;
-mod smp;
-
-use bl33::harness::{self, Case};
-use bl33::{cpus, mode, println};
+use bl33::{cpus, harness, mode, println};
 
 core::arch::global_asm!(include_str!("../asm/case.S"), include_str!("cases.S"), options(raw));
 
 bl33::entry!(suite);
 
-/// The groups, in the order in which they run; the cases in assembly come first.
-const GROUPS: &[&[Case]] = &[
-    features::CASES,
-    rxtx::CASES,
-    info::CASES,
-    direct::CASES,
-    run::CASES,
-    regs::CASES,
-    hostile::CASES,
-    smp::CASES,
-    power::CASES,
-];
-
 fn suite() {
     println!("# {} CPUs, {} suite", cpus::count(), if mode::long() { "long" } else { "short" });
     harness::run_asm();
-    for group in GROUPS {
-        harness::run(group);
-    }
     harness::finish()
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The SPMC: everything that decides, as safe Rust that also runs on the host.
 //!
-//! World entry is a function that returns a typed exit. The firmware's per-CPU loop alternates between
-//! `Next` (what to enter) and an exit; the decisions in between are made here, on state that is passed in.
+//! World entry is a function that returns a typed exit. The firmware's per-CPU loop alternates between [`Next`]
+//! (what to enter) and an [`Exit`]; the decisions in between are made here, on state that is passed in.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -11,11 +11,32 @@ extern crate alloc;
 extern crate std;
 
 mod addr;
+mod boot;
+mod calls;
+mod console;
+mod cpu;
+mod endpoint;
+mod features;
+mod info;
+mod mailbox;
 pub mod manifest;
+mod msg;
+mod partition;
 mod port;
+mod power;
+mod refusal;
 #[cfg(any(test, fuzzing))]
 pub mod sim;
+mod spmc;
 pub mod stage2;
+mod sync;
+mod version;
 
 pub use addr::{Ipa, PAGE_SIZE, Pa, Space};
+pub use boot::Fatal;
+pub use cpu::Cpu;
+pub use partition::{ExecutionContext, Identity, Partition, Properties, State};
 pub use port::{Entry, Exit, Fault, FaultKind, MemFault, Port, Stage2Roots, Vmid};
+pub use refusal::Refusal;
+pub use spmc::{Next, Spmc};
+pub use version::IMPLEMENTED;

@@ -127,6 +127,10 @@ pub trait Port: Sync + Sized + 'static {
     /// Fills `len` bytes (whole pages) with zeroes, visible to every observer when it returns.
     fn zero(&self, space: Space, pa: Pa, len: u64) -> Result<(), MemFault>;
 
+    /// Lends Secure RAM to a closure while the SPMC boots: the packages, before any partition runs. `None` once
+    /// one has run, and for a range that is not wholly in Secure RAM outside the SPMC.
+    fn with_secure_bytes<R>(&self, pa: Pa, len: u64, f: impl FnOnce(&[u8]) -> R) -> Option<R>;
+
     /// Makes freshly loaded code visible to instruction fetches of every CPU.
     fn sync_code(&self, pa: Pa, len: u64);
 

@@ -3,7 +3,14 @@
 
 use core::ops::Range;
 
-use super::Refusal;
+use sha2::{Digest, Sha256};
+
+use super::{Cause, File, Name, Refusal};
+
+const MAGIC: u32 = 0x474b_5053;
+/// Bytes of the header: magic, version, then offset and size of manifest and image, little-endian words.
+const HEADER_SIZE: usize = 24;
+const PAGE: usize = crate::PAGE_SIZE as usize;
 
 /// Holds a package's header, checked against the bytes that hold it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,4 +32,115 @@ pub enum PackageVersion {
     V1,
     /// Both are page-aligned; boot information may be written to the page of the header.
     V2,
+}
+
+impl<'a> Package<'a> {
+    /// Reads the package at the start of `memory`, which is all the memory that its partition has.
+    pub fn parse(memory: &'a [u8]) -> Result<Self, Refusal> {
+        let header = Header::read(memory)?;
+        let version = match header.version {
+            1 => PackageVersion::V1,
+            2 => PackageVersion::V2,
+            // A format of the future.
+            n => return Err(wrong("version", n.into(), "1 or 2", "make it with sptool -i, version 1 or 2")),
+        };
+        let manifest = range(header.manifest, header.manifest_size).ok_or_else(|| {
+            refuse("pm_size", Cause::Wraps { base: header.manifest as u64, size: header.manifest_size as u64 })
+        })?;
+        let image = range(header.image, header.image_size).ok_or_else(|| {
+            refuse("img_size", Cause::Wraps { base: header.image as u64, size: header.image_size as u64 })
+        })?;
+        check_order(version, &manifest, &image)?;
+        let bytes = memory.get(..image.end).ok_or_else(|| Refusal {
+            fix: "enlarge mem_size in the SPMC manifest, or make the package smaller",
+            ..refuse("img_size", Cause::Value { found: image.end as u64, expected: "an end inside its mem_size" })
+        })?;
+        Ok(Self { version, bytes, manifest, image })
+    }
+
+    /// Returns the partition manifest's bytes.
+    pub fn manifest_bytes(&self) -> &'a [u8] {
+        self.bytes.get(self.manifest.clone()).unwrap_or(&[])
+    }
+
+    /// Returns the image's bytes.
+    pub fn image_bytes(&self) -> &'a [u8] {
+        self.bytes.get(self.image.clone()).unwrap_or(&[])
+    }
+
+    /// Computes the SHA-256 of the whole package: of the same bytes that `sptool` wrote, up to the image's end.
+    pub fn sha256(&self) -> [u8; 32] {
+        Sha256::digest(self.bytes).into()
+    }
+}
+
+struct Header {
+    version: u32,
+    manifest: usize,
+    manifest_size: usize,
+    image: usize,
+    image_size: usize,
+}
+
+impl Header {
+    fn read(memory: &[u8]) -> Result<Self, Refusal> {
+        let cut = || Refusal {
+            fix: "give the partition at least a page of memory",
+            ..refuse("header", Cause::Length { bytes: memory.len(), expected: "at least 24" })
+        };
+        let (words, _) = memory.get(..HEADER_SIZE).ok_or_else(cut)?.as_chunks::<4>();
+        let [magic, version, manifest, manifest_size, image, image_size] = words else { return Err(cut()) };
+        let magic = u32::from_le_bytes(*magic);
+        if magic != MAGIC {
+            let fix = "check that TB_FW_CONFIG loads the package at the load_address of its vm node";
+            return Err(wrong("magic", magic.into(), "0x474b5053 (\"SPKG\")", fix));
+        }
+        let offset = |w: &[u8; 4]| u32::from_le_bytes(*w) as usize;
+        Ok(Self {
+            version: u32::from_le_bytes(*version),
+            manifest: offset(manifest),
+            manifest_size: offset(manifest_size),
+            image: offset(image),
+            image_size: offset(image_size),
+        })
+    }
+}
+
+/// Checks that header, manifest and image follow each other as the version has it.
+fn check_order(version: PackageVersion, manifest: &Range<usize>, image: &Range<usize>) -> Result<(), Refusal> {
+    let made = "make the package with sptool";
+    match version {
+        PackageVersion::V1 if manifest.start != HEADER_SIZE => {
+            return Err(wrong("pm_offset", manifest.start as u64, "24 in version 1: right after the header", made));
+        }
+        PackageVersion::V2 if manifest.start == 0 || manifest.start % PAGE != 0 => {
+            return Err(wrong("pm_offset", manifest.start as u64, "a multiple of 0x1000 above 0 in version 2", made));
+        }
+        PackageVersion::V1 | PackageVersion::V2 => (),
+    }
+    if image.start % PAGE != 0 {
+        return Err(wrong("img_offset", image.start as u64, "a multiple of 0x1000", made));
+    }
+    if manifest.is_empty() || image.is_empty() {
+        let field = if manifest.is_empty() { "pm_size" } else { "img_size" };
+        return Err(wrong(field, 0, "at least one byte", made));
+    }
+    if manifest.end > image.start {
+        let fix = "move the image behind the manifest: \"offset\" of \"image\" in the layout";
+        return Err(wrong("img_offset", image.start as u64, "an offset behind the manifest's end", fix));
+    }
+    Ok(())
+}
+
+fn range(start: usize, size: usize) -> Option<Range<usize>> {
+    Some(start..start.checked_add(size)?)
+}
+
+fn refuse(property: &'static str, cause: Cause) -> Refusal {
+    let fix = "make the package with sptool";
+    Refusal { file: File::Package, whose: Name::new(), node: Name::new(), property, cause, fix }
+}
+
+fn wrong(property: &'static str, found: u64, expected: &'static str, fix: &'static str) -> Refusal {
+    Refusal { fix, ..refuse(property, Cause::Value { found, expected }) }
 }

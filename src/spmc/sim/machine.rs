@@ -278,6 +278,12 @@ impl Port for SimMachine {
         Ok(())
     }
 
+    fn with_secure_bytes<R>(&self, pa: Pa, len: u64, f: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        let mut bytes = std::vec![0; usize::try_from(len).ok()?];
+        self.read(Space::Secure, pa, &mut bytes).ok()?;
+        Some(f(&bytes))
+    }
+
     fn sync_code(&self, _: Pa, _: u64) {}
 
     fn page_alloc(&self) -> Option<Pa> {

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From a package in memory to a partition with its stage 2.
+
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+
+use ffa_abi::PartitionId;
+use sha2::{Digest, Sha256};
+
+use crate::mailbox::Pair;
+use crate::manifest::{
+    self, CheckedBlob, CoreManifest, MemoryRegion, Package, PartitionEntry, PartitionManifest, RegionAttributes,
+};
+use crate::partition::{Identity, Partition, Properties};
+use crate::stage2::{self, Access, Attributes, MemoryType, Stage2, Tag};
+use crate::{Ipa, PAGE_SIZE, Pa, Port, Space, Vmid};
+
+/// The identifier of vm1 where its manifest names none; vm2 follows.
+const FIRST_ID: u16 = 0x8001;
+
+/// A package that was read and whose manifest is sound in itself.
+pub(super) struct Candidate<'m> {
+    entry: &'m PartitionEntry,
+    position: usize,
+    manifest: Box<PartitionManifest>,
+    image: (u64, u64),
+    package_len: u64,
+    digest: [u8; 32],
+}
+
+/// Loads every partition that can be loaded, in manifest order.
+pub(super) fn all<P: Port>(port: &P, core: &CoreManifest) -> Vec<Partition<P>> {
+    let mut candidates: Vec<Candidate<'_>> = Vec::new();
+    for (position, entry) in core.partitions.iter().enumerate() {
+        match read(port, entry, position) {
+            Ok(candidate) => candidates.push(candidate),
+            Err(reason) => left_out(port, entry, &reason),
+        }
+    }
+    let mut loaded = Vec::new();
+    while let Some(candidate) = (!candidates.is_empty()).then(|| candidates.remove(0)) {
+        let index = loaded.len();
+        match build(port, core, &candidate, index) {
+            Ok(partition) => {
+                report(port, &partition, &candidate);
+                loaded.push(partition);
+            }
+            Err(reason) => left_out(port, candidate.entry, &reason),
+        }
+    }
+    loaded
+}
+
+/// Finds and reads one package: its header, its digest, its manifest.
+fn read<'m, P: Port>(port: &P, entry: &'m PartitionEntry, position: usize) -> Result<Candidate<'m>, String> {
+    port.with_secure_bytes(entry.load_address, entry.mem_size, |memory| {
+        let package = Package::parse(memory).map_err(|e| e.to_string())?;
+        let blob = package.bytes.get(package.manifest.clone()).unwrap_or_default();
+        let blob = CheckedBlob::check(blob).map_err(|e| format_refusal(&e))?;
+        let manifest = PartitionManifest::parse(&blob, entry.load_address).map_err(|e| e.to_string())?;
+        Ok(Candidate {
+            entry,
+            position,
+            manifest: Box::new(manifest),
+            image: (package.image.start as u64, package.image.end as u64),
+            package_len: package.bytes.len() as u64,
+            digest: Sha256::digest(package.bytes).into(),
+        })
+    })
+    .unwrap_or_else(|| {
+        let at = entry.load_address;
+        Err(alloc::format!("load_address {at}, mem_size {:#x} is not in the SPMC's Secure memory", entry.mem_size))
+    })
+}
+
+fn format_refusal(e: &dyn fmt::Display) -> String {
+    alloc::format!("partition manifest: {e}")
+}
+
+/// Gives a partition its tables and execution contexts.
+fn build<P: Port>(
+    port: &P,
+    core: &CoreManifest,
+    candidate: &Candidate<'_>,
+    index: usize,
+) -> Result<Partition<P>, String> {
+    let Candidate { entry, manifest, position, .. } = candidate;
+    let contexts = manifest.execution_contexts;
+    if contexts > 1 && (contexts as usize) < core.cpus.len() {
+        return Err(alloc::format!(
+            "execution-ctx-count is {contexts}: expected 1 or one for each of the {} CPUs",
+            core.cpus.len()
+        ));
+    }
+    let id = manifest.id.unwrap_or(PartitionId(FIRST_ID + *position as u16));
+    let mut stage2 = Stage2::new(port, Vmid(index as u16 + 1)).map_err(|e| table_error(e, "the roots"))?;
+    if let Err(reason) = map_all(port, candidate, &mut stage2) {
+        stage2.destroy(port);
+        return Err(reason);
+    }
+    // The image of a package without an entry point of its own begins with its first instruction.
+    let offset = if manifest.entrypoint_offset != 0 { manifest.entrypoint_offset } else { candidate.image.0 };
+    let base = entry.load_address;
+    port.sync_code(base, candidate.package_len);
+    let identity = Identity {
+        id,
+        name: entry.name.to_string(),
+        uuids: manifest.services.iter().map(|s| s.uuid).collect(),
+        properties: properties(manifest),
+        entry: Ipa(base.0 + offset),
+        memory: (Ipa(base.0), entry.mem_size),
+    };
+    let partition = Partition::new(port, index, identity, manifest.clone(), stage2);
+    if let Some(rx_tx) = manifest.rx_tx {
+        let find = |i: usize| manifest.memory_regions.get(i);
+        if let (Some(rx), Some(tx)) = (find(rx_tx.rx), find(rx_tx.tx)) {
+            let pair = Pair { space: rx.attributes.space(), tx: tx.base, rx: rx.base, len: rx.size().min(tx.size()) };
+            // Nothing is mapped yet: this cannot fail.
+            let _ = partition.mailbox.lock().map(pair);
+        }
+    }
+    Ok(partition)
+}
+
+fn properties(manifest: &PartitionManifest) -> Properties {
+    let mut p = Properties::from_bits_truncate(manifest.messaging().bits() as u32) | Properties::AARCH64;
+    p.set(Properties::NOTIFICATIONS, manifest.notification_support);
+    p.set(Properties::VM_CREATED, manifest.vm_availability.contains(manifest::VmAvailability::CREATED));
+    p.set(Properties::VM_DESTROYED, manifest.vm_availability.contains(manifest::VmAvailability::DESTROYED));
+    p
+}
+
+fn table_error(e: stage2::Error, what: &str) -> String {
+    alloc::format!("stage 2, {what}: {e:?}")
+}
+
+fn access(a: RegionAttributes) -> Access {
+    let mut out = Access::empty();
+    out.set(Access::READ, a.contains(RegionAttributes::READ));
+    out.set(Access::WRITE, a.contains(RegionAttributes::WRITE));
+    out.set(Access::EXECUTE, a.contains(RegionAttributes::EXECUTE));
+    out
+}
+
+/// Maps the partition's regions with their manifest's permissions, then the rest of its own memory with all.
+fn map_all<P: Port>(port: &P, candidate: &Candidate<'_>, stage2: &mut Stage2) -> Result<(), String> {
+    let manifest = &candidate.manifest;
+    for r in &manifest.memory_regions {
+        let attributes = Attributes { access: access(r.attributes), memory: MemoryType::Normal };
+        map(port, stage2, r.attributes.space(), r.base, r.pages as u64, attributes)
+            .map_err(|e| table_error(e, &r.name))?;
+    }
+    for r in &manifest.device_regions {
+        let attributes = Attributes { access: access(r.attributes), memory: MemoryType::Device };
+        map(port, stage2, r.attributes.space(), r.base, r.pages as u64, attributes)
+            .map_err(|e| table_error(e, &r.name))?;
+    }
+    let all = Attributes { access: Access::all(), memory: MemoryType::Normal };
+    let base = candidate.entry.load_address;
+    let end = base.0 + candidate.entry.mem_size;
+    let mut inside: Vec<&MemoryRegion> = manifest
+        .memory_regions
+        .iter()
+        .filter(|r| r.attributes.space() == Space::Secure && (base.0..end).contains(&r.base.0))
+        .collect();
+    inside.sort_by_key(|r| r.base);
+    let mut at = base;
+    for r in inside {
+        let gap = r.base.0.saturating_sub(at.0) / PAGE_SIZE;
+        map(port, stage2, Space::Secure, at, gap, all).map_err(|e| table_error(e, "its own memory"))?;
+        at = Pa(r.base.0 + r.size());
+    }
+    let rest = end.saturating_sub(at.0) / PAGE_SIZE;
+    map(port, stage2, Space::Secure, at, rest, all).map_err(|e| table_error(e, "its own memory"))
+}
+
+fn map<P: Port>(
+    port: &P,
+    stage2: &mut Stage2,
+    space: Space,
+    at: Pa,
+    pages: u64,
+    attributes: Attributes,
+) -> Result<(), stage2::Error> {
+    if pages == 0 {
+        return Ok(());
+    }
+    stage2.map(port, space, Ipa(at.0), at, pages, attributes, Tag::Owned)
+}
+
+fn report<P: Port>(port: &P, partition: &Partition<P>, candidate: &Candidate<'_>) {
+    let Identity { id, name, entry, memory: (base, size), .. } = &partition.identity;
+    let end = base.0 + size - 1;
+    let contexts = partition.contexts().len();
+    port.log(format_args!("{id} \"{name}\": {base} to {end:#x}, entry {entry}, {contexts} execution context(s)"));
+    for uuid in &partition.identity.uuids {
+        port.log(format_args!("  service {uuid}"));
+    }
+    port.log(format_args!("  package {} bytes, sha256 {}", candidate.package_len, Hex(&candidate.digest)));
+}
+
+struct Hex<'a>(&'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+    }
+}
+
+fn left_out<P: Port>(port: &P, entry: &PartitionEntry, reason: &str) {
+    port.log(format_args!("vm{} \"{}\" is left out: {reason}", entry.number, entry.name));
+}

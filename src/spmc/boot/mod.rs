@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Boot: from the SPMC manifest to partitions that wait for work.
+//!
+//! A malformed SPMC manifest is fatal and says why; a malformed package or partition manifest costs that
+//! partition only. Everything that is found, and where it is put, is told on the secure console.
+
+mod load;
+mod start;
+
+use alloc::vec::Vec;
+
+use crate::manifest::{CheckedBlob, CoreManifest, MemoryKind};
+use crate::partition::Partition;
+use crate::{Port, Spmc, version};
+
+/// Says that the SPMC cannot start; the reason is on the console.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fatal;
+
+impl<P: Port> Spmc<P> {
+    /// Builds the SPMC from the manifest that TF-A passed and the packages that it loaded.
+    pub fn boot(port: &'static P, manifest: &[u8]) -> Result<Self, Fatal> {
+        let fatal = |reason: &dyn core::fmt::Display| {
+            port.log(format_args!("fatal: SPMC manifest: {reason}"));
+            Fatal
+        };
+        let blob = CheckedBlob::check(manifest).map_err(|e| fatal(&e))?;
+        let core = CoreManifest::parse(&blob).map_err(|e| fatal(&e))?;
+        port.log(format_args!(
+            "SPMC {} speaks FF-A {}; {} CPUs, {} partitions in the manifest",
+            core.attribute.spmc_id,
+            version::IMPLEMENTED,
+            core.cpus.len(),
+            core.partitions.len(),
+        ));
+        for range in &core.memory {
+            let kind = range.kind.device_type();
+            port.log(format_args!("{kind}: {} to {:#x}", range.base, range.base.0 + (range.size - 1)));
+        }
+        if core.ranges(MemoryKind::NonSecure).next().is_none() {
+            port.log(format_args!("no ns-memory node: the Normal world cannot map buffers or send memory"));
+        }
+        let before = port.pages_free();
+        let list: Vec<Partition<P>> = load::all(port, &core);
+        let mut boot_order: Vec<u8> = (0..list.len() as u8).collect();
+        // Stable: partitions without a boot-order keep the manifest's order, after those that have one.
+        boot_order.sort_by_key(|&i| {
+            list.get(i as usize).and_then(|p| p.manifest.boot_order).map_or(u32::MAX, |order| order as u32)
+        });
+        let used = before.saturating_sub(port.pages_free());
+        port.log(format_args!("table memory: {used} pages used, {} free", port.pages_free()));
+        Ok(Self::new(port, core.attribute.spmc_id, list.into_boxed_slice(), boot_order, core.memory.to_vec()))
+    }
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Bringing up execution contexts on a CPU, cold and warm, through the same loop that serves them later.
+
+use ffa_abi::{Func, PartitionId, Regs};
+
+use crate::partition::{Call, Entered, ExecutionContext, Partition, State};
+use crate::{Cpu, Next, Port, Spmc};
+
+impl<P: Port> Spmc<P> {
+    /// Starts a CPU: initialises, in boot order, the execution contexts that are this CPU's and have not run yet,
+    /// and ends with FFA_MSG_WAIT to the SPMD. The first CPU also initialises those that may run anywhere.
+    pub fn start(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Next<P> {
+        cpu.current = None;
+        cpu.starting = Some(0);
+        self.continue_start(cpu, regs)
+    }
+
+    /// Enters the next execution context that has to initialise, or says that this CPU is ready.
+    pub(crate) fn continue_start(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Next<P> {
+        while let Some(at) = cpu.starting {
+            let partition = self.boot_order.get(at).and_then(|&i| self.partitions.get(i as usize));
+            let Some(partition) = partition else {
+                break;
+            };
+            cpu.starting = Some(at + 1);
+            // A partition whose first context failed does not get the others.
+            let first_is_ready = partition.contexts().first().is_some_and(|c| c.is_ready());
+            let Some(context) = partition.context_for(cpu.index) else { continue };
+            if (context.vcpu == 0 || first_is_ready) && context.state.try_move(State::Reset, State::Starting).is_ok() {
+                return self.begin(cpu, partition, context, regs);
+            }
+        }
+        cpu.starting = None;
+        cpu.current = None;
+        *regs = Regs::ZERO;
+        regs.x[0] = Func::MsgWait.id32() as u64;
+        Next::Reply
+    }
+
+    fn begin(
+        &self,
+        cpu: &mut Cpu<P>,
+        partition: &Partition<P>,
+        context: &'static ExecutionContext<P>,
+        regs: &mut Regs,
+    ) -> Next<P> {
+        context.set_ready(false);
+        context.set_callee(None);
+        context.set_call(Call { entered: Entered::Init, depth: 1, caller: None, requester: PartitionId::NORMAL_WORLD });
+        self.port.reset(context.context(), &partition.entry(context.vcpu as u16, None));
+        self.port.unpark_interrupted(context.context(), regs);
+        cpu.current = Some(context);
+        Next::Run(context)
+    }
+
+    /// Takes FFA_ERROR during initialisation: the partition says that it cannot start.
+    pub(crate) fn failed_start(
+        &'static self,
+        cpu: &mut Cpu<P>,
+        context: &'static ExecutionContext<P>,
+        regs: &mut Regs,
+    ) -> Next<P> {
+        let [_, _, code, ..] = regs.x;
+        if let Some(partition) = self.partitions.get(context.partition as usize) {
+            let name = &partition.identity.name;
+            self.port.log(format_args!("{name}: vcpu {} failed to start: code {}", context.vcpu, code as i32));
+        }
+        self.abort(cpu, context, regs)
+    }
+}

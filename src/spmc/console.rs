@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The secure console: partitions' lines whole and attributed, the SPMC's refusals rate-limited.
+
+use ffa_abi::{PartitionId, Version};
+
+use crate::Port;
+use crate::refusal::Refusal;
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+
+/// Collects a partition's characters until a line is complete.
+#[derive(Debug)]
+pub(crate) struct LineBuffer {
+    text: [u8; Self::CAPACITY],
+    len: usize,
+}
+
+impl Default for LineBuffer {
+    fn default() -> Self {
+        Self { text: [0; Self::CAPACITY], len: 0 }
+    }
+}
+
+impl LineBuffer {
+    const CAPACITY: usize = 120;
+
+    /// Adds one character; prints the line at a newline or when the buffer is full. Control characters and
+    /// bytes outside ASCII become dots, so that a partition cannot forge lines or drive a terminal.
+    fn put<P: Port>(&mut self, port: &P, name: &str, c: u8) {
+        if c == b'\n' {
+            return self.flush(port, name);
+        }
+        let printable = if c == b'\t' || (0x20..0x7f).contains(&c) { c } else { b'.' };
+        if let Some(slot) = self.text.get_mut(self.len) {
+            *slot = printable;
+            self.len += 1;
+        }
+        if self.len == Self::CAPACITY {
+            self.flush(port, name);
+        }
+    }
+
+    fn flush<P: Port>(&mut self, port: &P, name: &str) {
+        let text = self.text.get(..self.len).unwrap_or_default();
+        if let Ok(text) = core::str::from_utf8(text) {
+            port.log(format_args!("[{name}] {text}"));
+        }
+        self.len = 0;
+    }
+
+    /// Takes the characters of one `FFA_CONSOLE_LOG` (DEN0077A v1.2, "FFA_CONSOLE_LOG"): w1 says how many,
+    /// the registers from x2 on hold them, lowest byte first, four or eight to a register.
+    pub(crate) fn log<P: Port>(
+        &mut self,
+        port: &P,
+        name: &str,
+        wide: bool,
+        version: Version,
+        x: &[u64; 18],
+    ) -> Result<(), Refusal> {
+        let [_, count, chars @ ..] = x;
+        let per_register = if wide { 8 } else { 4 };
+        // v1.2 lets the 64-bit form use x2 to x17, earlier ones stop at x7.
+        let registers = if wide && version >= Version::V1_2 { 16 } else { 6 };
+        let count = *count as u32 as usize;
+        if count == 0 || count > per_register * registers {
+            return Err(Refusal::LogLength);
+        }
+        chars
+            .iter()
+            .flat_map(|r| r.to_le_bytes().into_iter().take(per_register))
+            .take(count)
+            .for_each(|c| self.put(port, name, c));
+        Ok(())
+    }
+}
+
+/// Lets a burst of lines through each second and counts the rest: a caller that errs in a loop neither floods
+/// the console nor pays for printing.
+#[derive(Debug, Default)]
+pub(crate) struct RateLimit {
+    /// When the present second began, in counter ticks.
+    since: AtomicU64,
+    /// Lines in this second.
+    lines: AtomicU32,
+    suppressed: AtomicU32,
+}
+
+impl RateLimit {
+    const BURST: u32 = 16;
+
+    /// Asks for leave to print a line: `None` is no, else the number of lines that were held back since.
+    #[inline]
+    pub(crate) fn admit<P: Port>(&self, port: &P) -> Option<u32> {
+        if self.lines.load(Ordering::Relaxed) >= Self::BURST {
+            let now = port.now();
+            if now.wrapping_sub(self.since.load(Ordering::Relaxed)) < port.counter_hz() {
+                self.suppressed.fetch_add(1, Ordering::Relaxed);
+                return None;
+            }
+            // Two CPUs may both open the new second; at worst a few lines more are printed.
+            self.since.store(now, Ordering::Relaxed);
+            self.lines.store(0, Ordering::Relaxed);
+        }
+        self.lines.fetch_add(1, Ordering::Relaxed);
+        Some(self.suppressed.swap(0, Ordering::Relaxed))
+    }
+}
+
+/// Prints the one plain line of a refusal: who, which call, why.
+#[cold]
+#[inline(never)]
+pub(crate) fn refused<P: Port>(port: &P, held_back: u32, caller: PartitionId, fid: u32, refusal: Refusal) {
+    let name = ffa_abi::Func::decode(fid).map_or("unknown call", |f| f.name());
+    if held_back > 0 {
+        port.log(format_args!("refused: {held_back} further lines were held back"));
+    }
+    port.log(format_args!("refused: {caller} {name} ({fid:#010x}): {}: {}", refusal.code(), refusal.why()));
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Calls about the caller itself: buffers, features, secondary entry points.
+
+use ffa_abi::{PartitionId, Regs, func::SMC64};
+
+use crate::features;
+use crate::mailbox::{Mailbox, Pair, check_layout};
+use crate::manifest::MemoryKind;
+use crate::partition::{ExecutionContext, Partition};
+use crate::refusal::Refusal;
+use crate::stage2::{Access, MemoryType, Stage2, Tag};
+use crate::sync::Mutex;
+use crate::{Ipa, PAGE_SIZE, Pa, Port, Space, Spmc};
+
+/// Reads the arguments of FFA_RXTX_MAP (DEN0077A, "FFA_RXTX_MAP"): TX, RX, bytes in each.
+fn map_arguments(fid: u32, regs: &Regs) -> Result<(u64, u64, u64), Refusal> {
+    let [_, tx, rx, count, ..] = regs.x;
+    let (tx, rx) = if fid & SMC64 != 0 { (tx, rx) } else { (tx as u32 as u64, rx as u32 as u64) };
+    // Bits [5:0] count pages; the rest is reserved.
+    if count as u32 & !0x3f != 0 {
+        return Err(Refusal::ReservedNotZero);
+    }
+    let len = check_layout(tx, rx, count & 0x3f)?;
+    Ok((tx, rx, len))
+}
+
+/// Finds where pages of a partition lie, if all of them are its own Secure memory, not shared with anybody, with
+/// at least the given access, and contiguous in physical memory.
+fn owned<P: Port>(port: &P, stage2: &Stage2, ipa: Ipa, pages: u64, access: Access) -> Option<Pa> {
+    let first = stage2.query(port, Space::Secure, ipa).pa();
+    for i in 0..pages {
+        let entry = stage2.query(port, Space::Secure, ipa.checked_add(i * PAGE_SIZE)?);
+        let own = entry.is_valid() && entry.tag() == Tag::Owned;
+        let attributes = entry.attributes();
+        let usable = attributes.access.contains(access) && attributes.memory == MemoryType::Normal;
+        if !own || !usable || entry.pa() != first.checked_add(i * PAGE_SIZE)? {
+            return None;
+        }
+    }
+    Some(first)
+}
+
+impl<P: Port> Spmc<P> {
+    /// Answers FFA_FEATURES.
+    pub(crate) fn features(&self, regs: &mut Regs, partition: Option<&Partition<P>>) -> Result<(), Refusal> {
+        let version = partition.map_or(self.normal.version.get(), |p| p.version());
+        let [_, asked, ..] = regs.x;
+        regs.set_success(features::query(asked as u32, partition.is_some(), version)?);
+        Ok(())
+    }
+
+    /// Tells whether a range is wholly in Normal-world RAM, by the manifest.
+    fn is_normal_ram(&self, pa: u64, len: u64) -> bool {
+        let end = pa.checked_add(len);
+        self.memory_map
+            .iter()
+            .filter(|r| r.kind == MemoryKind::NonSecure)
+            .any(|r| pa >= r.base.0 && end.is_some_and(|end| end <= r.base.0.saturating_add(r.size)))
+    }
+
+    /// Maps the Normal world's buffers: its own RAM, whatever the address.
+    pub(crate) fn rxtx_map_normal(&self, fid: u32, regs: &mut Regs) -> Result<(), Refusal> {
+        let (tx, rx, len) = map_arguments(fid, regs)?;
+        if !self.is_normal_ram(tx, len) || !self.is_normal_ram(rx, len) {
+            return Err(Refusal::BufferMemory);
+        }
+        let pair = Pair { space: Space::NonSecure, tx: Pa(tx), rx: Pa(rx), len };
+        self.normal.mailbox.lock().map(pair)?;
+        regs.set_success(0);
+        Ok(())
+    }
+
+    /// Maps a partition's buffers: pages of its own memory that it may read and write.
+    pub(crate) fn rxtx_map_partition(
+        &self,
+        partition: &Partition<P>,
+        fid: u32,
+        regs: &mut Regs,
+    ) -> Result<(), Refusal> {
+        let (tx, rx, len) = map_arguments(fid, regs)?;
+        let stage2 = partition.stage2.lock();
+        let find = |ipa: u64| -> Result<Pa, Refusal> {
+            owned(self.port, &stage2, Ipa(ipa), len / PAGE_SIZE, Access::READ_WRITE).ok_or(Refusal::BufferMemory)
+        };
+        let pair = Pair { space: Space::Secure, tx: find(tx)?, rx: find(rx)?, len };
+        partition.mailbox.lock().map(pair)?;
+        regs.set_success(0);
+        Ok(())
+    }
+
+    /// Unmaps the Normal world's buffers; w1 names the VM whose buffers they are, which is the caller's own (0).
+    pub(crate) fn rxtx_unmap_normal(&self, regs: &mut Regs) -> Result<(), Refusal> {
+        let [_, w1, ..] = regs.x;
+        if (w1 >> 16) as u16 != PartitionId::NORMAL_WORLD.0 {
+            return Err(Refusal::BufferForOther);
+        }
+        self.normal.mailbox.lock().unmap()?;
+        regs.set_success(0);
+        Ok(())
+    }
+
+    /// Unmaps a partition's buffers.
+    pub(crate) fn rxtx_unmap_partition(&self, partition: &Partition<P>, regs: &mut Regs) -> Result<(), Refusal> {
+        let [_, w1, ..] = regs.x;
+        let named = (w1 >> 16) as u16;
+        // A partition names itself or, like clients written for other SPMCs, nobody.
+        if named != 0 && named != partition.id().0 {
+            return Err(Refusal::BufferForOther);
+        }
+        partition.mailbox.lock().unmap()?;
+        regs.set_success(0);
+        Ok(())
+    }
+
+    /// Answers FFA_RX_RELEASE (DEN0077A, "FFA_RX_RELEASE").
+    pub(crate) fn rx_release(&self, mailbox: &Mutex<Mailbox>, regs: &mut Regs) -> Result<(), Refusal> {
+        mailbox.lock().release()?;
+        regs.set_success(0);
+        Ok(())
+    }
+
+    /// Answers FFA_SECONDARY_EP_REGISTER of a partition (DEN0077A, "FFA_SECONDARY_EP_REGISTER"): x1 is where its
+    /// other execution contexts begin.
+    pub(crate) fn secondary_ep_register(
+        &self,
+        partition: &Partition<P>,
+        context: &ExecutionContext<P>,
+        regs: &mut Regs,
+    ) -> Result<(), Refusal> {
+        let [_, at, ..] = regs.x;
+        if context.vcpu != 0 {
+            return Err(Refusal::TooLate);
+        }
+        if !partition.is_per_cpu() {
+            return Err(Refusal::UnknownCall);
+        }
+        let stage2 = partition.stage2.lock();
+        owned(self.port, &stage2, Ipa(at).page(), 1, Access::EXECUTE).ok_or(Refusal::BadEntryPoint)?;
+        partition.set_secondary_entry(Ipa(at));
+        regs.set_success(0);
+        Ok(())
+    }
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `FFA_FEATURES` (DEN0077A, "FFA_FEATURES"): what the table of calls says, and nothing else.
+
+use ffa_abi::{Func, Version};
+
+use crate::calls;
+use crate::mailbox::MAX_PAGES;
+use crate::refusal::Refusal;
+
+/// A feature identifier has bit 31 clear; a function identifier has it set.
+const FUNCTION: u32 = 1 << 31;
+
+/// Returns w2 of the answer about `asked` to an endpoint of the given world and version.
+///
+/// The Normal world may ask about the calls that SPMD answers or takes in our stead, too: it cannot tell the two
+/// apart.
+pub(crate) fn query(asked: u32, partition: bool, version: Version) -> Result<u64, Refusal> {
+    if asked & FUNCTION == 0 {
+        return Err(Refusal::UnknownFeature);
+    }
+    let func = Func::decode(asked).ok_or(Refusal::UnknownFeature)?;
+    let row = calls::of(func);
+    let by_spmd = !partition && matches!(func, Func::Version | Func::IdGet | Func::SpmIdGet);
+    // What a caller may receive is a feature, too.
+    let reply = matches!(func, Func::Error | Func::Success | Func::Interrupt);
+    if !row.has(partition, version) && !by_spmd && !reply {
+        return Err(Refusal::UnknownFeature);
+    }
+    Ok(match func {
+        // Bits [1:0]: buffers of 4 KiB and aligned to 4 KiB do; from v1.2 bits [31:16]: the most pages.
+        Func::RxTxMap if version >= Version::V1_2 => (MAX_PAGES as u64) << 16,
+        // Bit 1: the NS attribute of retrieved memory is reported whether or not it was asked for.
+        Func::MemRetrieveReq => 1 << 1,
+        // The other interfaces have no properties (or, like dynamic buffers, ones that we do not offer).
+        _ => 0,
+    })
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_of_a_later_version_does_not_exist_for_an_earlier_endpoint() {
+        assert_eq!(query(0x8400_0085, true, Version::V1_1), Ok(0));
+        assert_eq!(query(0x8400_0085, true, Version::V1_0), Err(Refusal::UnknownFeature));
+    }
+
+    #[test]
+    fn widths_that_do_not_exist_are_unknown() {
+        assert_eq!(query(0xc400_0066, false, Version::V1_1), Ok(0));
+        assert_eq!(query(0xc400_0067, false, Version::V1_1), Err(Refusal::UnknownFeature));
+    }
+
+    #[test]
+    fn numbers_of_no_feature_are_unknown() {
+        for id in [0, 1, 2, 3, 4, 0x7fff_ffff, 0x8400_005f, 0x8400_00ff, 0xffff_ffff] {
+            assert_eq!(query(id, true, Version::V1_1), Err(Refusal::UnknownFeature), "{id:#x}");
+        }
+    }
+}

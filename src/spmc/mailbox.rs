@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! RX/TX buffers (DEN0077A, "RX/TX buffers"): a pair per endpoint, and who owns RX now.
+
+use crate::refusal::Refusal;
+use crate::{PAGE_SIZE, Pa, Port, Space};
+
+/// The most 4 KiB pages in one buffer.
+pub(crate) const MAX_PAGES: u64 = 16;
+
+/// Where an endpoint's buffers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pair {
+    pub(crate) space: Space,
+    /// What the endpoint sends from.
+    pub(crate) tx: Pa,
+    /// What it receives in.
+    pub(crate) rx: Pa,
+    /// Bytes in each.
+    pub(crate) len: u64,
+}
+
+impl Pair {
+    /// Tells whether `[pa, pa + len)` touches either buffer.
+    pub(crate) fn touches(&self, space: Space, pa: Pa, len: u64) -> bool {
+        let hit = |buffer: Pa| pa.0 < buffer.0.saturating_add(self.len) && buffer.0 < pa.0.saturating_add(len);
+        space == self.space && (hit(self.tx) || hit(self.rx))
+    }
+}
+
+/// An endpoint's mailbox. RX is a state machine of two states: with its producer (empty) or with its consumer
+/// (full); TX always belongs to the endpoint between calls.
+#[derive(Debug, Default)]
+pub(crate) struct Mailbox {
+    pair: Option<Pair>,
+    rx_with_consumer: bool,
+}
+
+/// Checks the numbers of `FFA_RXTX_MAP` before any address is looked up: returns bytes in a buffer.
+pub(crate) fn check_layout(tx: u64, rx: u64, pages: u64) -> Result<u64, Refusal> {
+    if tx % PAGE_SIZE != 0 || rx % PAGE_SIZE != 0 {
+        return Err(Refusal::BufferMisaligned);
+    }
+    if pages == 0 || pages > MAX_PAGES {
+        return Err(Refusal::BufferPages);
+    }
+    let len = pages * PAGE_SIZE;
+    let end = |at: u64| at.checked_add(len).ok_or(Refusal::BufferMemory);
+    let (tx_end, rx_end) = (end(tx)?, end(rx)?);
+    if tx < rx_end && rx < tx_end {
+        return Err(Refusal::BufferOverlap);
+    }
+    Ok(len)
+}
+
+impl Mailbox {
+    /// Returns the registered pair.
+    pub(crate) fn pair(&self) -> Option<Pair> {
+        self.pair
+    }
+
+    /// Registers a pair.
+    pub(crate) fn map(&mut self, pair: Pair) -> Result<(), Refusal> {
+        if self.pair.is_some() {
+            return Err(Refusal::BufferMapped);
+        }
+        *self = Self { pair: Some(pair), rx_with_consumer: false };
+        Ok(())
+    }
+
+    /// Removes the pair and returns it.
+    pub(crate) fn unmap(&mut self) -> Result<Pair, Refusal> {
+        let pair = self.pair.ok_or(Refusal::BufferNotMapped)?;
+        *self = Self::default();
+        Ok(pair)
+    }
+
+    /// Gives RX back to its producer at its consumer's wish.
+    pub(crate) fn release(&mut self) -> Result<(), Refusal> {
+        if !self.rx_with_consumer {
+            return Err(Refusal::BufferNotOwned);
+        }
+        self.rx_with_consumer = false;
+        Ok(())
+    }
+
+    /// Gives RX back if its consumer has it: what `FFA_MSG_WAIT` implies.
+    pub(crate) fn release_if_owned(&mut self) {
+        self.rx_with_consumer = false;
+    }
+
+    /// Tells whether the consumer has RX.
+    pub(crate) fn rx_is_with_consumer(&self) -> bool {
+        self.rx_with_consumer
+    }
+
+    /// Writes into RX and hands it to its consumer.
+    pub(crate) fn deliver<P: Port>(&mut self, port: &P, data: &[u8]) -> Result<(), Refusal> {
+        let pair = self.pair.ok_or(Refusal::BufferAbsent)?;
+        if self.rx_with_consumer {
+            return Err(Refusal::BufferOwned);
+        }
+        if data.len() as u64 > pair.len {
+            return Err(Refusal::BufferTooSmall);
+        }
+        port.write(pair.space, pair.rx, data).map_err(|_| Refusal::BufferFault)?;
+        self.rx_with_consumer = true;
+        Ok(())
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layouts_are_checked_in_every_field() {
+        assert_eq!(check_layout(0x1000, 0x2000, 1), Ok(0x1000));
+        assert_eq!(check_layout(0x1001, 0x2000, 1), Err(Refusal::BufferMisaligned));
+        assert_eq!(check_layout(0x1000, 0x2800, 1), Err(Refusal::BufferMisaligned));
+        assert_eq!(check_layout(0x1000, 0x2000, 0), Err(Refusal::BufferPages));
+        assert_eq!(check_layout(0x1000, 0x20_0000, 17), Err(Refusal::BufferPages));
+        assert_eq!(check_layout(0x1000, 0x1000, 1), Err(Refusal::BufferOverlap));
+        assert_eq!(check_layout(0x1000, 0x2000, 2), Err(Refusal::BufferOverlap));
+        assert_eq!(check_layout(0x3000, 0x2000, 2), Err(Refusal::BufferOverlap));
+        assert_eq!(check_layout(0xffff_ffff_ffff_f000, 0x2000, 1), Err(Refusal::BufferMemory));
+    }
+
+    #[test]
+    fn rx_goes_to_its_consumer_and_back() {
+        let pair = Pair { space: Space::Secure, tx: Pa(0x1000), rx: Pa(0x2000), len: 0x1000 };
+        let mut m = Mailbox::default();
+        assert_eq!(m.release(), Err(Refusal::BufferNotOwned));
+        m.map(pair).unwrap();
+        assert_eq!(m.map(pair), Err(Refusal::BufferMapped));
+        assert!(!m.rx_is_with_consumer());
+        assert_eq!(m.unmap(), Ok(pair));
+        assert_eq!(m.unmap(), Err(Refusal::BufferNotMapped));
+        assert!(pair.touches(Space::Secure, Pa(0x2fff), 1));
+        assert!(!pair.touches(Space::Secure, Pa(0x3000), 1));
+        assert!(!pair.touches(Space::NonSecure, Pa(0x2000), 1));
+    }
+}

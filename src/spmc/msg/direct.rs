@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Direct messages (DEN0077A, "FFA_MSG_SEND_DIRECT_REQ" and "FFA_MSG_SEND_DIRECT_RESP").
+//!
+//! The hot path of the SPMC. The message itself never moves: it stays in the CPU's message registers while the
+//! decisions are made on w1 and w2, and whoever is entered next finds it there.
+
+use ffa_abi::{Func, PartitionId, Regs};
+
+use super::CHAIN_MAX;
+use crate::partition::{Call, Entered, ExecutionContext, Partition, Properties, State};
+use crate::refusal::Refusal;
+use crate::{Cpu, Next, Port, Spmc, calls};
+
+const REQ64: u32 = Func::DirectReq.id64();
+const RESP64: u32 = Func::DirectResp.id64();
+/// Bit 31 of w2: a message of the framework.
+const FRAMEWORK: u64 = 1 << 31;
+
+/// Splits w1 into sender and receiver.
+#[inline(always)]
+pub(crate) fn endpoints(w1: u64) -> (PartitionId, PartitionId) {
+    (PartitionId((w1 >> 16) as u16), PartitionId(w1 as u16))
+}
+
+/// Clears the upper halves of x0-x7: all that a 32-bit call carries.
+#[inline(always)]
+pub(crate) fn truncate(regs: &mut Regs) {
+    let [a, b, c, d, e, f, g, h, ..] = regs.x.map(|x| x as u32 as u64);
+    regs.set8([a, b, c, d, e, f, g, h]);
+}
+
+impl<P: Port> Spmc<P> {
+    /// Takes a direct request from the Normal world.
+    #[inline(always)]
+    pub(crate) fn direct_from_normal(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Result<Next<P>, Refusal> {
+        let [_, w1, w2, ..] = regs.x;
+        let (source, destination) = endpoints(w1);
+        if w2 as u32 != 0 {
+            return self.framework_from_normal(cpu, regs);
+        }
+        if source.is_secure() {
+            return Err(Refusal::ForgedSource);
+        }
+        let target = self.partitions.find(destination).ok_or_else(|| self.no_receiver(destination))?;
+        let context = self.receiver(cpu, target)?;
+        self.normal.version.settle();
+        let wide = regs.fid() == REQ64;
+        context.set_call(Call {
+            entered: if wide { Entered::Direct64 } else { Entered::Direct32 },
+            depth: 1,
+            caller: None,
+            requester: source,
+        });
+        cpu.keep_normal(regs);
+        self.enter(cpu, context, regs, wide)
+    }
+
+    /// Takes a direct request from a partition: the caller blocks, the chain grows by one.
+    #[inline(always)]
+    pub(crate) fn direct_from_partition(
+        &'static self,
+        cpu: &mut Cpu<P>,
+        caller: &'static ExecutionContext<P>,
+        regs: &mut Regs,
+    ) -> Result<Next<P>, Refusal> {
+        let [_, w1, w2, ..] = regs.x;
+        let (source, destination) = endpoints(w1);
+        let from = self.partitions.get(caller.partition as usize).ok_or(Refusal::UnknownPartition)?;
+        if source != from.id() {
+            return Err(Refusal::ForgedSource);
+        }
+        if w2 as u32 != 0 {
+            return Err(if w2 & FRAMEWORK != 0 { Refusal::FrameworkMessage } else { Refusal::ReservedNotZero });
+        }
+        if !from.identity.properties.contains(Properties::SENDS_DIRECT) {
+            return Err(Refusal::NotASender);
+        }
+        let call = caller.call();
+        calls::of(Func::DirectReq).check_model(call.entered)?;
+        if destination == source {
+            return Err(Refusal::ToSelf);
+        }
+        let target = self.partitions.find(destination).ok_or_else(|| self.no_receiver(destination))?;
+        if call.depth >= CHAIN_MAX {
+            return Err(Refusal::ChainTooDeep);
+        }
+        let context = self.receiver(cpu, target)?;
+        from.version.settle();
+        let wide = regs.fid() == REQ64;
+        context.set_call(Call {
+            entered: if wide { Entered::Direct64 } else { Entered::Direct32 },
+            depth: call.depth + 1,
+            caller: Some(caller.link()),
+            requester: source,
+        });
+        caller.set_callee(Some(context.link()));
+        self.port.park(caller.context(), regs);
+        // The chain owns the caller from here on; nobody else may move it, so this cannot be lost to a race.
+        let _ = caller.state.try_move(caller.active(), State::Blocked);
+        self.enter(cpu, context, regs, wide)
+    }
+
+    /// Wins the execution context of `target` that serves this CPU, or says why not.
+    #[inline(always)]
+    fn receiver(&self, cpu: &Cpu<P>, target: &'static Partition<P>) -> Result<&'static ExecutionContext<P>, Refusal> {
+        if !target.identity.properties.contains(Properties::RECEIVES_DIRECT) {
+            return Err(Refusal::NotAReceiver);
+        }
+        let context = target.context_for(cpu.index).ok_or(Refusal::UnknownVcpu)?;
+        context.state.try_move(State::Idle, State::Running).map_err(Refusal::of_state)?;
+        Ok(context)
+    }
+
+    /// Enters a context that was just won, with the message that is in the registers.
+    #[inline(always)]
+    fn enter(
+        &self,
+        cpu: &mut Cpu<P>,
+        context: &'static ExecutionContext<P>,
+        regs: &mut Regs,
+        wide: bool,
+    ) -> Result<Next<P>, Refusal> {
+        if !wide {
+            truncate(regs);
+        }
+        self.port.unpark(context.context(), regs);
+        cpu.current = Some(context);
+        Ok(Next::Run(context))
+    }
+
+    /// Takes a direct response: the responder idles, whoever asked goes on.
+    #[inline(always)]
+    pub(crate) fn direct_response(
+        &'static self,
+        cpu: &mut Cpu<P>,
+        responder: &'static ExecutionContext<P>,
+        regs: &mut Regs,
+    ) -> Result<Next<P>, Refusal> {
+        let [_, w1, w2, ..] = regs.x;
+        let (source, destination) = endpoints(w1);
+        let from = self.partitions.get(responder.partition as usize).ok_or(Refusal::UnknownPartition)?;
+        if source != from.id() {
+            return Err(Refusal::ForgedSource);
+        }
+        let call = responder.call();
+        let wide = regs.fid() == RESP64;
+        match call.entered {
+            Entered::Direct64 if wide => {}
+            Entered::Direct32 if !wide => {}
+            Entered::Framework => return self.framework_response(cpu, responder, regs),
+            Entered::Direct32 | Entered::Direct64 | Entered::Direct2 => return Err(Refusal::WrongWidth),
+            Entered::Init | Entered::Run | Entered::Interrupt => return Err(Refusal::NoRequest),
+        }
+        if w2 as u32 != 0 {
+            return Err(Refusal::ReservedNotZero);
+        }
+        if destination != call.requester {
+            return Err(Refusal::WrongRequester);
+        }
+        if !wide {
+            truncate(regs);
+        }
+        self.finish(cpu, responder, call, regs)
+    }
+
+    /// Ends the work of `responder`: it idles, and its caller goes on with the reply that is in the registers.
+    #[inline(always)]
+    pub(crate) fn finish(
+        &'static self,
+        cpu: &mut Cpu<P>,
+        responder: &'static ExecutionContext<P>,
+        call: Call,
+        regs: &mut Regs,
+    ) -> Result<Next<P>, Refusal> {
+        self.port.park(responder.context(), regs);
+        // Published only now: the next owner may be on another CPU and finds everything saved.
+        let _ = responder.state.try_move(State::Running, State::Idle);
+        Ok(self.return_to(cpu, call, regs))
+    }
+
+    /// Says why a destination is nobody that takes direct requests.
+    #[cold]
+    fn no_receiver(&self, destination: PartitionId) -> Refusal {
+        if destination == self.id {
+            Refusal::ToSpmc
+        } else if !destination.is_secure() {
+            Refusal::ToNormalWorld
+        } else {
+            Refusal::UnknownPartition
+        }
+    }
+}
+
+impl Refusal {
+    /// Explains the state that kept a context from being entered.
+    #[cold]
+    pub(crate) fn of_state(state: State) -> Self {
+        match state {
+            State::Reset | State::Starting => Self::TargetStarting,
+            // Idle: another CPU had it and is done with it again; the caller may try once more.
+            State::Idle | State::Running | State::Blocked | State::Preempted => Self::TargetBusy,
+            State::Aborted => Self::TargetAborted,
+            State::Stopped => Self::TargetStopped,
+        }
+    }
+}

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Who runs next: direct messages, call chains, FFA_RUN, FFA_MSG_WAIT and FFA_YIELD.
+
+mod chain;
+mod direct;
+mod run;
+mod wait;
+
+pub(crate) use direct::endpoints;
+
+/// The longest call chain, counted in partitions from the Normal world on.
+pub(crate) const CHAIN_MAX: u8 = 8;

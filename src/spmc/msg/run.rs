@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `FFA_RUN` (DEN0077A, "FFA_RUN"): the caller lends its CPU to an execution context.
+
+use ffa_abi::{Func, PartitionId, Regs};
+
+use super::CHAIN_MAX;
+use crate::partition::{Call, Entered, ExecutionContext, State};
+use crate::refusal::Refusal;
+use crate::{Cpu, Next, Port, Spmc};
+
+impl<P: Port> Spmc<P> {
+    /// Finds the context that w1 names.
+    fn target_of_run(&'static self, cpu: &Cpu<P>, w1: u64) -> Result<&'static ExecutionContext<P>, Refusal> {
+        let id = PartitionId((w1 >> 16) as u16);
+        let vcpu = w1 as u16;
+        let partition = self.partitions.find(id).ok_or(Refusal::UnknownPartition)?;
+        let context = partition.contexts().get(vcpu as usize).ok_or(Refusal::UnknownVcpu)?;
+        if partition.is_per_cpu() && vcpu as usize != cpu.index {
+            return Err(Refusal::OtherCpu);
+        }
+        Ok(context)
+    }
+
+    /// Takes FFA_RUN from the Normal world: wakes a waiting context or resumes a preempted chain by its head.
+    pub(crate) fn run_from_normal(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Result<Next<P>, Refusal> {
+        let [_, w1, ..] = regs.x;
+        let target = self.target_of_run(cpu, w1)?;
+        match target.state.try_move(State::Idle, State::Running) {
+            Ok(()) => {
+                cpu.keep_normal(regs);
+                Ok(self.wake(cpu, target, None, 1, regs))
+            }
+            // Only a head resumes: a context in the middle of a chain waits for its callee or for its turn.
+            Err(State::Preempted) if target.call().caller.is_none() => self.resume(cpu, target, regs),
+            Err(state) => Err(Refusal::of_state(state)),
+        }
+    }
+
+    /// Takes FFA_RUN from a partition, which blocks until the target waits again.
+    pub(crate) fn run_from_partition(
+        &'static self,
+        cpu: &mut Cpu<P>,
+        caller: &'static ExecutionContext<P>,
+        regs: &mut Regs,
+    ) -> Result<Next<P>, Refusal> {
+        let [_, w1, ..] = regs.x;
+        let target = self.target_of_run(cpu, w1)?;
+        let depth = caller.call().depth;
+        if depth >= CHAIN_MAX {
+            return Err(Refusal::ChainTooDeep);
+        }
+        target.state.try_move(State::Idle, State::Running).map_err(Refusal::of_state)?;
+        caller.set_callee(Some(target.link()));
+        self.port.park(caller.context(), regs);
+        let _ = caller.state.try_move(caller.active(), State::Blocked);
+        Ok(self.wake(cpu, target, Some(caller), depth + 1, regs))
+    }
+
+    /// Enters a waiting context that was just won: its FFA_MSG_WAIT returns with FFA_RUN.
+    fn wake(
+        &self,
+        cpu: &mut Cpu<P>,
+        target: &'static ExecutionContext<P>,
+        caller: Option<&ExecutionContext<P>>,
+        depth: u8,
+        regs: &mut Regs,
+    ) -> Next<P> {
+        let id = self.partitions.get(target.partition as usize).map_or(0, |p| p.id().0);
+        target.set_call(Call {
+            entered: Entered::Run,
+            depth,
+            caller: caller.map(|c| c.link()),
+            requester: PartitionId::NORMAL_WORLD,
+        });
+        let w1 = (id as u64) << 16 | target.vcpu as u64;
+        regs.set8([Func::Run.id32() as u64, w1, 0, 0, 0, 0, 0, 0]);
+        self.port.unpark(target.context(), regs);
+        cpu.current = Some(target);
+        Next::Run(target)
+    }
+}

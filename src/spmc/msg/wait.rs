@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `FFA_MSG_WAIT` (DEN0077A, "FFA_MSG_WAIT"): a partition is ready, or done with what it was run for.
+
+use ffa_abi::{Func, Regs};
+
+use crate::partition::{Entered, ExecutionContext, State};
+use crate::refusal::Refusal;
+use crate::{Cpu, Next, Port, Spmc};
+
+impl<P: Port> Spmc<P> {
+    /// Takes FFA_MSG_WAIT; the run-time model has allowed it.
+    pub(crate) fn msg_wait(
+        &'static self,
+        cpu: &mut Cpu<P>,
+        context: &'static ExecutionContext<P>,
+        regs: &mut Regs,
+    ) -> Result<Next<P>, Refusal> {
+        let partition = self.partitions.get(context.partition as usize).ok_or(Refusal::UnknownPartition)?;
+        let call = context.call();
+        // Waiting gives the RX buffer back (DEN0077A, "Buffer ownership").
+        partition.mailbox.lock().release_if_owned();
+        self.port.park(context.context(), regs);
+        if call.entered == Entered::Init {
+            context.set_ready(true);
+            let _ = context.state.try_move(State::Starting, State::Idle);
+            return Ok(self.continue_start(cpu, regs));
+        }
+        let _ = context.state.try_move(State::Running, State::Idle);
+        let w1 = (partition.id().0 as u64) << 16 | context.vcpu as u64;
+        regs.set8([Func::MsgWait.id32() as u64, w1, 0, 0, 0, 0, 0, 0]);
+        Ok(self.return_to(cpu, call, regs))
+    }
+}

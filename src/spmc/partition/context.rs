@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! An execution context: its state, how it was entered, and its place in a call chain.
+
+use core::fmt;
+
+use ffa_abi::PartitionId;
+
+use crate::port::Port;
+use crate::sync::{AtomicBool, AtomicU64, Ordering};
+
+use super::StateCell;
+
+/// Says how a running execution context was entered: the row of the run-time model (DEN0077A, "Partition
+/// runtime models") that decides what it may do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Entered {
+    /// To initialise.
+    Init = 0,
+    /// By `FFA_RUN`.
+    Run = 1,
+    /// By a 32-bit direct request.
+    Direct32 = 2,
+    /// By a 64-bit direct request.
+    Direct64 = 3,
+    /// By a direct request to a UUID.
+    Direct2 = 4,
+    /// By a power-management or VM-availability message of the framework.
+    Framework = 5,
+    /// By a Secure interrupt.
+    Interrupt = 6,
+}
+
+impl Entered {
+    const fn from_code(code: u8) -> Self {
+        match code {
+            1 => Self::Run,
+            2 => Self::Direct32,
+            3 => Self::Direct64,
+            4 => Self::Direct2,
+            5 => Self::Framework,
+            6 => Self::Interrupt,
+            // 0; nothing else is ever packed.
+            _ => Self::Init,
+        }
+    }
+}
+
+/// Names an execution context: indices, not references, so that it packs into an atomic.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) partition: u8,
+    pub(crate) vcpu: u8,
+}
+
+/// Says who entered an execution context and how: one word, so that it is read and written whole.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Call {
+    pub(crate) entered: Entered,
+    /// The position in the chain, counted from the Normal world: 1 is what the Normal world called.
+    pub(crate) depth: u8,
+    /// Who waits for the answer; `None` is the Normal world.
+    pub(crate) caller: Option<Link>,
+    /// The endpoint that the response must name.
+    pub(crate) requester: PartitionId,
+}
+
+impl Call {
+    const NO_CALLER: u64 = 0xffff;
+
+    fn pack(self) -> u64 {
+        let caller = match self.caller {
+            Some(l) => (l.partition as u64) << 8 | l.vcpu as u64,
+            None => Self::NO_CALLER,
+        };
+        self.entered as u64 | (self.depth as u64) << 8 | caller << 16 | (self.requester.0 as u64) << 32
+    }
+
+    fn unpack(word: u64) -> Self {
+        let caller = word >> 16 & 0xffff;
+        Self {
+            entered: Entered::from_code(word as u8),
+            depth: (word >> 8) as u8,
+            caller: (caller != Self::NO_CALLER).then_some(Link { partition: (caller >> 8) as u8, vcpu: caller as u8 }),
+            requester: PartitionId((word >> 32) as u16),
+        }
+    }
+}
+
+/// One flow of execution of a partition.
+pub struct ExecutionContext<P: Port> {
+    pub(crate) state: StateCell,
+    /// How it was entered. Written by whoever wins it, read by whoever holds it: the state's release and acquire
+    /// order it, so relaxed accesses do.
+    call: AtomicU64,
+    /// Whom it called, while Blocked or Preempted with a callee.
+    callee: AtomicU64,
+    /// Has said FFA_MSG_WAIT once since its last reset.
+    ready: AtomicBool,
+    pub(crate) partition: u8,
+    pub(crate) vcpu: u8,
+    context: P::Context,
+}
+
+impl<P: Port> ExecutionContext<P> {
+    const NONE: u64 = u64::MAX;
+
+    pub(crate) fn new(context: P::Context, partition: usize, vcpu: u16) -> Self {
+        Self {
+            state: StateCell::default(),
+            call: AtomicU64::new(0),
+            callee: AtomicU64::new(Self::NONE),
+            ready: AtomicBool::new(false),
+            // The manifest's limits (16 partitions, 8 CPUs) keep both within a byte.
+            partition: partition as u8,
+            vcpu: vcpu as u8,
+            context,
+        }
+    }
+
+    /// Returns the machine's part.
+    #[inline(always)]
+    pub fn context(&self) -> &P::Context {
+        &self.context
+    }
+
+    /// Returns the state.
+    pub fn state(&self) -> super::State {
+        self.state.get()
+    }
+
+    #[inline(always)]
+    pub(crate) fn link(&self) -> Link {
+        Link { partition: self.partition, vcpu: self.vcpu }
+    }
+
+    #[inline(always)]
+    pub(crate) fn call(&self) -> Call {
+        Call::unpack(self.call.load(Ordering::Relaxed))
+    }
+
+    #[inline(always)]
+    pub(crate) fn set_call(&self, call: Call) {
+        self.call.store(call.pack(), Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    pub(crate) fn callee(&self) -> Option<Link> {
+        let word = self.callee.load(Ordering::Relaxed);
+        (word != Self::NONE).then_some(Link { partition: (word >> 8) as u8, vcpu: word as u8 })
+    }
+
+    #[inline(always)]
+    pub(crate) fn set_callee(&self, callee: Option<Link>) {
+        let word = callee.map_or(Self::NONE, |l| (l.partition as u64) << 8 | l.vcpu as u64);
+        self.callee.store(word, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Relaxed);
+    }
+
+    /// Returns the state in which it computes: Starting until it has said that it is ready, then Running.
+    #[inline(always)]
+    pub(crate) fn active(&self) -> super::State {
+        if self.is_ready() { super::State::Running } else { super::State::Starting }
+    }
+}
+
+impl<P: Port> fmt::Debug for ExecutionContext<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "partition {} vcpu {} {:?}", self.partition, self.vcpu, self.state())
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_packs_into_a_word_and_back() {
+        for caller in [None, Some(Link { partition: 0, vcpu: 0 }), Some(Link { partition: 15, vcpu: 7 })] {
+            for code in 0..=6 {
+                let call = Call { entered: Entered::from_code(code), depth: 8, caller, requester: PartitionId(0x8003) };
+                assert!(Call::unpack(call.pack()) == call);
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Partitions and their execution contexts.
+
+mod context;
+mod state;
+mod table;
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use ffa_abi::{PartitionId, Uuid, Version};
+
+pub use context::ExecutionContext;
+pub(crate) use context::{Call, Entered, Link};
+pub use state::State;
+pub(crate) use state::StateCell;
+pub(crate) use table::Partitions;
+
+use crate::console::LineBuffer;
+use crate::mailbox::Mailbox;
+use crate::manifest::PartitionManifest;
+use crate::port::{Entry, Port, Stage2Roots};
+use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::version::Negotiated;
+use crate::{Ipa, stage2::Stage2};
+
+bitflags::bitflags! {
+    /// What a partition may do, in the layout of `FFA_PARTITION_INFO_GET`'s properties (DEN0077A, "Partition
+    /// information descriptor"); bits 0-2 and 9-10 are also the manifest's `messaging-method` bits.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Properties: u32 {
+        /// Receives direct requests.
+        const RECEIVES_DIRECT = 1 << 0;
+        /// Sends direct requests.
+        const SENDS_DIRECT = 1 << 1;
+        /// Sends and receives indirect messages.
+        const INDIRECT = 1 << 2;
+        /// Receives notifications.
+        const NOTIFICATIONS = 1 << 3;
+        /// Wants to hear of VMs being created.
+        const VM_CREATED = 1 << 6;
+        /// Wants to hear of VMs being destroyed.
+        const VM_DESTROYED = 1 << 7;
+        /// Runs in AArch64.
+        const AARCH64 = 1 << 8;
+        /// Receives `FFA_MSG_SEND_DIRECT_REQ2`.
+        const RECEIVES_DIRECT2 = 1 << 9;
+        /// Sends `FFA_MSG_SEND_DIRECT_REQ2`.
+        const SENDS_DIRECT2 = 1 << 10;
+    }
+}
+
+/// Says what a partition is; all of it is fixed at boot.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Its endpoint identifier.
+    pub id: PartitionId,
+    /// Its name in console lines.
+    pub name: alloc::string::String,
+    /// The UUIDs of its services.
+    pub uuids: Vec<Uuid>,
+    /// What it may do.
+    pub properties: Properties,
+    /// Where its first execution context begins.
+    pub entry: Ipa,
+    /// Its memory: first byte and length.
+    pub memory: (Ipa, u64),
+}
+
+/// A Secure Partition.
+pub struct Partition<P: Port> {
+    /// What it is.
+    pub identity: Identity,
+    /// What its manifest says.
+    pub manifest: Box<PartitionManifest>,
+    pub(crate) index: usize,
+    pub(crate) contexts: Box<[ExecutionContext<P>]>,
+    pub(crate) version: Negotiated,
+    pub(crate) mailbox: Mutex<Mailbox>,
+    pub(crate) stage2: Mutex<Stage2>,
+    pub(crate) roots: Stage2Roots,
+    pub(crate) line: Mutex<LineBuffer>,
+    /// Where secondary execution contexts begin: FFA_SECONDARY_EP_REGISTER's address, 0 while none is known.
+    secondary_entry: AtomicU64,
+}
+
+impl<P: Port> Partition<P> {
+    pub(crate) fn new(
+        port: &P,
+        index: usize,
+        identity: Identity,
+        manifest: Box<PartitionManifest>,
+        stage2: Stage2,
+    ) -> Self {
+        let vcpus = manifest.execution_contexts;
+        let contexts: Vec<_> = (0..vcpus).map(|v| ExecutionContext::new(port.new_context(), index, v)).collect();
+        let roots = stage2.roots();
+        Self {
+            identity,
+            manifest,
+            index,
+            contexts: contexts.into_boxed_slice(),
+            version: Negotiated::default(),
+            mailbox: Mutex::new(Mailbox::default()),
+            stage2: Mutex::new(stage2),
+            roots,
+            line: Mutex::new(LineBuffer::default()),
+            secondary_entry: AtomicU64::new(0),
+        }
+    }
+
+    /// Returns the identifier.
+    pub fn id(&self) -> PartitionId {
+        self.identity.id
+    }
+
+    /// Tells whether it has an execution context for each CPU, rather than one that may run on any.
+    pub(crate) fn is_per_cpu(&self) -> bool {
+        self.contexts.len() > 1
+    }
+
+    /// Returns the execution context that serves CPU `cpu`.
+    #[inline(always)]
+    pub(crate) fn context_for(&self, cpu: usize) -> Option<&ExecutionContext<P>> {
+        if self.contexts.len() == 1 { self.contexts.first() } else { self.contexts.get(cpu) }
+    }
+
+    /// Returns its execution contexts.
+    pub fn contexts(&self) -> &[ExecutionContext<P>] {
+        &self.contexts
+    }
+
+    /// Returns the version that it negotiated, for replies in its form.
+    pub fn version(&self) -> Version {
+        self.version.get()
+    }
+
+    pub(crate) fn set_secondary_entry(&self, at: Ipa) {
+        self.secondary_entry.store(at.0, Ordering::Release);
+    }
+
+    /// Says with what execution context `vcpu` begins: secondary ones where the partition registered, else
+    /// where the first one began.
+    pub(crate) fn entry(&self, vcpu: u16, boot_info: Option<(u8, u64)>) -> Entry {
+        let secondary = self.secondary_entry.load(Ordering::Acquire);
+        let pc = if vcpu != 0 && secondary != 0 { Ipa(secondary) } else { self.identity.entry };
+        let mut x = [0; 8];
+        if let Some((register, address)) = boot_info
+            && let Some(x) = x.get_mut(register as usize)
+        {
+            *x = address;
+        }
+        Entry { pc, x, vcpu, roots: self.roots }
+    }
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The table of partitions: found by identifier in constant time, however many there are.
+
+use alloc::boxed::Box;
+
+use ffa_abi::{PartitionId, Uuid};
+
+use super::{ExecutionContext, Link, Partition};
+use crate::Port;
+
+/// Twice the most partitions that a manifest may have, so that a probe is short; a power of two.
+const SLOTS: usize = 64;
+const EMPTY: u8 = u8::MAX;
+
+/// Owns the partitions.
+pub(crate) struct Partitions<P: Port> {
+    list: Box<[Partition<P>]>,
+    slots: [u8; SLOTS],
+}
+
+impl<P: Port> Partitions<P> {
+    /// Files partitions under their identifiers. The manifest checks have made sure that these are unique and
+    /// that there are fewer than [`SLOTS`].
+    pub(crate) fn new(list: Box<[Partition<P>]>) -> Self {
+        let mut slots = [EMPTY; SLOTS];
+        for p in &list {
+            let mut at = p.id().0 as usize;
+            // Open addressing: the next free slot after its own.
+            for _ in 0..SLOTS {
+                if let Some(slot) = slots.get_mut(at % SLOTS)
+                    && *slot == EMPTY
+                {
+                    *slot = p.index as u8;
+                    break;
+                }
+                at += 1;
+            }
+        }
+        Self { list, slots }
+    }
+
+    /// Finds a partition by its identifier.
+    #[inline(always)]
+    pub(crate) fn find(&self, id: PartitionId) -> Option<&Partition<P>> {
+        let mut at = id.0 as usize;
+        for _ in 0..SLOTS {
+            let p = self.list.get(self.slots[at % SLOTS] as usize)?;
+            if p.id() == id {
+                return Some(p);
+            }
+            at += 1;
+        }
+        None
+    }
+
+    /// Finds a partition by its position.
+    #[inline(always)]
+    pub(crate) fn get(&self, index: usize) -> Option<&Partition<P>> {
+        self.list.get(index)
+    }
+
+    /// Follows a link.
+    #[inline(always)]
+    pub(crate) fn context(&self, link: Link) -> Option<&ExecutionContext<P>> {
+        self.list.get(link.partition as usize)?.contexts.get(link.vcpu as usize)
+    }
+
+    /// Returns the partitions in manifest order.
+    pub(crate) fn iter(&self) -> core::slice::Iter<'_, Partition<P>> {
+        self.list.iter()
+    }
+
+    /// Returns the first partition that offers `uuid`.
+    pub(crate) fn offering(&self, uuid: &Uuid) -> Option<&Partition<P>> {
+        self.iter().find(|p| p.identity.uuids.contains(uuid))
+    }
+}

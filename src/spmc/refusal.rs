@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Why a call was refused: an enum that names the cause, and the one place that maps causes to FF-A codes.
+
+use ffa_abi::Error;
+
+macro_rules! refusals {
+    ($($name:ident => $code:ident, $why:literal;)*) => {
+        /// Names the cause of a refusal.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Refusal { $(#[doc = $why] $name,)* }
+
+        impl Refusal {
+            /// Returns the status code that the caller receives.
+            pub const fn code(self) -> Error {
+                match self { $(Self::$name => Error::$code,)* }
+            }
+
+            /// Says the cause in plain words, for the secure console.
+            pub const fn why(self) -> &'static str {
+                match self { $(Self::$name => $why,)* }
+            }
+        }
+    };
+}
+
+refusals! {
+    UnknownCall => NotSupported, "no such call for this caller";
+    UnknownFeature => NotSupported, "no such feature";
+    UnknownPartition => InvalidParameters, "no partition has this id";
+    UnknownVcpu => InvalidParameters, "the partition has no such execution context";
+    UnknownUuid => InvalidParameters, "no partition has this UUID";
+    ForgedSource => InvalidParameters, "the source id is not the caller's";
+    ToSelf => InvalidParameters, "source and destination are the same endpoint";
+    ReservedNotZero => InvalidParameters, "a reserved register is not zero";
+    FrameworkMessage => InvalidParameters, "a framework message from an endpoint";
+    NotAReceiver => Denied, "the destination does not receive direct requests";
+    NotASender => Denied, "the source may not send direct requests (messaging-method)";
+    ToNormalWorld => Denied, "a partition may not send direct requests to the Normal world";
+    ToSpmc => InvalidParameters, "the SPMC takes no direct requests of this kind";
+    PolicyDenies => Denied, "the routing policy does not let these two talk";
+    ModelDenies => Denied, "not allowed in the state in which the caller was entered";
+    ChainTooDeep => Denied, "the call chain is at its limit";
+    TargetBusy => Busy, "the target is running, blocked or preempted";
+    TargetStarting => NotReady, "the target has not finished its initialisation";
+    TargetAborted => Aborted, "the target has aborted";
+    TargetStopped => Aborted, "the target has stopped for good";
+    OtherCpu => Denied, "this execution context belongs to another CPU";
+    NoRequest => Denied, "a response without a request";
+    WrongRequester => InvalidParameters, "the response does not go to the requester";
+    WrongWidth => InvalidParameters, "the response's form is not the request's";
+    BufferMisaligned => InvalidParameters, "a buffer address is not page aligned";
+    BufferPages => InvalidParameters, "the buffers' page count is zero or too large";
+    BufferOverlap => InvalidParameters, "RX and TX overlap";
+    BufferMemory => InvalidParameters, "the buffer is not memory of the caller";
+    BufferMapped => Denied, "a buffer pair is mapped already";
+    BufferNotMapped => InvalidParameters, "no buffer pair is mapped";
+    BufferForOther => InvalidParameters, "the buffers belong to another endpoint";
+    BufferTooSmall => NoMemory, "the answer does not fit in the RX buffer";
+    BufferAbsent => Busy, "the caller has no RX buffer to answer in";
+    BufferNotOwned => Denied, "the RX buffer does not belong to the caller now";
+    BufferOwned => Busy, "the RX buffer still belongs to the caller: release it first";
+    BufferFault => Aborted, "the buffer could not be accessed";
+    VersionMajor => NotSupported, "an incompatible major version";
+    VersionLocked => NotSupported, "the version is settled by an earlier call";
+    VersionMalformed => NotSupported, "bit 31 of the version is set";
+    BadFlags => InvalidParameters, "an undefined flag is set";
+    BadEntryPoint => InvalidParameters, "the entry point is not executable memory of the caller";
+    TooLate => Denied, "only allowed during initialisation of the first execution context";
+    LogLength => InvalidParameters, "the count of characters is zero or more than the registers hold";
+    TableMemory => NoMemory, "no table memory is left";
+}

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The SPMC as a whole, and the two questions that it answers: what next after a call of the Normal world, and
+//! what next after a partition stopped running.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use ffa_abi::{Error, Func, PartitionId, Regs};
+
+use crate::calls;
+use crate::console::{self, RateLimit};
+use crate::mailbox::Mailbox;
+use crate::manifest::MemoryRange;
+use crate::partition::{ExecutionContext, Partition, Partitions, State};
+use crate::refusal::Refusal;
+use crate::sync::Mutex;
+use crate::version::Negotiated;
+use crate::{Cpu, Exit, Port};
+
+/// Says what a CPU does next.
+#[must_use]
+pub enum Next<P: Port> {
+    /// Returns to the Normal world (or the SPMD) with the message registers as the reply.
+    Reply,
+    /// Runs an execution context, which finds the message registers in x0-x17.
+    Run(&'static ExecutionContext<P>),
+}
+
+/// What the SPMC keeps of the Normal world.
+#[derive(Debug, Default)]
+pub(crate) struct NormalWorld {
+    pub(crate) version: Negotiated,
+    pub(crate) mailbox: Mutex<Mailbox>,
+}
+
+/// The SPMC: the partitions, the Normal world, and the machine.
+pub struct Spmc<P: Port> {
+    pub(crate) port: &'static P,
+    pub(crate) id: PartitionId,
+    pub(crate) partitions: Partitions<P>,
+    /// Positions of the partitions in the order in which they boot.
+    pub(crate) boot_order: Vec<u8>,
+    pub(crate) normal: NormalWorld,
+    pub(crate) memory_map: Vec<MemoryRange>,
+    limit: RateLimit,
+}
+
+const REQ32: u32 = Func::DirectReq.id32();
+const REQ64: u32 = Func::DirectReq.id64();
+const RESP32: u32 = Func::DirectResp.id32();
+const RESP64: u32 = Func::DirectResp.id64();
+
+impl<P: Port> Spmc<P> {
+    pub(crate) fn new(
+        port: &'static P,
+        id: PartitionId,
+        list: Box<[Partition<P>]>,
+        boot_order: Vec<u8>,
+        memory_map: Vec<MemoryRange>,
+    ) -> Self {
+        Self {
+            port,
+            id,
+            partitions: Partitions::new(list),
+            boot_order,
+            normal: NormalWorld::default(),
+            memory_map,
+            limit: RateLimit::default(),
+        }
+    }
+
+    /// Returns the partitions in manifest order.
+    pub fn partitions(&self) -> impl Iterator<Item = &Partition<P>> {
+        self.partitions.iter()
+    }
+
+    /// Decides what follows a call of the Normal world, found in `regs`.
+    #[inline(always)]
+    pub fn on_normal_world(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Next<P> {
+        let fid = regs.fid();
+        let next = if fid == REQ32 || fid == REQ64 {
+            self.direct_from_normal(cpu, regs)
+        } else {
+            self.normal_call(cpu, fid, regs)
+        };
+        match next {
+            Ok(next) => next,
+            Err(refusal) => {
+                self.refuse(PartitionId::NORMAL_WORLD, fid, refusal, regs);
+                Next::Reply
+            }
+        }
+    }
+
+    /// Decides what follows after the context that runs on this CPU stopped running.
+    #[inline(always)]
+    pub fn on_partition_exit(&'static self, cpu: &mut Cpu<P>, exit: Exit, regs: &mut Regs) -> Next<P> {
+        let Some(context) = cpu.current else {
+            // Only a context that was entered can exit; if that were ever untrue the Normal world goes on.
+            regs.set_error(Error::Aborted);
+            return Next::Reply;
+        };
+        if !matches!(exit, Exit::Smc | Exit::Hvc) {
+            return self.other_exit(cpu, context, exit, regs);
+        }
+        let fid = regs.fid();
+        let next = match fid {
+            RESP32 | RESP64 => self.direct_response(cpu, context, regs),
+            REQ32 | REQ64 => self.direct_from_partition(cpu, context, regs),
+            // Everything else is found in the table.
+            _ => self.partition_call(cpu, context, fid, regs),
+        };
+        match next {
+            Ok(next) => next,
+            Err(refusal) => {
+                let id = self.partitions.get(context.partition as usize).map_or(self.id, |p| p.id());
+                self.refuse(id, fid, refusal, regs);
+                Next::Run(context)
+            }
+        }
+    }
+
+    #[cold]
+    fn refuse(&self, caller: PartitionId, fid: u32, refusal: Refusal, regs: &mut Regs) {
+        regs.set_error(refusal.code());
+        if let Some(held_back) = self.limit.admit(self.port) {
+            console::refused(self.port, held_back, caller, fid, refusal);
+        }
+    }
+
+    #[inline(never)]
+    fn normal_call(&'static self, cpu: &mut Cpu<P>, fid: u32, regs: &mut Regs) -> Result<Next<P>, Refusal> {
+        let func = Func::decode(fid).ok_or(Refusal::UnknownCall)?;
+        if !calls::of(func).has(false, self.normal.version.get()) {
+            return Err(Refusal::UnknownCall);
+        }
+        self.normal.version.settle();
+        match func {
+            Func::Run => return self.run_from_normal(cpu, regs),
+            Func::Features => self.features(regs, None)?,
+            Func::RxTxMap => self.rxtx_map_normal(fid, regs)?,
+            Func::RxTxUnmap => self.rxtx_unmap_normal(regs)?,
+            Func::RxRelease => self.rx_release(&self.normal.mailbox, regs)?,
+            Func::PartitionInfoGet => {
+                self.partition_info_get(&self.normal.mailbox, self.normal.version.get(), regs)?;
+            }
+            // Taken before it came here, or not for the Normal world by the table.
+            _ => return Err(Refusal::UnknownCall),
+        }
+        Ok(Next::Reply)
+    }
+
+    #[inline(never)]
+    fn partition_call(
+        &'static self,
+        cpu: &mut Cpu<P>,
+        context: &'static ExecutionContext<P>,
+        fid: u32,
+        regs: &mut Regs,
+    ) -> Result<Next<P>, Refusal> {
+        let partition = self.partitions.get(context.partition as usize).ok_or(Refusal::UnknownPartition)?;
+        let Some(func) = Func::decode(fid) else {
+            return self.foreign_call(context, fid, regs);
+        };
+        let row = calls::of(func);
+        if !row.has(true, partition.version.get()) {
+            return Err(Refusal::UnknownCall);
+        }
+        row.check_model(context.call().entered)?;
+        if func == Func::Version {
+            let ours = partition.version.negotiate(regs.x[1] as u32);
+            regs.set8([ours.map_or_else(|r| r.code().code() as u32, |v| v.bits()) as u64, 0, 0, 0, 0, 0, 0, 0]);
+            return Ok(Next::Run(context));
+        }
+        partition.version.settle();
+        match func {
+            Func::MsgWait => return self.msg_wait(cpu, context, regs),
+            Func::Run => return self.run_from_partition(cpu, context, regs),
+            Func::Yield => return Ok(self.preempt(cpu, context, Func::Yield, regs)),
+            Func::Error => return Ok(self.failed_start(cpu, context, regs)),
+            Func::IdGet => regs.set_success(partition.id().0 as u64),
+            Func::SpmIdGet => regs.set_success(self.id.0 as u64),
+            Func::Features => self.features(regs, Some(partition))?,
+            Func::RxTxMap => self.rxtx_map_partition(partition, fid, regs)?,
+            Func::RxTxUnmap => self.rxtx_unmap_partition(partition, regs)?,
+            Func::RxRelease => self.rx_release(&partition.mailbox, regs)?,
+            Func::PartitionInfoGet => self.partition_info_get(&partition.mailbox, partition.version(), regs)?,
+            Func::SecondaryEpRegister => self.secondary_ep_register(partition, context, regs)?,
+            Func::ConsoleLog => {
+                let wide = fid & ffa_abi::func::SMC64 != 0;
+                let name = &partition.identity.name;
+                partition.line.lock().log(self.port, name, wide, partition.version(), &regs.x)?;
+                regs.set_success(0);
+            }
+            // Taken before it came here, or not for partitions by the table.
+            _ => return Err(Refusal::UnknownCall),
+        }
+        Ok(Next::Run(context))
+    }
+
+    fn other_exit(
+        &'static self,
+        cpu: &mut Cpu<P>,
+        context: &'static ExecutionContext<P>,
+        exit: Exit,
+        regs: &mut Regs,
+    ) -> Next<P> {
+        match exit {
+            Exit::Smc | Exit::Hvc => Next::Run(context),
+            Exit::Wait if context.active() == State::Starting => {
+                self.port.log(format_args!("a partition waits for an interrupt during its initialisation"));
+                self.abort(cpu, context, regs)
+            }
+            Exit::Wait => self.preempt(cpu, context, Func::Yield, regs),
+            Exit::NormalInterrupt => self.preempt(cpu, context, Func::Interrupt, regs),
+            Exit::SecureInterrupt => Next::Run(context),
+            Exit::Fault => {
+                self.report_fault(context);
+                self.abort(cpu, context, regs)
+            }
+        }
+    }
+
+    fn report_fault(&self, context: &ExecutionContext<P>) {
+        let fault = self.port.fault();
+        let name = self.partitions.get(context.partition as usize).map_or("?", |p| &p.identity.name);
+        self.port.log(format_args!(
+            "{name}: vcpu {}: {:?} at pc {:#x}, address {:#x} (ipa {}), esr {:#x}",
+            context.vcpu, fault.kind, fault.pc, fault.va, fault.ipa, fault.esr
+        ));
+    }
+
+    /// Answers a call that is not FF-A: the few of SMCCC that a partition needs to find its feet.
+    #[cold]
+    fn foreign_call(
+        &'static self,
+        context: &'static ExecutionContext<P>,
+        fid: u32,
+        regs: &mut Regs,
+    ) -> Result<Next<P>, Refusal> {
+        const SMCCC_VERSION: u32 = 0x8000_0000;
+        const SMCCC_ARCH_FEATURES: u32 = 0x8000_0001;
+        /// SMCCC v1.2: x4-x17 are preserved unless they carry results.
+        const SMCCC_1_2: u64 = 0x1_0002;
+        const NOT_SUPPORTED: u64 = -1i64 as u64;
+        if ffa_abi::func::in_range(fid) {
+            return Err(Refusal::UnknownCall);
+        }
+        let [_, asked, ..] = regs.x;
+        regs.x[0] = match fid {
+            SMCCC_VERSION => SMCCC_1_2,
+            SMCCC_ARCH_FEATURES if matches!(asked as u32, SMCCC_VERSION | SMCCC_ARCH_FEATURES) => 0,
+            // PSCI and everything else belongs to the Normal world and to EL3: refused (SMCCC, "Unknown function").
+            _ => NOT_SUPPORTED,
+        };
+        Ok(Next::Run(context))
+    }
+}
