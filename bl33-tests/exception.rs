@@ -3,7 +3,7 @@
 
 use core::panic::PanicInfo;
 
-use crate::{harness, println};
+use crate::harness;
 
 const NAMES: [&str; 4] = ["synchronous", "IRQ", "FIQ", "SError"];
 
@@ -11,15 +11,13 @@ const NAMES: [&str; 4] = ["synchronous", "IRQ", "FIQ", "SError"];
 #[unsafe(no_mangle)]
 extern "C" fn bl33_fatal_exception(vector: u64, esr: u64, elr: u64, far: u64) -> ! {
     let name = NAMES.get(vector as usize % 4).copied().unwrap_or_default();
-    println!(
-        "FAILED: unexpected {name} exception (vector {vector}) on CPU {}: ESR {esr:#x} ELR {elr:#x} FAR {far:#x}",
-        crate::sysreg::cpu()
-    );
-    harness::abandon()
+    let cpu = crate::sysreg::cpu();
+    harness::abandon(format_args!(
+        "unexpected {name} exception (vector {vector}) on CPU {cpu}: ESR {esr:#x} ELR {elr:#x} FAR {far:#x}"
+    ))
 }
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    println!("FAILED: panic on CPU {}: {info}", crate::sysreg::cpu());
-    harness::abandon()
+    harness::abandon(format_args!("panic on CPU {}: {info}", crate::sysreg::cpu()))
 }

@@ -8,7 +8,7 @@ use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use crate::sysreg::{self, read_sysreg, write_sysreg};
-use crate::{harness, println, time};
+use crate::{harness, time};
 
 const GICR: usize = 0x080a_0000;
 const GICR_STRIDE: usize = 0x2_0000;
@@ -98,8 +98,7 @@ extern "C" fn bl33_irq() {
         return;
     }
     if intid == WATCHDOG {
-        println!("FAILED: timed out");
-        harness::abandon();
+        harness::abandon(format_args!("timed out"));
     }
     if let Some(count) = COUNTS.get(intid as usize) {
         count.fetch_add(1, Relaxed);

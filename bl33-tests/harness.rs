@@ -2,7 +2,7 @@
 //! Runs cases and reports them: `test <group>::<name> ... ` then `ok` or `FAILED: ...`, and at the end
 //! `N passed, N failed` before the machine is switched off.
 
-use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use crate::{gic, mode, print, println, psci};
 
@@ -61,17 +61,24 @@ pub struct Case {
     pub run: fn() -> Outcome,
     /// Only in the long mode.
     pub long: bool,
+    /// BL31 prints warnings on the same console meanwhile: the whole line is printed afterwards.
+    pub noisy: bool,
 }
 
 impl Case {
     /// A case of every run.
     pub const fn new(name: &'static str, run: fn() -> Outcome) -> Self {
-        Self { name, run, long: false }
+        Self { name, run, long: false, noisy: false }
     }
 
     /// A case of the long mode alone.
     pub const fn long(name: &'static str, run: fn() -> Outcome) -> Self {
-        Self { name, run, long: true }
+        Self { name, run, long: true, noisy: false }
+    }
+
+    /// The same, during which BL31 or the case itself prints lines.
+    pub const fn noisy(self) -> Self {
+        Self { noisy: true, ..self }
     }
 }
 
@@ -109,11 +116,20 @@ fn asm_cases() -> &'static [AsmCase] {
     unsafe { core::slice::from_raw_parts(start, end.offset_from(start) as usize) }
 }
 
-fn run_one(name: &str, run: impl FnOnce() -> Outcome) {
-    print!("test {name} ... ");
+/// The noisy case that runs now, so that a fatal report can name it: address and length, 0 for none.
+static NOISY_NAME: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
+
+fn run_one(name: &'static str, noisy: bool, run: impl FnOnce() -> Outcome) {
+    if noisy {
+        NOISY_NAME[0].store(name.as_ptr() as usize, Relaxed);
+        NOISY_NAME[1].store(name.len(), Relaxed);
+    } else {
+        print!("test {name} ... ");
+    }
     gic::watchdog_start(if mode::long() { LONG_LIMIT_S } else { LIMIT_S });
     let outcome = run();
     gic::watchdog_stop();
+    finish_noisy_name();
     match outcome {
         Ok(()) => {
             PASSED.fetch_add(1, Relaxed);
@@ -126,6 +142,16 @@ fn run_one(name: &str, run: impl FnOnce() -> Outcome) {
     }
 }
 
+/// Prints the beginning of a noisy case's line, which was put off.
+fn finish_noisy_name() {
+    let len = NOISY_NAME[1].swap(0, Relaxed);
+    if len != 0 {
+        // SAFETY: `run_one` stored the parts of a `&'static str`.
+        let name = unsafe { core::slice::from_raw_parts(NOISY_NAME[0].load(Relaxed) as *const u8, len) };
+        print!("test {} ... ", core::str::from_utf8(name).unwrap_or("?"));
+    }
+}
+
 /// Runs every case in assembly, in the order of the sources.
 pub fn run_asm() {
     for case in asm_cases() {
@@ -134,7 +160,7 @@ pub fn run_asm() {
         if !mode::wanted(name) {
             continue;
         }
-        run_one(name, || {
+        run_one(name, name.starts_with("hostile::"), || {
             let mut report = [0; 3];
             match (case.run)(&mut report) {
                 0 => Ok(()),
@@ -151,7 +177,7 @@ pub fn run_asm() {
 pub fn run(cases: &[Case]) {
     for case in cases {
         if mode::wanted(case.name) && (!case.long || mode::long()) {
-            run_one(case.name, case.run);
+            run_one(case.name, case.noisy, case.run);
         }
     }
 }
@@ -167,8 +193,10 @@ pub fn finish() -> ! {
     psci::system_off()
 }
 
-/// Ends the run after a failure that leaves nothing to go on with; its text has been printed.
-pub fn abandon() -> ! {
+/// Ends the run: the current case has failed in a way that leaves nothing to go on with.
+pub fn abandon(why: core::fmt::Arguments<'_>) -> ! {
+    finish_noisy_name();
+    println!("FAILED: {why}");
     FAILED.fetch_add(1, Relaxed);
     summary();
     psci::system_off()

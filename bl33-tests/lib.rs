@@ -17,6 +17,7 @@ pub mod harness;
 pub mod mem;
 pub mod mode;
 pub mod psci;
+pub mod simd;
 pub mod sysreg;
 pub mod time;
 pub mod uart;
@@ -26,6 +27,7 @@ mod exception;
 core::arch::global_asm!(include_str!("asm/boot.S"), options(raw));
 core::arch::global_asm!(include_str!("asm/vectors.S"), options(raw));
 core::arch::global_asm!(include_str!("asm/smc.S"), options(raw));
+core::arch::global_asm!(include_str!("asm/simd.S"), options(raw));
 
 unsafe extern "Rust" {
     /// The image's own main, defined by each binary with [`entry!`].

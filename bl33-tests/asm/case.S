@@ -88,7 +88,7 @@
 // The low half alone, where the specification leaves the upper one open.
 .macro out32 register, value
     mov     x20, #\register
-    ldr     x19, =\value
+    ldr     w19, =\value
     ldr     w21, [sp, #8 * \register]
     cmp     x19, x21
     b.ne    case_failed
@@ -117,13 +117,11 @@
     zeros   3, 7
 .endm
 
-// Memory: a 32-bit word at an offset of a symbol; a failure names register 100 + the offset.
-.macro word symbol, offset, value
-    mov     x20, #(100 + \offset)
-    adrp    x21, \symbol
-    add     x21, x21, :lo12:\symbol
-    ldr     w21, [x21, #\offset]
-    ldr     x19, =\value
+// A 32-bit word of memory; a failure names the address instead of a register.
+.macro word address, value
+    ldr     x20, =\address
+    ldr     w21, [x20]
+    ldr     w19, =\value
     cmp     x19, x21
     b.ne    case_failed
 .endm

@@ -3,14 +3,41 @@
 #![no_std]
 #![no_main]
 
-use bl33::{cpus, harness, mode, println};
+mod direct;
+mod features;
+mod hostile;
+mod info;
+mod power;
+mod regs;
+mod run;
+mod rxtx;
+mod smp;
+
+use bl33::harness::{self, Case};
+use bl33::{cpus, mode, println};
 
 core::arch::global_asm!(include_str!("../asm/case.S"), include_str!("cases.S"), options(raw));
 
 bl33::entry!(suite);
 
+/// The groups, in the order in which they run; the cases in assembly come first.
+const GROUPS: &[&[Case]] = &[
+    features::CASES,
+    rxtx::CASES,
+    info::CASES,
+    direct::CASES,
+    run::CASES,
+    regs::CASES,
+    hostile::CASES,
+    smp::CASES,
+    power::CASES,
+];
+
 fn suite() {
     println!("# {} CPUs, {} suite", cpus::count(), if mode::long() { "long" } else { "short" });
     harness::run_asm();
+    for group in GROUPS {
+        harness::run(group);
+    }
     harness::finish()
 }

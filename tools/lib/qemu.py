@@ -21,10 +21,12 @@ BENCH = re.compile(r"^bench\t([^\t]+)\t(\d+)$")
 # TF-A's lines that show how far the boot came.
 STAGE = re.compile(r"^(NOTICE|WARNING|ERROR): ")
 CHATTER = re.compile(r"^(INFO|VERBOSE): ")
-# TF-A says this at each power-off.
-POWER_OFF = "QEMU System Power off: with GPIO"
 # EL3 spins for ever after these.
 EL3_DEAD = re.compile(r"^(PANIC at PC|PANIC in EL3|Unhandled Exception in EL3|BACKTRACE: START: .*panic|ASSERT: )")
+# Noise in a tail: TF-A lists its power domains at each power-off.
+DOMAIN = re.compile(r"^INFO:    (PSCI Power Domain Map:|  Domain Node :|  CPU Node :)")
+# Where the BL33 test image reads what is wanted of it.
+MODE_WORDS = 0x60200000
 # How long a machine that EL3 gave up on may still print.
 DEAD_GRACE = 2.0
 TAIL = 30
@@ -53,6 +55,16 @@ class Machine:
         words += ["-icount", "shift=0"] if self.icount else []
         words += ["-s", "-S"] if self.gdb else []
         return words + list(self.extra)
+
+
+def mode(long=False, seed=0, only=""):
+    """Return the words for QEMU that tell the BL33 test image what is wanted: the long suite, a seed, a name's start."""
+    only = int.from_bytes(only.encode()[:8], "little")
+    words = []
+    for index, value in enumerate((int(long), seed, only)):
+        if value:
+            words += ["-device", f"loader,addr=0x{MODE_WORDS + 8 * index:x},data=0x{value:x},data-len=8"]
+    return words
 
 
 @dataclasses.dataclass
@@ -105,16 +117,19 @@ class Show:
     """Decides which console lines reach the terminal: `quiet` none, `stages` the boot and the tests, `all` all."""
 
     def __init__(self, mode):
-        self.mode, self.tests_began = mode, False
+        self.mode, self.tests_began, self.ended = mode, False, False
 
     def normal(self, line):
-        """Show a line of UART0."""
+        """Show a line of UART0; what TF-A says at the power-off is noise."""
         if STARTED.match(line) or line.startswith("# "):
             self.tests_began = True
-        if self.mode == "quiet" or TOTAL.match(line) or not line:
+        if TOTAL.match(line):
+            self.ended = True
+            return
+        if self.mode == "quiet" or not line or (self.ended and self.mode != "all"):
             return
         told = STAGE.match(line) or (self.tests_began and not CHATTER.match(line))
-        if self.mode == "all" or (told and POWER_OFF not in line):
+        if self.mode == "all" or told:
             print(line, flush=True)
 
     def secure(self, line):
@@ -186,6 +201,7 @@ def run(machine, timeout, name="qemu", show="stages", protocol="tests", expect=(
         if process.poll() is None:
             process.kill()
             process.wait()
+        process.stdout.close()
     take_secure(last=True)
     result.seconds = time.monotonic() - began
     judge(result, protocol, expect, forbid)
@@ -248,15 +264,14 @@ def judge_tests(result):
         result.reasons.append("no test ran")
 
 
-def explain(result, file=None):
-    """Print why a run failed, and both consoles' tails."""
-    for reason in result.reasons:
-        print(f"FAILED: {reason}", file=file)
+def explanation(result):
+    """Tell why a run failed, with both consoles' tails."""
+    text = [f"FAILED: {reason}" for reason in result.reasons]
     for test, verdict in result.verdicts.items():
         if verdict != "ok":
-            print(f"FAILED: test {test}: {verdict.removeprefix('FAILED: ')}", file=file)
+            text.append(f"FAILED: test {test}: {verdict.removeprefix('FAILED: ')}")
     for title, lines in (("Normal world's console", result.lines), ("secure console", result.secure_lines)):
-        print(f"---- the {title}, its last {min(TAIL, len(lines))} lines of {len(lines)}", file=file)
-        for line in lines[-TAIL:]:
-            print(f"  {line}", file=file)
-    print("----", file=file, flush=True)
+        lines = [line for line in lines if not DOMAIN.match(line)]
+        text.append(f"---- the {title}, its last {min(TAIL, len(lines))} lines of {len(lines)}")
+        text += [f"  {line}" for line in lines[-TAIL:]]
+    return "\n".join([*text, "----"])

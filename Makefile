@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# The commands. Each installs what it lacks first (tools/setup), and does the work by cargo or a script in tools/.
+SHELL := /bin/sh
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+.DEFAULT_GOAL := help
+.PHONY: help run test test-all firmware bench debug fuzz coverage lint-manifests reproducible clean
+
+CPUS ?= 4
+TIME ?= 60
+TIMEOUT ?= 120
+
+help: ## Show the commands
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+run: firmware ## Boot the whole chain on QEMU and run the BL33 tests (CPUS=4)
+	@tools/run-qemu --cpus $(CPUS) --timeout $(TIMEOUT)
+
+test: ## Check everything that takes minutes; ends with N passed, N failed
+	@tools/setup test
+	@tools/test
+
+test-all: ## The same, with soaks, fuzzing, 1, 4 and 8 CPUs
+	@tools/setup test-all
+	@tools/test --all
+
+firmware: ## Build target/firmware/hematite.bin (BL32) and flash.bin
+	@tools/setup run
+	@tools/firmware
+
+bench: ## Count the instructions of each operation, beside the floor and Hafnium
+	@tools/setup bench
+	@tools/bench
+
+debug: firmware ## Boot and wait for a debugger
+	@tools/setup debug
+	@echo 'attach from another terminal:'
+	@echo '  gdb-multiarch -ex "target remote :1234" target/aarch64-unknown-none-softfloat/release/hematite'
+	@tools/run-qemu --cpus $(CPUS) --timeout 86400 --gdb --show all
+
+fuzz: ## Fuzz each target for TIME seconds (60)
+	@tools/setup fuzz
+	@FUZZ_TIME=$(TIME) tools/test fuzzing
+
+lint-manifests: ## Check the partitions' manifests
+	@tools/setup run
+	@tools/test manifests
+
+reproducible: firmware ## Build in another folder and compare the images
+	@tools/reproducible
+
+clean: ## Remove what was built here (the cache of TF-A stays)
+	@rm -rf target fuzz/target

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Direct messages from the Normal world, good and bad.
+
+use bl33::ffa::*;
+use bl33::harness::{Case, Outcome, expect, expect_at, expect_that};
+use bl33::time::Random;
+
+pub(crate) const CASES: &[Case] = &[
+    Case::new("direct::payloads_64", payloads_64),
+    Case::new("direct::payloads_32", payloads_32),
+    Case::new("direct::every_register_of_the_reply", every_register_of_the_reply),
+    Case::new("direct::bad_destinations", bad_destinations),
+    Case::new("direct::to_the_spmc", to_the_spmc),
+    Case::new("direct::to_self", to_self),
+    Case::new("direct::secure_sources", secure_sources),
+    Case::new("direct::for_vms", for_vms),
+    Case::new("direct::reserved_w2", reserved_w2),
+    Case::new("direct::framework_messages", framework_messages),
+    Case::new("direct::response_without_request", response_without_request),
+    Case::new("direct::ten_thousand", ten_thousand),
+];
+
+fn payloads_64() -> Outcome {
+    for value in [0, 1, 0xbbbb, 0x7fff_ffff, 0xffff_ffff, 1 << 63, u64::MAX, 0x8400_006f, 0x0e10_0000] {
+        expect_echo(value)?;
+    }
+    let mut random = Random::new(0x6400);
+    for _ in 0..64 {
+        expect_echo(random.draw())?;
+    }
+    Ok(())
+}
+
+fn payloads_32() -> Outcome {
+    let mut random = Random::new(0x3200);
+    for _ in 0..64 {
+        let [a, b, c, d, e]: [u64; 5] = core::array::from_fn(|_| random.draw() & 0xffff_ffff);
+        let r = direct32(ECHO, [a, b, c, d, e])?;
+        let sum = (b + 0x1000) & 0xffff_ffff;
+        let want = [DIRECT_RESP_32, ECHO << 16, 0, a, sum, c, d, e];
+        for (x, (got, want)) in r.iter().zip(want).enumerate() {
+            expect_at("low half of x", x as u64, got & 0xffff_ffff, want)?;
+        }
+    }
+    Ok(())
+}
+
+fn every_register_of_the_reply() -> Outcome {
+    let mut random = Random::new(0x1717);
+    for _ in 0..64 {
+        let mut regs: Regs18 = core::array::from_fn(|_| random.draw());
+        regs[0] = DIRECT_REQ_64;
+        regs[1] = ECHO;
+        regs[2] = 0;
+        let r = smc18_call(regs);
+        regs[0] = DIRECT_RESP_64;
+        regs[1] = ECHO << 16;
+        regs[4] = regs[4].wrapping_add(0x1000);
+        for (x, (got, want)) in r.iter().zip(regs).enumerate() {
+            expect_at("x", x as u64, *got, want)?;
+        }
+    }
+    Ok(())
+}
+
+fn bad_destinations() -> Outcome {
+    for fid in [DIRECT_REQ_32, DIRECT_REQ_64] {
+        for to in [0x8000 | 0x7ffe, 0x8100, 0x8040, 0x8010, 0x9abc, 0xfffe, 0x7fff, 0x0001, 0x0100] {
+            let r = call([fid, to, 0, 1, 2, 3, 4, 5])?;
+            expect_error(&r, INVALID_PARAMETERS).map_err(|f| f.at(to))?;
+        }
+        // SPMD itself, which takes no messages from the Normal world.
+        let r = call([fid, 0xffff, 0, 1, 2, 3, 4, 5])?;
+        expect_that("to SPMD is an error, got w0", error_code(&r).is_some(), r[0])?;
+    }
+    expect_echo(1)
+}
+
+fn to_the_spmc() -> Outcome {
+    for fid in [DIRECT_REQ_32, DIRECT_REQ_64] {
+        let r = call([fid, SPMC, 0, 1, 2, 3, 4, 5])?;
+        expect_error(&r, INVALID_PARAMETERS)?;
+    }
+    Ok(())
+}
+
+fn to_self() -> Outcome {
+    for fid in [DIRECT_REQ_32, DIRECT_REQ_64] {
+        let r = call([fid, 0, 0, 1, 2, 3, 4, 5])?;
+        expect_error(&r, INVALID_PARAMETERS)?;
+        let r = call([fid, 5 << 16 | 5, 0, 1, 2, 3, 4, 5])?;
+        expect_error(&r, INVALID_PARAMETERS)?;
+    }
+    Ok(())
+}
+
+fn secure_sources() -> Outcome {
+    for fid in [DIRECT_REQ_32, DIRECT_REQ_64] {
+        for from in [0x8000, 0x8001, 0x8002, 0x8003, 0xabcd, 0xffff] {
+            let r = call([fid, from << 16 | ECHO, 0, 1, 2, 3, 4, 5])?;
+            expect_error(&r, INVALID_PARAMETERS).map_err(|f| f.at(from))?;
+        }
+    }
+    expect_echo(2)
+}
+
+/// A hypervisor sends on behalf of its VMs: whatever non-secure id it names gets the answer.
+fn for_vms() -> Outcome {
+    for vm in [1, 2, 0x7f, 0x7fff] {
+        let r = call([DIRECT_REQ_64, vm << 16 | ECHO, 0, 1, 2, 3, 4, 5])?;
+        expect_at("x0 for VM", vm, r[0], DIRECT_RESP_64)?;
+        expect_at("x1 for VM", vm, r[1], ECHO << 16 | vm)?;
+        expect_at("x4 for VM", vm, r[4], 0x1002)?;
+    }
+    Ok(())
+}
+
+fn reserved_w2() -> Outcome {
+    for fid in [DIRECT_REQ_32, DIRECT_REQ_64] {
+        for bit in 0..31 {
+            let r = call([fid, ECHO, 1 << bit, 1, 2, 3, 4, 5])?;
+            expect_error(&r, INVALID_PARAMETERS).map_err(|f| f.at(bit))?;
+        }
+    }
+    expect_echo(3)
+}
+
+fn framework_messages() -> Outcome {
+    for fid in [DIRECT_REQ_32, DIRECT_REQ_64] {
+        for message in [0, 1, 2, 4, 5, 6, 7, 8, 9, 0xff] {
+            for to in [ECHO, SPMC] {
+                let r = call([fid, to, 1 << 31 | message, 0x8400_0002, 0, 0, 0, 0])?;
+                expect_error(&r, INVALID_PARAMETERS).map_err(|f| f.at(message))?;
+            }
+        }
+    }
+    expect_echo(4)
+}
+
+fn response_without_request() -> Outcome {
+    for fid in [DIRECT_RESP_32, DIRECT_RESP_64, DIRECT_RESP2] {
+        for ids in [ECHO, ECHO << 16, SPMC, SPMC << 16 | 0xffff, 0] {
+            let r = call([fid, ids, 0, 1, 2, 3, 4, 5])?;
+            let code = error_code(&r).unwrap_or(0);
+            expect_that(
+                "a response from the Normal world is NOT_SUPPORTED or DENIED, got",
+                code == NOT_SUPPORTED || code == DENIED,
+                code as u32 as u64,
+            )?;
+        }
+    }
+    expect_echo(5)
+}
+
+fn ten_thousand() -> Outcome {
+    for i in 0..10_000u64 {
+        let r = direct64(ECHO, [i, i << 20, !i, 0, 1])?;
+        expect("x0", r[0], DIRECT_RESP_64)?;
+        expect("x4", r[4], (i << 20) + 0x1000)?;
+        expect("x5", r[5], !i)?;
+    }
+    Ok(())
+}

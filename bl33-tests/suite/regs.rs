@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the Normal world had in its registers is there after a partition ran.
+
+use bl33::ffa::*;
+use bl33::harness::{Case, Failure, Outcome, expect, expect_at, expect_that};
+use bl33::simd::{self, Simd, Sve};
+use bl33::sysreg::{EL1_STATE, EL2_STATE, Probe, VIRTUAL_INTERFACE};
+use bl33::time::Random;
+
+pub(crate) const CASES: &[Case] = &[
+    Case::new("regs::el1_and_el0", || survives_every_partition(EL1_STATE)),
+    Case::new("regs::el2", || survives_every_partition(EL2_STATE)),
+    Case::new("regs::gic_virtual_interface", || survives_every_partition(VIRTUAL_INTERFACE)),
+    Case::new("regs::simd", simd_registers),
+    Case::new("regs::sve", sve_registers),
+];
+
+/// A partition runs: by a direct request to each, and by FFA_RUN.
+fn partition_calls() -> [Regs8; 4] {
+    [
+        [DIRECT_REQ_64, ECHO, 0, 1, 2, 3, 4, 5],
+        [DIRECT_REQ_64, RELAY, 0, 0, 0, 0, 0, 0],
+        [DIRECT_REQ_64, PERCPU, 0, 0, 0, 0, 0, 0],
+        [RUN, ECHO << 16, 0, 0, 0, 0, 0, 0],
+    ]
+}
+
+fn survives_every_partition(probes: &[Probe]) -> Outcome {
+    let before: [u64; 48] = core::array::from_fn(|i| probes.get(i).map_or(0, |p| (p.read)()));
+    let result = patterns_survive(probes);
+    for (p, value) in probes.iter().zip(before) {
+        (p.write)(value);
+    }
+    result
+}
+
+fn patterns_survive(probes: &[Probe]) -> Outcome {
+    let mut random = Random::new(0x5e15);
+    for args in partition_calls() {
+        for inverted in [0, u64::MAX] {
+            let pattern: [u64; 48] = core::array::from_fn(|_| random.draw() ^ inverted);
+            for (p, value) in probes.iter().zip(pattern) {
+                (p.write)(value & p.bits);
+            }
+            // What the register keeps of it: reserved bits do not.
+            let kept: [u64; 48] = core::array::from_fn(|i| probes.get(i).map_or(0, |p| (p.read)()));
+            let r = smc(args);
+            let after: [u64; 48] = core::array::from_fn(|i| probes.get(i).map_or(0, |p| (p.read)()));
+            expect_that("the call reached a partition; id", error_code(&r).is_none(), args[1])?;
+            for ((p, got), want) in probes.iter().zip(after).zip(kept) {
+                expect(p.name, got & p.bits, want & p.bits).map_err(|f| f.at(args[1]))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A quick look from one of several CPUs: a pattern of its own stays while others run partitions, too.
+pub(crate) fn patterns_on_this_cpu(cpu: u64) -> Outcome {
+    for round in 0..100 {
+        let pattern = (cpu + 1) << 56 | round;
+        let before: [u64; 48] = core::array::from_fn(|i| EL1_STATE.get(i).map_or(0, |p| (p.read)()));
+        for p in EL1_STATE {
+            (p.write)(pattern.rotate_left(round as u32) & p.bits);
+        }
+        let kept: [u64; 48] = core::array::from_fn(|i| EL1_STATE.get(i).map_or(0, |p| (p.read)()));
+        let r = smc([DIRECT_REQ_64, PERCPU, 0, 0, 0, 0, 0, 0]);
+        let after: [u64; 48] = core::array::from_fn(|i| EL1_STATE.get(i).map_or(0, |p| (p.read)()));
+        for (p, value) in EL1_STATE.iter().zip(before) {
+            (p.write)(value);
+        }
+        expect("x0 (DIRECT_RESP64)", r[0], DIRECT_RESP_64)?;
+        for ((p, got), want) in EL1_STATE.iter().zip(after).zip(kept) {
+            expect(p.name, got & p.bits, want & p.bits).map_err(|f| f.at(cpu))?;
+        }
+    }
+    Ok(())
+}
+
+fn simd_registers() -> Outcome {
+    let mut random = Random::new(0x51d0);
+    for args in partition_calls() {
+        for _ in 0..4 {
+            // FPCR: rounding mode, flush to zero, default NaN; FPSR: cumulative flags and QC.
+            let before = Simd { q: core::array::from_fn(|_| random.draw()), control: [0x03c0_0000, 0x0800_009f] };
+            let mut after = before.clone();
+            let r = simd::call(args, &mut after);
+            expect_that("the call reached a partition; id", error_code(&r).is_none(), args[1])?;
+            for (i, (got, want)) in after.q.iter().zip(before.q).enumerate() {
+                expect_at("q register", i as u64 / 2, *got, want)?;
+            }
+            expect("FPCR", after.control[0], before.control[0])?;
+            expect("FPSR", after.control[1], before.control[1])?;
+        }
+    }
+    Ok(())
+}
+
+fn sve_registers() -> Outcome {
+    let Some(bytes) = simd::sve_length() else {
+        // Not this CPU; the case has nothing to say, and the machine's CPU is the runner's choice.
+        return Ok(());
+    };
+    let words = bytes / 8 * 32;
+    let predicate_bytes = bytes / 8;
+    let mut random = Random::new(0x5e5e);
+    for args in partition_calls() {
+        let mut image = Sve { z: core::array::from_fn(|_| random.draw()), p: core::array::from_fn(|_| random.draw()) };
+        // FFR holds only what FFR can: a run of ones from the bottom. It lies behind 16 predicates.
+        set_bytes(&mut image.p, 16 * predicate_bytes, predicate_bytes, 0xff);
+        let before = image.clone();
+        let r = simd::sve_call(args, &mut image).ok_or(Failure::because("SVE went away", bytes as u64))?;
+        expect_that("the call reached a partition; id", error_code(&r).is_none(), args[1])?;
+        for i in 0..words {
+            expect_at("z registers, word", i as u64, image.z[i], before.z[i])?;
+        }
+        for i in 0..17 * predicate_bytes {
+            let byte = |p: &[u64; 68]| p[i / 8] >> (i % 8 * 8) & 0xff;
+            expect_at("p registers and FFR, byte", i as u64, byte(&image.p), byte(&before.p))?;
+        }
+    }
+    Ok(())
+}
+
+fn set_bytes(words: &mut [u64; 68], from: usize, count: usize, value: u8) {
+    for i in from..from + count {
+        if let Some(w) = words.get_mut(i / 8) {
+            let shift = i % 8 * 8;
+            *w = *w & !(0xff << shift) | u64::from(value) << shift;
+        }
+    }
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Several CPUs at once.
+
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
+
+use bl33::cpus;
+use bl33::ffa::*;
+use bl33::harness::{Case, Failure, Outcome, expect, expect_at, expect_that};
+use bl33::mode;
+use bl33::time::Random;
+
+pub(crate) const CASES: &[Case] = &[
+    Case::new("smp::every_cpu_reaches_echo", every_cpu_reaches_echo),
+    Case::new("smp::one_partition_from_two_cpus", one_partition_from_two_cpus),
+    Case::new("smp::context_per_cpu", context_per_cpu),
+    Case::new("smp::all_cpus_all_partitions", all_cpus_all_partitions),
+    Case::new("smp::calls_without_a_partition", calls_without_a_partition),
+    Case::new("smp::registers_on_every_cpu", registers_on_every_cpu),
+];
+
+/// How often a CPU asks again before a partition counts as stuck.
+const PATIENCE: u32 = 1_000_000;
+
+/// Asks echo until it is not busy with another CPU, and checks the answer.
+pub(crate) fn echo_in_turn(value: u64) -> Result<u32, Failure> {
+    for busy in 0..PATIENCE {
+        let r = direct64(ECHO, [!value, value, value << 7, value >> 3, 5])?;
+        if error_code(&r) == Some(BUSY) {
+            expect_error(&r, BUSY)?;
+            continue;
+        }
+        expect("x0 (DIRECT_RESP64)", r[0], DIRECT_RESP_64)?;
+        expect("x1", r[1], ECHO << 16)?;
+        let want = [0, !value, value.wrapping_add(0x1000), value << 7, value >> 3, 5];
+        for (x, want) in want.into_iter().enumerate() {
+            expect_at("x", x as u64 + 2, r[x + 2], want)?;
+        }
+        return Ok(busy);
+    }
+    Err(Failure::because("echo stayed busy; value", value))
+}
+
+fn every_cpu_reaches_echo() -> Outcome {
+    // One after the other: nobody may be busy.
+    expect_echo(0)?;
+    for cpu in 1..cpus::count() {
+        cpus::start(cpu, |cpu| expect_echo(cpu << 32 | 0xbbbb))?;
+        cpus::join(cpu, 5000)?;
+    }
+    Ok(())
+}
+
+static MEETING: AtomicU32 = AtomicU32::new(0);
+static BUSY_SEEN: AtomicU64 = AtomicU64::new(0);
+
+fn one_partition_from_two_cpus() -> Outcome {
+    let n = cpus::count().min(2);
+    MEETING.store(0, Release);
+    BUSY_SEEN.store(0, Release);
+    cpus::on_all(n, 15_000, |cpu| {
+        cpus::meet(&MEETING, cpus::count().min(2) as u32)?;
+        let mut random = Random::new(0x2c9 + cpu);
+        for _ in 0..2000 {
+            let busy = echo_in_turn(random.draw())?;
+            BUSY_SEEN.fetch_add(u64::from(busy), Relaxed);
+        }
+        Ok(())
+    })?;
+    expect_echo(1)
+}
+
+fn context_per_cpu() -> Outcome {
+    MEETING.store(0, Release);
+    cpus::on_all(cpus::count(), 15_000, |cpu| {
+        cpus::meet(&MEETING, cpus::count() as u32)?;
+        for _ in 0..500 {
+            // A context each: nobody is ever busy.
+            let r = direct64(PERCPU, [0, cpu, 0, 0, 0])?;
+            expect_at("x0 (DIRECT_RESP64) on CPU", cpu, r[0], DIRECT_RESP_64)?;
+            expect_at("x1 on CPU", cpu, r[1], PERCPU << 16)?;
+        }
+        Ok(())
+    })
+}
+
+fn all_cpus_all_partitions() -> Outcome {
+    MEETING.store(0, Release);
+    cpus::on_all(cpus::count(), if mode::long() { 200_000 } else { 15_000 }, |cpu| {
+        cpus::meet(&MEETING, cpus::count() as u32)?;
+        let mut random = Random::new(0xa11 + cpu);
+        for _ in 0..if mode::long() { 100_000 } else { 2000 } {
+            match random.below(3) {
+                0 => {
+                    echo_in_turn(random.draw())?;
+                }
+                1 => answered(RELAY, cpu)?,
+                _ => answered(PERCPU, cpu)?,
+            }
+        }
+        Ok(())
+    })?;
+    expect_echo(2)
+}
+
+fn answered(id: u64, cpu: u64) -> Outcome {
+    for _ in 0..PATIENCE {
+        let r = direct64(id, [0, cpu, 0, 0, 0])?;
+        if error_code(&r) == Some(BUSY) && id == RELAY {
+            continue;
+        }
+        expect_at("x0 (DIRECT_RESP64) of partition", id, r[0], DIRECT_RESP_64)?;
+        return expect_at("x1 from partition", id, r[1], id << 16);
+    }
+    Err(Failure::because("partition stayed busy:", id))
+}
+
+/// The SPMC's own answers, from all CPUs at once.
+fn calls_without_a_partition() -> Outcome {
+    MEETING.store(0, Release);
+    cpus::on_all(cpus::count(), 15_000, |_| {
+        cpus::meet(&MEETING, cpus::count() as u32)?;
+        for _ in 0..1000 {
+            expect_success(&call_with(FEATURES, &[DIRECT_REQ_64])?)?;
+            expect_error(&call_with(DIRECT_REQ_64, &[0x9abc])?, INVALID_PARAMETERS)?;
+            let r = call_with(PARTITION_INFO_GET, &[0, 0, 0, 0, 1])?;
+            let count = expect_success(&r)?;
+            expect_that("at least three partitions, got", count >= 3, count)?;
+        }
+        Ok(())
+    })
+}
+
+fn registers_on_every_cpu() -> Outcome {
+    MEETING.store(0, Release);
+    cpus::on_all(cpus::count(), 15_000, |cpu| {
+        cpus::meet(&MEETING, cpus::count() as u32)?;
+        crate::regs::patterns_on_this_cpu(cpu)
+    })
+}

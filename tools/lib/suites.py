@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""The suites that `make test` and `make test-all` run: a table at the end of this file.
+
+A suite is a function that returns an `Outcome`. One that cannot run is a failure; one in which no test ran is one too.
+"""
+import dataclasses
+import functools
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+import typing
+
+from . import env, image, qemu
+
+CARGO_RESULT = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored;", re.M)
+PYTHON_RESULT = re.compile(r"^Ran (\d+) tests? in ", re.M)
+TOTALS = re.compile(r"^(\d+) passed, (\d+) failed$", re.M)
+# Seconds per fuzz target in test-all; `FUZZ_TIME` overrides it.
+FUZZ_SECONDS = 120
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What a suite found: counts, and the text that explains a failure."""
+
+    passed: int
+    failed: int
+    text: str = ""
+
+
+@dataclasses.dataclass
+class Suite:
+    """A row of the table. What takes long is not run always, but by `make test-all`."""
+
+    name: str
+    run: typing.Callable[[], Outcome]
+    always: bool = True
+
+
+class Stop(Exception):
+    """Ends a suite as failed, with the reason."""
+
+
+def command(words, limit, cwd=env.ROOT, **variables):
+    """Run a command and its children under a time limit; return its status and its output."""
+    environment = {**os.environ, **{name: str(value) for name, value in variables.items()}}
+    process = subprocess.Popen(
+        [str(word) for word in words],
+        cwd=cwd,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=limit)
+        return process.returncode, output
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+        return -1, f"{output}\nended after its limit of {limit} s\n"
+
+
+def check(words, limit=300, **variables):
+    """Run a command whose exit status is the verdict: one test."""
+    status, output = command(words, limit, **variables)
+    return Outcome(int(status == 0), int(status != 0), output)
+
+
+def cargo_tests(words, limit=600, ignored_is_failure=True, **variables):
+    """Run a cargo command that runs tests, and count them. A test marked as ignored does not count as passed."""
+    status, output = command(words, limit, **variables)
+    passed, failed, ignored = (sum(map(int, column)) for column in zip((0, 0, 0), *CARGO_RESULT.findall(output)))
+    if ignored and ignored_is_failure:
+        failed += ignored
+        output += f"\n{ignored} tests are marked as ignored\n"
+    if status != 0 and failed == 0:
+        failed = 1
+    return Outcome(passed, failed, output)
+
+
+@functools.cache
+def metadata():
+    """Return what cargo knows of the workspace."""
+    words = ["cargo", "metadata", "--no-deps", "--format-version", "1"]
+    return json.loads(subprocess.check_output(words, cwd=env.ROOT, text=True))
+
+
+def firmware_packages():
+    """Return the packages that only the bare-metal targets can build: members that are not default members."""
+    known = metadata()
+    host = set(known["workspace_default_members"])
+    return [package["name"] for package in known["packages"] if package["id"] not in host]
+
+
+# ---- the source
+
+
+def format_check():
+    """Check the formatting of every crate."""
+    outcome = check(["cargo", "fmt", "--all", "--check"])
+    fuzz = env.ROOT / "fuzz" / "Cargo.toml"
+    if outcome.failed == 0 and fuzz.exists():
+        outcome = check(["cargo", "fmt", "--manifest-path", fuzz, "--check"])
+    return outcome
+
+
+def clippy_host():
+    """Lint the crates that the host can build, tests included."""
+    return check(["cargo", "clippy", "--quiet", "--locked", "--all-targets", "--", "-D", "warnings"], 600)
+
+
+def clippy_firmware():
+    """Lint the crates that only the bare machine can run."""
+    words = [word for package in firmware_packages() for word in ("--package", package)]
+    if not words:
+        raise Stop("no firmware crate was found")
+    target = ["--target", image.SPMC_TARGET]
+    return check(["cargo", "clippy", "--quiet", "--locked", "--release", *target, *words, "--", "-D", "warnings"], 600)
+
+
+def lint_manifests():
+    """Check the manifests of the partitions and the SPMC's, one test each."""
+    manifests = sorted(env.ROOT.glob("sp/*/manifest.dts"))
+    if not manifests:
+        raise Stop("no partition manifest was found")
+    outcome = Outcome(0, 0)
+    for manifest in manifests:
+        one = check(["cargo", "lint-manifests", manifest])
+        outcome.passed += one.passed
+        outcome.failed += one.failed
+        outcome.text += one.text if one.failed else ""
+    return outcome
+
+
+def licences():
+    """Check the dependencies' licences, sources and advisories that the registry knows of."""
+    return check(["cargo", "deny", "--log-level", "error", "check", "bans", "licenses", "sources"], 600)
+
+
+# ---- the host
+
+
+def host_tests():
+    """Run every test that runs on the host."""
+    return cargo_tests(["cargo", "test", "--quiet", "--locked"])
+
+
+def tool_tests():
+    """Run the tests of the scripts in tools/."""
+    status, output = command(["python3", "-m", "unittest", "discover", "-s", "tools/tests", "-t", "tools"], 120)
+    match = PYTHON_RESULT.search(output)
+    ran = int(match[1]) if match else 0
+    bad = sum(int(count) for count in re.findall(r"(?:failures|errors|skipped)=(\d+)", output))
+    bad = max(bad, int(status != 0))
+    return Outcome(max(ran - bad, 0), bad, output)
+
+
+def miri():
+    """Run the host tests of the two crates that decide under Miri. Tests too long for it are marked for it alone."""
+    words = ["cargo", "+nightly", "miri", "test", "--quiet", "--locked", "-p", "ffa-abi", "-p", "spmc", "--lib", "--tests"]
+    flags = "-Zmiri-disable-isolation"
+    return cargo_tests(words, 420, ignored_is_failure=False, MIRIFLAGS=flags, PROPTEST_CASES=4)
+
+
+def loom():
+    """Run the models of races, on the shipped state machine, over every interleaving."""
+    words = ["cargo", "test", "--quiet", "--locked", "--release", "-p", "spmc", "--lib", "loom"]
+    return cargo_tests(
+        words,
+        RUSTFLAGS="--cfg loom",
+        CARGO_TARGET_DIR=env.TARGET / "loom",
+        CARGO_PROFILE_RELEASE_LTO="off",
+        CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16,
+    )
+
+
+def fuzz():
+    """Run each fuzz target for a while; a crash is a failure. One test per target."""
+    seconds = int(os.environ.get("FUZZ_TIME", FUZZ_SECONDS))
+    targets = sorted(path.stem for path in (env.ROOT / "fuzz" / "fuzz_targets").glob("*.rs"))
+    if not targets:
+        raise Stop("no fuzz target was found")
+    outcome = Outcome(0, 0)
+    for target in targets:
+        words = ["cargo", "+nightly", "fuzz", "run", target, "--", f"-max_total_time={seconds}", "-timeout=10"]
+        one = check(words, seconds + 600)
+        outcome.passed += one.passed
+        outcome.failed += one.failed
+        outcome.text += one.text if one.failed else ""
+    return outcome
+
+
+# ---- the firmware
+
+
+@functools.cache
+def tests_flash():
+    """Build the firmware with the BL33 tests once for all suites; return the flash image."""
+    return image.firmware(flash=env.FIRMWARE / "flash.bin")
+
+
+def boot(name, limit, **machine):
+    """Boot the BL33 tests on a machine and count them."""
+    result = qemu.run(qemu.Machine(tests_flash(), **machine), limit, name=name, show="quiet")
+    return from_result(result)
+
+
+def from_result(result):
+    """Turn a run on QEMU into an outcome."""
+    return Outcome(result.passed, result.failed, "" if result.good else qemu.explanation(result))
+
+
+def build_firmware():
+    """Build and pack the firmware: one test."""
+    return Outcome(int(tests_flash().exists()), 0)
+
+
+def reproducible():
+    """Check that the same sources give the same images in another folder."""
+    tests_flash()
+    return check(["tools/reproducible"], 600)
+
+
+SUITES = [
+    Suite("format", format_check),
+    Suite("clippy, host crates", clippy_host),
+    Suite("clippy, firmware crates", clippy_firmware),
+    Suite("tests of the tools", tool_tests),
+    Suite("host tests", host_tests),
+    Suite("partition manifests", lint_manifests),
+    Suite("firmware builds", build_firmware),
+    Suite("firmware, 4 CPUs", lambda: boot("cpus4", 180)),
+    Suite("firmware, 1 CPU, counted time", lambda: boot("cpus1-icount", 180, cpus=1, icount=True)),
+    Suite("same image from another folder", reproducible),
+    Suite("loom", loom),
+    Suite("Miri", miri),
+    # What takes long: make test-all.
+    Suite("firmware, 1 CPU, long", lambda: boot("long1", 900, cpus=1, extra=qemu.mode(long=True)), always=False),
+    Suite("firmware, 4 CPUs, long", lambda: boot("long4", 900, cpus=4, extra=qemu.mode(long=True)), always=False),
+    Suite("firmware, 8 CPUs, long", lambda: boot("long8", 1200, cpus=8, extra=qemu.mode(long=True)), always=False),
+    Suite("licences of dependencies", licences, always=False),
+    Suite("fuzzing", fuzz, always=False),
+]
+
+
+def run_suite(suite):
+    """Run one suite; whatever it throws is its failure."""
+    began = time.monotonic()
+    try:
+        outcome = suite.run()
+    except Stop as stop:
+        outcome = Outcome(0, 1, str(stop))
+    except SystemExit as stop:
+        outcome = Outcome(0, 1, f"{stop.code}")
+    except Exception as error:  # a broken suite is a failed suite, and the others still run
+        outcome = Outcome(0, 1, f"{type(error).__name__}: {error}")
+    if outcome.passed == 0 and outcome.failed == 0:
+        outcome.failed, outcome.text = 1, f"{outcome.text}\nno test ran"
+    return outcome, time.monotonic() - began
