@@ -6,6 +6,8 @@ use crate::harness::{Failure, Outcome, expect, expect_at};
 
 unsafe extern "C" {
     fn smc18(regs: *mut [u64; 18]);
+    fn timed_smc(regs: *mut [u64; 18]) -> u64;
+    fn timed_nothing() -> u64;
 }
 
 /// The registers x0 to x7 of a call or reply.
@@ -30,6 +32,12 @@ pub fn smc18_call(mut regs: Regs18) -> Regs18 {
     // hand out only memory that Rust does not reference (`mem`).
     unsafe { smc18(&mut regs) };
     regs
+}
+
+/// Makes an SMC and counts the ticks of the counter around it, those of the counting itself taken off.
+pub fn smc_ticks(regs: &mut Regs18) -> u64 {
+    // SAFETY: as in `smc18_call`.
+    unsafe { timed_smc(regs).saturating_sub(timed_nothing()) }
 }
 
 /// Makes an SMC with x8 to x17 zero; returns x0 to x7.

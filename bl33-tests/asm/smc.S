@@ -32,3 +32,48 @@ smc18:
     ldr     x18, [sp, #16]
     ldp     x29, x30, [sp], #32
     ret
+
+.global timed_smc
+// (registers: pointer to 18 u64, in and out) -> counter ticks from just before the SMC to just after it
+timed_smc:
+    stp     x29, x30, [sp, #-64]!
+    stp     x18, x0, [sp, #16]
+    stp     x19, x20, [sp, #32]
+    mov     x18, x0
+    ldp     x0, x1, [x18]
+    ldp     x2, x3, [x18, #16]
+    ldp     x4, x5, [x18, #32]
+    ldp     x6, x7, [x18, #48]
+    ldp     x8, x9, [x18, #64]
+    ldp     x10, x11, [x18, #80]
+    ldp     x12, x13, [x18, #96]
+    ldp     x14, x15, [x18, #112]
+    ldp     x16, x17, [x18, #128]
+    isb
+    mrs     x19, cntpct_el0
+    smc     #0
+    mrs     x20, cntpct_el0
+    ldr     x18, [sp, #24]
+    stp     x0, x1, [x18]
+    stp     x2, x3, [x18, #16]
+    stp     x4, x5, [x18, #32]
+    stp     x6, x7, [x18, #48]
+    stp     x8, x9, [x18, #64]
+    stp     x10, x11, [x18, #80]
+    stp     x12, x13, [x18, #96]
+    stp     x14, x15, [x18, #112]
+    stp     x16, x17, [x18, #128]
+    sub     x0, x20, x19
+    ldp     x19, x20, [sp, #32]
+    ldr     x18, [sp, #16]
+    ldp     x29, x30, [sp], #64
+    ret
+
+.global timed_nothing
+// () -> what two counter reads alone cost
+timed_nothing:
+    isb
+    mrs     x0, cntpct_el0
+    mrs     x1, cntpct_el0
+    sub     x0, x1, x0
+    ret

@@ -1,8 +1,105 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Measures single operations from the Normal world.
+//! Counts the instructions of single operations: `bench<TAB>name<TAB>instructions`, one line each.
+//!
+//! For `-smp 1 -icount shift=0`, where one instruction is one nanosecond. The same image runs over a stub BL32 that
+//! answers everything at once, to find what EL3 alone costs; so odd answers are no failure here, they are remarked in a
+//! line that starts with `# `.
 #![no_std]
 #![no_main]
 
+use bl33::ffa::*;
+use bl33::{mem, println, time};
+
 bl33::entry!(bench);
 
-fn bench() {}
+/// How often an operation runs before it counts, and how often it counts; the least is reported.
+const WARM_UP: usize = 4;
+const ROUNDS: usize = 16;
+
+/// An operation, with a call before and one after each round that do not count.
+struct Row {
+    name: &'static str,
+    call: Regs8,
+    /// w0 of a good answer.
+    answer: u64,
+    before: Option<Regs8>,
+    after: Option<Regs8>,
+}
+
+const fn row(name: &'static str, call: Regs8, answer: u64) -> Row {
+    Row { name, call, answer, before: None, after: None }
+}
+
+impl Row {
+    const fn before(self, call: Regs8) -> Self {
+        Self { before: Some(call), ..self }
+    }
+
+    const fn after(self, call: Regs8) -> Self {
+        Self { after: Some(call), ..self }
+    }
+}
+
+const RELEASE: Regs8 = [RX_RELEASE, 0, 0, 0, 0, 0, 0, 0];
+const INFO: Regs8 = [PARTITION_INFO_GET, 0, 0, 0, 0, 0, 0, 0];
+const INFO_COUNT: Regs8 = [PARTITION_INFO_GET, 0, 0, 0, 0, 1, 0, 0];
+
+const ROWS: &[Row] = &[
+    row("version", [VERSION, 0x1_0001, 0, 0, 0, 0, 0, 0], 0x1_0001),
+    row("features", [FEATURES, DIRECT_REQ_64, 0, 0, 0, 0, 0, 0], SUCCESS_32),
+    row("id_get", [ID_GET, 0, 0, 0, 0, 0, 0, 0], SUCCESS_32),
+    row("direct_req", [DIRECT_REQ_64, ECHO, 0, 1, 2, 3, 4, 5], DIRECT_RESP_64),
+    row("direct_req32", [DIRECT_REQ_32, ECHO, 0, 1, 2, 3, 4, 5], DIRECT_RESP_32),
+    row("direct_req_relay", [DIRECT_REQ_64, RELAY, 0, 0, 0, 0, 0, 0], DIRECT_RESP_64),
+    row("direct_req_percpu", [DIRECT_REQ_64, PERCPU, 0, 0, 0, 0, 0, 0], DIRECT_RESP_64),
+    row("direct_req_bad_id", [DIRECT_REQ_64, 0x9abc, 0, 1, 2, 3, 4, 5], ERROR),
+    row("partition_info_count", INFO_COUNT, SUCCESS_32),
+    row("partition_info_get", INFO, SUCCESS_32).after(RELEASE),
+    row("partition_info_get_regs", [PARTITION_INFO_GET_REGS, 0, 0, 0, 0, 0, 0, 0], SUCCESS_64),
+    row("rx_release", RELEASE, SUCCESS_32).before(INFO),
+    row("run", [RUN, ECHO << 16, 0, 0, 0, 0, 0, 0], MSG_WAIT),
+];
+
+fn bench() {
+    // One tick is one instruction at 1 GHz; other clocks are scaled, and coarser.
+    let booted = time::now();
+    let scale = 1_000_000_000 / time::frequency().max(1);
+    if scale != 1 {
+        println!("# the counter runs at {} Hz, not at 1 GHz: figures are in steps of {scale}", time::frequency());
+    }
+    println!("bench\tboot\t{}", booted * scale);
+    remark("version 1.1", smc([VERSION, 0x1_0001, 0, 0, 0, 0, 0, 0]), 0x1_0001);
+    remark("rxtx_map", smc([RXTX_MAP_64, mem::TX, mem::RX, 1, 0, 0, 0, 0]), SUCCESS_32);
+    for row in ROWS {
+        let (ticks, answer) = measure(row);
+        println!("bench\t{}\t{}", row.name, ticks * scale);
+        remark(row.name, answer, row.answer);
+    }
+}
+
+fn measure(row: &Row) -> (u64, Regs8) {
+    let mut least = u64::MAX;
+    let mut answer = [0; 8];
+    for round in 0..WARM_UP + ROUNDS {
+        if let Some(call) = row.before {
+            smc(call);
+        }
+        let mut regs: Regs18 = core::array::from_fn(|i| row.call.get(i).copied().unwrap_or(0));
+        let ticks = smc_ticks(&mut regs);
+        answer = core::array::from_fn(|i| regs[i]);
+        if let Some(call) = row.after {
+            smc(call);
+        }
+        if round >= WARM_UP {
+            least = least.min(ticks);
+        }
+    }
+    (least, answer)
+}
+
+/// Says so when an answer is not the one that the row is about.
+fn remark(name: &str, got: Regs8, expected: u64) {
+    if got[0] & 0xffff_ffff != expected {
+        println!("# {name}: answered w0 {:#x}, w2 {:#x}", got[0] as u32, got[2] as u32);
+    }
+}

@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
 use bl33::cpus;
 use bl33::ffa::*;
 use bl33::harness::{Case, Failure, Outcome, expect, expect_at, expect_that};
+use bl33::mem::{RX, TX};
 use bl33::mode;
 use bl33::time::Random;
 
@@ -16,6 +17,8 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("smp::all_cpus_all_partitions", all_cpus_all_partitions),
     Case::new("smp::calls_without_a_partition", calls_without_a_partition),
     Case::new("smp::registers_on_every_cpu", registers_on_every_cpu),
+    Case::new("smp::version_on_every_cpu", version_on_every_cpu),
+    Case::new("smp::buffers_from_all_cpus", buffers_from_all_cpus),
 ];
 
 /// How often a CPU asks again before a partition counts as stuck.
@@ -136,4 +139,42 @@ fn registers_on_every_cpu() -> Outcome {
         cpus::meet(&MEETING, cpus::count() as u32)?;
         crate::regs::patterns_on_this_cpu(cpu)
     })
+}
+
+/// A hypervisor negotiates on whichever CPU it boots, and may ask again on the others.
+fn version_on_every_cpu() -> Outcome {
+    cpus::on_all(cpus::count(), 5000, |cpu| {
+        expect_at("FFA_VERSION on CPU", cpu, smc([VERSION, 0x1_0001, 0, 0, 0, 0, 0, 0])[0], 0x1_0001)
+    })
+}
+
+/// Mapping, listing, releasing and unmapping race; each call has an answer that some order explains, and in the end
+/// the buffers work.
+fn buffers_from_all_cpus() -> Outcome {
+    MEETING.store(0, Release);
+    cpus::on_all(cpus::count(), 15_000, |cpu| {
+        cpus::meet(&MEETING, cpus::count() as u32)?;
+        let mut random = Random::new(0xb0f + cpu);
+        for _ in 0..1000 {
+            let (fid, args, allowed): (u64, &[u64], &[i32]) = match random.below(4) {
+                0 => (RXTX_MAP_64, &[TX, RX, 1], &[DENIED, BUSY]),
+                1 => (RXTX_UNMAP, &[], &[INVALID_PARAMETERS, BUSY, DENIED]),
+                2 => (PARTITION_INFO_GET, &[], &[BUSY]),
+                _ => (RX_RELEASE, &[], &[DENIED, INVALID_PARAMETERS, BUSY]),
+            };
+            let r = call_with(fid, args)?;
+            match error_code(&r) {
+                None => expect_at("x0 (FFA_SUCCESS) of id", fid, r[0], SUCCESS_32)?,
+                Some(code) => expect_that("an error that a race explains; code", allowed.contains(&code), r[2])
+                    .map_err(|f| f.at(fid))?,
+            }
+        }
+        Ok(())
+    })?;
+    // Whatever state that left: away with it, and the usual round works.
+    call_with(RXTX_UNMAP, &[])?;
+    crate::rxtx::map()?;
+    expect_success(&call_with(PARTITION_INFO_GET, &[])?)?;
+    expect_success(&call_with(RX_RELEASE, &[])?)?;
+    crate::rxtx::unmap()
 }
