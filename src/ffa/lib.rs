@@ -9,6 +9,7 @@
 mod error;
 pub mod func;
 mod ids;
+pub mod memory;
 mod regs;
 mod uuid;
 mod version;

@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The memory transaction descriptor and its parts (DEN0077A v1.1, tables 10.13 to 10.20).
+
+use super::{Attributes, Flags, Malformed, Permissions, RANGE_SIZE, bytes, u16_at, u32_at, u64_at};
+use crate::{Handle, PartitionId, Version};
+
+/// Names the forms of a transaction descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// v1.0: a header of 32 bytes, access descriptors of 16 behind it.
+    V1_0,
+    /// v1.1: a header of 48 bytes that says where its access descriptors are; they have 16 bytes.
+    V1_1,
+    /// v1.2: the same, with access descriptors of 32 bytes.
+    V1_2,
+}
+
+impl Form {
+    /// Returns the form in which an endpoint of `version` is written to.
+    pub fn of(version: Version) -> Self {
+        match version {
+            v if v < Version::V1_1 => Self::V1_0,
+            v if v < Version::V1_2 => Self::V1_1,
+            // v1.2 and whatever is compatible with it.
+            _ => Self::V1_2,
+        }
+    }
+
+    /// Returns the bytes of the header.
+    pub const fn header(self) -> usize {
+        match self {
+            Self::V1_0 => 32,
+            Self::V1_1 | Self::V1_2 => 48,
+        }
+    }
+
+    /// Returns the bytes of an access descriptor.
+    pub const fn access(self) -> usize {
+        match self {
+            Self::V1_0 | Self::V1_1 => 16,
+            Self::V1_2 => 32,
+        }
+    }
+
+    /// Returns where the composite descriptor of a message with `receivers` access descriptors begins, as we lay it.
+    pub const fn composite(self, receivers: usize) -> usize {
+        self.header() + receivers * self.access()
+    }
+}
+
+/// A transaction descriptor: its header decoded, its parts still in the bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Region<'a> {
+    from: &'a [u8],
+    form: Form,
+    access_at: usize,
+    /// Who owns the memory.
+    pub sender: PartitionId,
+    /// Memory type, cacheability, shareability, security.
+    pub attributes: Attributes,
+    /// See [`Flags`].
+    pub flags: Flags,
+    /// Zero in a send.
+    pub handle: Handle,
+    /// The owner's own mark.
+    pub tag: u64,
+    /// How many access descriptors there are.
+    pub receivers: usize,
+}
+
+/// An endpoint memory access descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Whose access.
+    pub receiver: PartitionId,
+    /// What access.
+    pub permissions: Permissions,
+    /// Bit 0, in a retrieve request: this borrower does not retrieve.
+    pub flags: u8,
+    /// Offset of the composite descriptor; 0: none.
+    pub composite: u32,
+    /// Implementation-defined value (v1.2); zero in the older forms.
+    pub impdef: [u64; 2],
+}
+
+/// A composite memory region descriptor, and where its ranges begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Composite {
+    /// Pages in all ranges together.
+    pub pages: u32,
+    /// How many ranges follow.
+    pub ranges: u32,
+    /// Offset of the first range.
+    pub at: usize,
+}
+
+/// A constituent: pages that lie together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// First byte; page-aligned.
+    pub address: u64,
+    /// 4 KiB pages, at least one; the last ends within 64 bits.
+    pub pages: u32,
+}
+
+impl<'a> Region<'a> {
+    /// Decodes the header that an endpoint of `version` wrote, and checks that its access descriptors lie within
+    /// `from` and do not overlap the header.
+    pub fn decode(from: &'a [u8], version: Version) -> Result<Self, Malformed> {
+        let attributes = Attributes::decode(u16_at(from, 2)?)?;
+        let (form, receivers, access_at) = if version < Version::V1_1 {
+            if u32_at(from, 24)? != 0 {
+                return Err(Malformed::Reserved);
+            }
+            (Form::V1_0, u32_at(from, 28)?, Form::V1_0.header())
+        } else {
+            let head: [u8; 48] = bytes(from, 0)?;
+            if u32_at(&head, 36)? != 0 || u64_at(&head, 40)? != 0 {
+                return Err(Malformed::Reserved);
+            }
+            let receivers = u32_at(&head, 28)?;
+            let form = match u32_at(&head, 24)? {
+                16 => Form::V1_1,
+                32 if version >= Version::V1_2 => Form::V1_2,
+                // A descriptor without access descriptors need not say how large they would be.
+                0 if receivers == 0 => Form::V1_1,
+                // No version has any other size.
+                _ => return Err(Malformed::AccessSize),
+            };
+            let at = u32_at(&head, 32)? as usize;
+            if receivers != 0 && (at < form.header() || at % 16 != 0) {
+                return Err(Malformed::Offset);
+            }
+            (form, receivers, at)
+        };
+        let region = Self {
+            from,
+            form,
+            access_at,
+            sender: PartitionId(u16_at(from, 0)?),
+            attributes,
+            flags: Flags(u32_at(from, 4)?),
+            handle: Handle(u64_at(from, 8)?),
+            tag: u64_at(from, 16)?,
+            receivers: receivers as usize,
+        };
+        if region.receivers != 0 && region.access_end()? > from.len() {
+            return Err(Malformed::Length);
+        }
+        Ok(region)
+    }
+
+    /// Returns the form in which it is written.
+    pub const fn form(&self) -> Form {
+        self.form
+    }
+
+    /// Returns the offset behind the last access descriptor.
+    pub fn access_end(&self) -> Result<usize, Malformed> {
+        let size = self.receivers.checked_mul(self.form.access());
+        size.and_then(|n| n.checked_add(self.access_at)).ok_or(Malformed::Length)
+    }
+
+    /// Decodes the access descriptors one by one.
+    pub fn accesses(&self) -> impl Iterator<Item = Result<Access, Malformed>> + use<'a> {
+        let (from, form, start) = (self.from, self.form, self.access_at);
+        (0..self.receivers).map(move |i| {
+            let at = i.checked_mul(form.access()).and_then(|n| n.checked_add(start)).ok_or(Malformed::Length)?;
+            Access::decode(from, at, form)
+        })
+    }
+
+    /// Decodes the composite descriptor at `offset`: behind the access descriptors, and its header within the bytes.
+    pub fn composite(&self, offset: u32) -> Result<Composite, Malformed> {
+        let at = offset as usize;
+        if at % 16 != 0 || at < self.access_end()? {
+            return Err(Malformed::Offset);
+        }
+        let (pages, ranges) = (u32_at(self.from, at)?, u32_at(self.from, at.saturating_add(4))?);
+        if u64_at(self.from, at.saturating_add(8))? != 0 {
+            return Err(Malformed::Reserved);
+        }
+        Ok(Composite { pages, ranges, at: at.saturating_add(RANGE_SIZE) })
+    }
+
+    /// Iterates over the ranges of `composite` that are in these bytes; there may be more in later fragments.
+    pub fn ranges(&self, composite: &Composite) -> Ranges<'a> {
+        Ranges::new(self.from.get(composite.at..).unwrap_or(&[]))
+    }
+}
+
+impl Access {
+    fn decode(from: &[u8], at: usize, form: Form) -> Result<Self, Malformed> {
+        let head: [u8; 16] = bytes(from, at)?;
+        let [id_low, id_high, permissions, flags, ..] = head;
+        let mut impdef = [0; 2];
+        let reserved = if form == Form::V1_2 {
+            let rest: [u8; 16] = bytes(from, at.saturating_add(16))?;
+            impdef = [u64_at(&head, 8)?, u64_at(&rest, 0)?];
+            u64_at(&rest, 8)?
+        } else {
+            u64_at(&head, 8)?
+        };
+        if reserved != 0 {
+            return Err(Malformed::Reserved);
+        }
+        Ok(Self {
+            receiver: PartitionId(u16::from_le_bytes([id_low, id_high])),
+            permissions: Permissions::decode(permissions)?,
+            flags,
+            composite: u32_at(&head, 4)?,
+            impdef,
+        })
+    }
+}
+
+/// Decodes constituents, one after the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Ranges<'a> {
+    from: &'a [u8],
+}
+
+impl<'a> Ranges<'a> {
+    /// Starts at the first byte of `from`; bytes behind the last whole constituent are ignored.
+    pub const fn new(from: &'a [u8]) -> Self {
+        Self { from }
+    }
+}
+
+impl Iterator for Ranges<'_> {
+    type Item = Result<Range, Malformed>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let (one, rest) = self.from.split_first_chunk::<RANGE_SIZE>()?;
+        self.from = rest;
+        Some(Range::decode(one))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let n = self.from.len() / RANGE_SIZE;
+        (n, Some(n))
+    }
+}
+
+impl Range {
+    /// Decodes a constituent.
+    #[inline]
+    pub fn decode(from: &[u8; RANGE_SIZE]) -> Result<Self, Malformed> {
+        let bits = u128::from_le_bytes(*from);
+        let (address, pages, reserved) = (bits as u64, (bits >> 64) as u32, (bits >> 96) as u32);
+        if reserved != 0 {
+            return Err(Malformed::Reserved);
+        }
+        let fits = address.checked_add((pages as u64) << 12).is_some();
+        if address % 4096 != 0 || pages == 0 || !fits {
+            return Err(Malformed::Range);
+        }
+        Ok(Self { address, pages })
+    }
+
+    /// Encodes a constituent.
+    #[inline]
+    pub const fn encode(&self) -> [u8; RANGE_SIZE] {
+        (self.address as u128 | (self.pages as u128) << 64).to_le_bytes()
+    }
+}
+
+/// Writes a transaction descriptor into bytes: header, access descriptors, composite header, then ranges until the
+/// bytes end. The same for a send (by a partition or a test) and for a retrieve response.
+#[derive(Debug)]
+pub struct ResponseWriter<'a> {
+    out: &'a mut [u8],
+    at: usize,
+}
+
+impl<'a> ResponseWriter<'a> {
+    /// Starts in the first byte of `out`.
+    pub fn new(out: &'a mut [u8]) -> Self {
+        Self { out, at: 0 }
+    }
+
+    /// Writes the header.
+    #[expect(clippy::too_many_arguments, reason = "the header has that many fields")]
+    pub fn header(
+        &mut self,
+        form: Form,
+        sender: PartitionId,
+        attributes: u16,
+        flags: Flags,
+        handle: Handle,
+        tag: u64,
+        receivers: u32,
+    ) -> Result<(), Malformed> {
+        self.put(&sender.0.to_le_bytes())?;
+        self.put(&attributes.to_le_bytes())?;
+        self.put(&flags.0.to_le_bytes())?;
+        self.put(&handle.0.to_le_bytes())?;
+        self.put(&tag.to_le_bytes())?;
+        match form {
+            Form::V1_0 => {
+                self.put(&0u32.to_le_bytes())?;
+                self.put(&receivers.to_le_bytes())
+            }
+            Form::V1_1 | Form::V1_2 => {
+                self.put(&(form.access() as u32).to_le_bytes())?;
+                self.put(&receivers.to_le_bytes())?;
+                self.put(&(form.header() as u32).to_le_bytes())?;
+                self.put(&[0; 12])
+            }
+        }
+    }
+
+    /// Writes an access descriptor.
+    pub fn access(&mut self, form: Form, access: &Access) -> Result<(), Malformed> {
+        self.put(&access.receiver.0.to_le_bytes())?;
+        self.put(&[access.permissions.bits(), access.flags])?;
+        self.put(&access.composite.to_le_bytes())?;
+        match form {
+            Form::V1_0 | Form::V1_1 => self.put(&[0; 8]),
+            Form::V1_2 => {
+                let [low, high] = access.impdef;
+                self.put(&low.to_le_bytes())?;
+                self.put(&high.to_le_bytes())?;
+                self.put(&[0; 8])
+            }
+        }
+    }
+
+    /// Writes a composite header.
+    pub fn composite(&mut self, pages: u32, ranges: u32) -> Result<(), Malformed> {
+        self.put(&pages.to_le_bytes())?;
+        self.put(&ranges.to_le_bytes())?;
+        self.put(&[0; 8])
+    }
+
+    /// Writes one range; `Err` when it does not fit.
+    #[inline]
+    pub fn range(&mut self, range: &Range) -> Result<(), Malformed> {
+        self.put(&range.encode())
+    }
+
+    /// Returns the bytes written so far.
+    pub const fn len(&self) -> usize {
+        self.at
+    }
+
+    /// Tells whether nothing was written.
+    pub const fn is_empty(&self) -> bool {
+        self.at == 0
+    }
+
+    #[inline(always)]
+    fn put<const N: usize>(&mut self, bytes: &[u8; N]) -> Result<(), Malformed> {
+        let end = self.at.checked_add(N).ok_or(Malformed::Length)?;
+        let to = self.out.get_mut(self.at..end).and_then(|s| s.first_chunk_mut::<N>()).ok_or(Malformed::Length)?;
+        *to = *bytes;
+        self.at = end;
+        Ok(())
+    }
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The descriptor of `FFA_MEM_RELINQUISH` (DEN0077A v1.1, table 16.25).
+
+use super::{Flags, Malformed, u16_at, u32_at, u64_at};
+use crate::{Handle, PartitionId};
+
+/// Names a transaction and the one endpoint that gives it up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Relinquish {
+    /// The transaction.
+    pub handle: Handle,
+    /// [`Flags::ZERO`], [`Flags::TIME_SLICE`].
+    pub flags: Flags,
+    /// Who gives it up.
+    pub endpoint: PartitionId,
+}
+
+impl Relinquish {
+    /// Bytes of a descriptor with one endpoint: the only number that has a meaning without stream endpoints.
+    pub const SIZE: usize = 18;
+
+    /// Decodes a descriptor; it must name exactly one endpoint.
+    pub fn decode(from: &[u8]) -> Result<Self, Malformed> {
+        if u32_at(from, 12)? != 1 {
+            return Err(Malformed::Length);
+        }
+        Ok(Self {
+            handle: Handle(u64_at(from, 0)?),
+            flags: Flags(u32_at(from, 8)?),
+            endpoint: PartitionId(u16_at(from, 16)?),
+        })
+    }
+
+    /// Encodes the descriptor.
+    pub fn encode(&self) -> [u8; Self::SIZE] {
+        let mut out = [0; Self::SIZE];
+        let fields = self.handle.0.to_le_bytes().into_iter().chain(self.flags.0.to_le_bytes());
+        let fields = fields.chain(1u32.to_le_bytes()).chain(self.endpoint.0.to_le_bytes());
+        for (to, from) in out.iter_mut().zip(fields) {
+            *to = from;
+        }
+        out
+    }
+}
