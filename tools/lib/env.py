@@ -11,6 +11,8 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").absolute()
 FIRMWARE = TARGET / "firmware"
+# Where rustup puts the commands when no profile says so.
+os.environ["PATH"] += os.pathsep + os.path.join(os.environ.get("CARGO_HOME") or os.path.expanduser("~/.cargo"), "bin")
 CROSS = os.environ.get("CROSS_COMPILE", "aarch64-linux-gnu-")
 
 
