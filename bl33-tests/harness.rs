@@ -53,32 +53,52 @@ impl core::fmt::Display for Failure {
 /// What a case returns.
 pub type Outcome = Result<(), Failure>;
 
+/// When a case runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    Always,
+    /// In the long mode.
+    Long,
+    /// Where the runner asks for it by name: the case needs a boot of its own.
+    Asked,
+}
+
 /// A case: its name is `group::name`.
 pub struct Case {
-    /// `group::name`.
-    pub name: &'static str,
-    /// Does it and says how it went.
-    pub run: fn() -> Outcome,
-    /// Only in the long mode.
-    pub long: bool,
-    /// BL31 prints warnings on the same console meanwhile: the whole line is printed afterwards.
-    pub noisy: bool,
+    name: &'static str,
+    run: fn() -> Outcome,
+    when: When,
+    noisy: bool,
 }
 
 impl Case {
     /// A case of every run.
     pub const fn new(name: &'static str, run: fn() -> Outcome) -> Self {
-        Self { name, run, long: false, noisy: false }
+        Self { name, run, when: When::Always, noisy: false }
     }
 
-    /// A case of the long mode alone.
-    pub const fn long(name: &'static str, run: fn() -> Outcome) -> Self {
-        Self { name, run, long: true, noisy: false }
+    /// The same, in the long mode alone.
+    pub const fn long(self) -> Self {
+        Self { when: When::Long, ..self }
     }
 
-    /// The same, during which BL31 or the case itself prints lines.
+    /// The same, only where the runner names it: nothing else of the suite runs in that boot.
+    pub const fn asked(self) -> Self {
+        Self { when: When::Asked, ..self }
+    }
+
+    /// The same, during which BL31 or the case itself prints lines: its own line is printed whole, afterwards.
     pub const fn noisy(self) -> Self {
         Self { noisy: true, ..self }
+    }
+
+    fn wanted(&self) -> bool {
+        let now = match self.when {
+            When::Always => true,
+            When::Long => mode::long(),
+            When::Asked => mode::selective(),
+        };
+        now && mode::wanted(self.name)
     }
 }
 
@@ -176,7 +196,7 @@ pub fn run_asm() {
 /// Runs the cases of a group.
 pub fn run(cases: &[Case]) {
     for case in cases {
-        if mode::wanted(case.name) && (!case.long || mode::long()) {
+        if case.wanted() {
             run_one(case.name, case.noisy, case.run);
         }
     }

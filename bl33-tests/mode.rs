@@ -31,6 +31,11 @@ pub fn seed() -> u64 {
     }
 }
 
+/// Tells whether a subset was asked for.
+pub fn selective() -> bool {
+    word(2) != 0
+}
+
 /// Tells whether the case of this name was asked for.
 pub fn wanted(name: &str) -> bool {
     let prefix = word(2).to_le_bytes();

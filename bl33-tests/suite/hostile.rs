@@ -17,7 +17,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("hostile::ids_beyond_the_range", ids_beyond_the_range).noisy(),
     Case::new("hostile::dirty_function_id", dirty_function_id).noisy(),
     Case::new("hostile::random_calls", || random_calls(5_000)).noisy(),
-    Case::long("hostile::million_random_calls", || random_calls(1_000_000)).noisy(),
+    Case::new("hostile::million_random_calls", || random_calls(1_000_000)).long().noisy(),
 ];
 
 const EDGES: [u64; 16] = [

@@ -12,6 +12,7 @@ mod regs;
 mod run;
 mod rxtx;
 mod smp;
+mod v1_0;
 
 use bl33::harness::{self, Case};
 use bl33::{cpus, mode, println};
@@ -31,6 +32,7 @@ const GROUPS: &[&[Case]] = &[
     hostile::CASES,
     smp::CASES,
     power::CASES,
+    v1_0::CASES,
 ];
 
 fn suite() {
