@@ -6,6 +6,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod boot_info;
 mod error;
 pub mod func;
 mod ids;

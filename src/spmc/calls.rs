@@ -66,9 +66,10 @@ pub(crate) const fn of(func: Func) -> Row {
         MsgSend2 => NO,
         SecondaryEpRegister => row(false, true, V1, INIT),
         ConsoleLog => row(false, true, V0, ANY),
-        PartitionInfoGetRegs => row(false, false, V2, ANY),
+        PartitionInfoGetRegs => row(true, true, V2, ANY),
         El3IntrHandle => NO,
-        DirectReq2 | DirectResp2 => NO,
+        DirectReq2 => row(true, true, V2, INIT | RUN | DIRECT | INTERRUPT),
+        DirectResp2 => row(false, true, V2, DIRECT),
     }
 }
 

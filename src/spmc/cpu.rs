@@ -3,6 +3,7 @@
 
 use ffa_abi::Regs;
 
+use crate::power::PowerWalk;
 use crate::{ExecutionContext, Port};
 
 /// Holds the decisions' state of one CPU. It belongs to that CPU alone; nothing in it is shared.
@@ -11,13 +12,15 @@ pub struct Cpu<P: Port> {
     pub(crate) current: Option<&'static ExecutionContext<P>>,
     /// The next partition whose execution context for this CPU has to initialise; `None` once all have.
     pub(crate) starting: Option<usize>,
+    /// The power event that partitions are being told of.
+    pub(crate) power: Option<PowerWalk>,
     normal_x8_17: [u64; 10],
 }
 
 impl<P: Port> Cpu<P> {
     /// Makes the state of CPU `index` (its position in the manifest's `cpus`).
     pub const fn new(index: usize) -> Self {
-        Self { index, current: None, starting: None, normal_x8_17: [0; 10] }
+        Self { index, current: None, starting: None, power: None, normal_x8_17: [0; 10] }
     }
 
     /// Returns the CPU's index.

@@ -93,18 +93,39 @@ impl Mailbox {
         self.rx_with_consumer
     }
 
-    /// Writes into RX and hands it to its consumer.
-    pub(crate) fn deliver<P: Port>(&mut self, port: &P, data: &[u8]) -> Result<(), Refusal> {
+    /// Begins to fill RX, which must be its producer's. Nothing changes hands before [`Delivery::finish`].
+    pub(crate) fn begin_delivery(&mut self) -> Result<Delivery<'_>, Refusal> {
         let pair = self.pair.ok_or(Refusal::BufferAbsent)?;
         if self.rx_with_consumer {
             return Err(Refusal::BufferOwned);
         }
-        if data.len() as u64 > pair.len {
+        Ok(Delivery { mailbox: self, pair, filled: 0 })
+    }
+}
+
+/// An answer on its way into an RX buffer.
+pub(crate) struct Delivery<'a> {
+    mailbox: &'a mut Mailbox,
+    pair: Pair,
+    filled: u64,
+}
+
+impl Delivery<'_> {
+    /// Writes behind what was written before.
+    pub(crate) fn append<P: Port>(&mut self, port: &P, data: &[u8]) -> Result<(), Refusal> {
+        let end = self.filled.saturating_add(data.len() as u64);
+        if end > self.pair.len {
             return Err(Refusal::BufferTooSmall);
         }
-        port.write(pair.space, pair.rx, data).map_err(|_| Refusal::BufferFault)?;
-        self.rx_with_consumer = true;
+        let at = self.pair.rx.checked_add(self.filled).ok_or(Refusal::BufferTooSmall)?;
+        port.write(self.pair.space, at, data).map_err(|_| Refusal::BufferFault)?;
+        self.filled = end;
         Ok(())
+    }
+
+    /// Hands the buffer to its consumer.
+    pub(crate) fn finish(self) {
+        self.mailbox.rx_with_consumer = true;
     }
 }
 

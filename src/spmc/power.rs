@@ -1,57 +1,192 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Framework messages between SPMD and SPMC: power management and the Normal world's version (TF-A's SPMD;
-//! DEN0077A, "Power management messages", "FFA_VERSION").
+//! Framework messages (DEN0077A, "Power management messages", "VM availability messages", "FFA_VERSION"; TF-A's
+//! SPMD): power events of a CPU, VMs coming and going, and the Normal world's version.
 
 use ffa_abi::{Func, PartitionId, Regs};
 
+use crate::manifest::PowerMessages;
 use crate::msg::endpoints;
-use crate::partition::ExecutionContext;
+use crate::partition::{Call, Entered, ExecutionContext, Properties, State};
 use crate::refusal::Refusal;
 use crate::{Cpu, Next, Port, Spmc};
 
-const PSCI_REQUEST: u32 = 0x8000_0000;
-const PSCI_RESPONSE: u64 = 0x8000_0002;
-const VERSION_REQUEST: u32 = 0x8000_0008;
-const VERSION_RESPONSE: u64 = 0x8000_0009;
+/// Bit 31 of w2: a message of the framework; its number is below.
+const FRAMEWORK: u32 = 1 << 31;
+const PSCI_REQUEST: u8 = 0;
+const WARM_BOOT: u8 = 1;
+const POWER_RESPONSE: u8 = 2;
+const VM_CREATED: u8 = 4;
+const VM_DESTROYED: u8 = 6;
+const VERSION_REQUEST: u8 = 8;
+const VERSION_RESPONSE: u8 = 9;
+/// w3 of a warm-boot message: the CPU was off.
+const WAS_OFF: u64 = 1;
+
+/// A power event on its way through the partitions that asked for it.
+#[derive(Clone, Copy)]
+pub(crate) struct PowerWalk {
+    /// The position in the boot order of the next partition.
+    next: usize,
+    /// w3 to w6: the PSCI function and its arguments.
+    psci: [u64; 4],
+}
+
+/// Makes w0-w7 of a framework message or answer.
+fn message(func: Func, from: PartitionId, to: PartitionId, number: u8, w3: [u64; 4]) -> [u64; 8] {
+    let [a, b, c, d] = w3;
+    let w1 = (from.0 as u64) << 16 | to.0 as u64;
+    [func.id32() as u64, w1, (FRAMEWORK | number as u32) as u64, a, b, c, d, 0]
+}
 
 impl<P: Port> Spmc<P> {
-    /// Takes a direct request whose w2 is not zero: a message of the SPMD, or a mistake.
+    /// Takes a direct request whose w2 is not zero.
     #[cold]
     #[inline(never)]
     pub(crate) fn framework_from_normal(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Result<Next<P>, Refusal> {
-        let [_, w1, w2, w3, ..] = regs.x;
+        let [_, w1, w2, w3, w4, w5, w6, ..] = regs.x;
         let (source, destination) = endpoints(w1);
-        if source != PartitionId::SPMD || destination != self.id {
-            // VM-availability messages of a hypervisor would come here, too; no partition may ask for them yet.
-            return Err(if source.is_secure() { Refusal::ForgedSource } else { Refusal::ReservedNotZero });
+        if regs.fid() != Func::DirectReq.id32() {
+            return Err(Refusal::FrameworkMessage);
         }
-        let (kind, value) = match w2 as u32 {
+        // The number has eight bits; the rest of w2 is reserved.
+        let number = w2 as u8;
+        if w2 as u32 & !0xff != FRAMEWORK {
+            return Err(Refusal::ReservedNotZero);
+        }
+        if source != PartitionId::SPMD || destination != self.id {
+            return self.vm_availability(cpu, source, destination, number, regs);
+        }
+        match number {
             VERSION_REQUEST => {
                 let ours = self.normal.version.negotiate(w3 as u32);
-                (VERSION_RESPONSE, ours.map_or_else(|r| r.code().code() as u32, |v| v.bits()))
+                let value = ours.map_or_else(|r| r.code().code() as u32, |v| v.bits());
+                regs.set8(message(Func::DirectResp, self.id, source, VERSION_RESPONSE, [value as u64, 0, 0, 0]));
+                Ok(Next::Reply)
             }
             PSCI_REQUEST => {
-                // The CPU goes off or comes back with nothing of ours on it: between calls no chain runs here.
-                cpu.current = None;
-                (PSCI_RESPONSE, 0)
+                cpu.power = Some(PowerWalk { next: 0, psci: [w3, w4, w5, w6] });
+                cpu.keep_normal(regs);
+                Ok(self.continue_power(cpu, regs))
             }
             // TF-A 2.12 sends no others.
+            _ => Err(Refusal::FrameworkMessage),
+        }
+    }
+
+    /// Tells the next partition of a power event, or ends it: the CPU starts, or the SPMD gets its answer.
+    pub(crate) fn continue_power(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Next<P> {
+        let Some(mut walk) = cpu.power else {
+            return self.continue_start(cpu, regs);
+        };
+        while let Some(&index) = self.boot_order.get(walk.next) {
+            walk.next += 1;
+            let Some(partition) = self.partitions.get(index as usize) else { continue };
+            let Some(context) = partition.context_for(cpu.index) else { continue };
+            if partition.is_per_cpu()
+                && partition.manifest.power_messages.contains(PowerMessages::CPU_OFF)
+                && context.state.try_move(State::Idle, State::Running).is_ok()
+            {
+                cpu.power = Some(walk);
+                let m = message(Func::DirectReq, self.id, partition.id(), PSCI_REQUEST, walk.psci);
+                return self.tell(cpu, context, self.id, POWER_RESPONSE, m, regs);
+            }
+        }
+        cpu.power = None;
+        // SPMD forwards an answer with any other w1 to the Normal world.
+        regs.set8(message(Func::DirectResp, self.id, PartitionId::SPMD, POWER_RESPONSE, [0; 4]));
+        self.reply_normal(cpu, regs)
+    }
+
+    /// Tells a context, if its partition wants to know, that its CPU is back.
+    pub(crate) fn tell_warm_boot(
+        &'static self,
+        cpu: &mut Cpu<P>,
+        context: &'static ExecutionContext<P>,
+        regs: &mut Regs,
+    ) -> Option<Next<P>> {
+        let partition = self.partitions.get(context.partition as usize)?;
+        let wants = partition.is_per_cpu() && partition.manifest.power_messages.contains(PowerMessages::CPU_ON);
+        if !wants || context.state.try_move(State::Idle, State::Running).is_err() {
+            return None;
+        }
+        let m = message(Func::DirectReq, self.id, partition.id(), WARM_BOOT, [WAS_OFF, 0, 0, 0]);
+        Some(self.tell(cpu, context, self.id, POWER_RESPONSE, m, regs))
+    }
+
+    /// Passes a VM-availability message of the hypervisor on to the partition that it is for.
+    fn vm_availability(
+        &'static self,
+        cpu: &mut Cpu<P>,
+        source: PartitionId,
+        destination: PartitionId,
+        number: u8,
+        regs: &mut Regs,
+    ) -> Result<Next<P>, Refusal> {
+        if source != PartitionId::NORMAL_WORLD {
+            return Err(if source.is_secure() { Refusal::ForgedSource } else { Refusal::FrameworkMessage });
+        }
+        let wanted = match number {
+            VM_CREATED => Properties::VM_CREATED,
+            VM_DESTROYED => Properties::VM_DESTROYED,
+            // No other message comes from a hypervisor.
             _ => return Err(Refusal::FrameworkMessage),
         };
-        // SPMD forwards a response with any other w1 to the Normal world.
-        let w1 = (self.id.0 as u64) << 16 | PartitionId::SPMD.0 as u64;
-        regs.set8([Func::DirectResp.id32() as u64, w1, kind, value as u64, 0, 0, 0, 0]);
-        Ok(Next::Reply)
+        let partition = self.partitions.find(destination).ok_or(Refusal::UnknownPartition)?;
+        if !partition.identity.properties.contains(wanted) {
+            return Err(Refusal::NotSubscribed);
+        }
+        let context = partition.context_for(cpu.index).ok_or(Refusal::UnknownVcpu)?;
+        context.state.try_move(State::Idle, State::Running).map_err(Refusal::of_state)?;
+        cpu.keep_normal(regs);
+        let [_, _, _, w3, w4, w5, w6, ..] = regs.x;
+        let m = message(Func::DirectReq, source, destination, number, [w3, w4, w5, w6]);
+        Ok(self.tell(cpu, context, source, number + 1, m, regs))
+    }
+
+    /// Enters a context that was just won with a framework message.
+    fn tell(
+        &self,
+        cpu: &mut Cpu<P>,
+        context: &'static ExecutionContext<P>,
+        requester: PartitionId,
+        answer: u8,
+        message: [u64; 8],
+        regs: &mut Regs,
+    ) -> Next<P> {
+        context.set_call(Call { entered: Entered::Framework, depth: 1, caller: None, requester, answer });
+        regs.set8(message);
+        self.port.unpark(context.context(), regs);
+        cpu.current = Some(context);
+        Next::Run(context)
     }
 
     /// Takes a partition's answer to a framework message.
-    #[cold]
     pub(crate) fn framework_response(
         &'static self,
-        _cpu: &mut Cpu<P>,
-        _responder: &'static ExecutionContext<P>,
-        _regs: &mut Regs,
+        cpu: &mut Cpu<P>,
+        responder: &'static ExecutionContext<P>,
+        call: Call,
+        regs: &mut Regs,
     ) -> Result<Next<P>, Refusal> {
-        Err(Refusal::NoRequest)
+        let [w0, w1, w2, w3, ..] = regs.x;
+        if w0 as u32 != Func::DirectResp.id32() {
+            return Err(Refusal::WrongWidth);
+        }
+        if PartitionId(w1 as u16) != call.requester {
+            return Err(Refusal::WrongRequester);
+        }
+        if w2 as u32 != FRAMEWORK | call.answer as u32 {
+            return Err(Refusal::FrameworkMessage);
+        }
+        if call.requester != self.id {
+            return self.finish(cpu, responder, call, regs);
+        }
+        if w3 as u32 != 0 {
+            let name = self.partitions.get(responder.partition as usize).map_or("?", |p| &p.identity.name);
+            self.port.log(format_args!("{name}: answers a power message with status {}", w3 as i32));
+        }
+        self.port.park(responder.context(), regs);
+        let _ = responder.state.try_move(State::Running, State::Idle);
+        Ok(self.continue_power(cpu, regs))
     }
 }

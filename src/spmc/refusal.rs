@@ -67,5 +67,12 @@ refusals! {
     BadEntryPoint => InvalidParameters, "the entry point is not executable memory of the caller";
     TooLate => Denied, "only allowed during initialisation of the first execution context";
     LogLength => InvalidParameters, "the count of characters is zero or more than the registers hold";
+    StaleTag => Retry, "the information tag is not of this SPMC";
+    IndexTooLarge => InvalidParameters, "the start index is not below the count";
+    UuidMismatch => InvalidParameters, "the destination does not offer this service";
+    NotAReceiver2 => Denied, "the destination does not receive FFA_MSG_SEND_DIRECT_REQ2";
+    NotASender2 => Denied, "the source may not send FFA_MSG_SEND_DIRECT_REQ2";
+    NotSubscribed => Denied, "the destination did not ask for these messages";
+    BadAcquire => InvalidParameters, "no such VM's RX buffer";
     TableMemory => NoMemory, "no table memory is left";
 }

@@ -11,7 +11,7 @@ use crate::calls;
 use crate::console::{self, RateLimit};
 use crate::mailbox::Mailbox;
 use crate::manifest::MemoryRange;
-use crate::partition::{ExecutionContext, Partition, Partitions, State};
+use crate::partition::{Entered, ExecutionContext, Partition, Partitions};
 use crate::refusal::Refusal;
 use crate::sync::Mutex;
 use crate::version::Negotiated;
@@ -137,6 +137,7 @@ impl<P: Port> Spmc<P> {
         self.normal.version.settle();
         match func {
             Func::Run => return self.run_from_normal(cpu, regs),
+            Func::DirectReq2 => return self.direct2_from_normal(cpu, regs),
             Func::Features => self.features(regs, None)?,
             Func::RxTxMap => self.rxtx_map_normal(fid, regs)?,
             Func::RxTxUnmap => self.rxtx_unmap_normal(regs)?,
@@ -144,6 +145,7 @@ impl<P: Port> Spmc<P> {
             Func::PartitionInfoGet => {
                 self.partition_info_get(&self.normal.mailbox, self.normal.version.get(), regs)?;
             }
+            Func::PartitionInfoGetRegs => self.partition_info_get_regs(self.normal.version.get(), regs)?,
             // Taken before it came here, or not for the Normal world by the table.
             _ => return Err(Refusal::UnknownCall),
         }
@@ -176,6 +178,8 @@ impl<P: Port> Spmc<P> {
         match func {
             Func::MsgWait => return self.msg_wait(cpu, context, regs),
             Func::Run => return self.run_from_partition(cpu, context, regs),
+            Func::DirectReq2 => return self.direct2_from_partition(cpu, context, regs),
+            Func::DirectResp2 => return self.direct2_response(cpu, context, regs),
             Func::Yield => return Ok(self.preempt(cpu, context, Func::Yield, regs)),
             Func::Error => return Ok(self.failed_start(cpu, context, regs)),
             Func::IdGet => regs.set_success(partition.id().0 as u64),
@@ -185,6 +189,7 @@ impl<P: Port> Spmc<P> {
             Func::RxTxUnmap => self.rxtx_unmap_partition(partition, regs)?,
             Func::RxRelease => self.rx_release(&partition.mailbox, regs)?,
             Func::PartitionInfoGet => self.partition_info_get(&partition.mailbox, partition.version(), regs)?,
+            Func::PartitionInfoGetRegs => self.partition_info_get_regs(partition.version(), regs)?,
             Func::SecondaryEpRegister => self.secondary_ep_register(partition, context, regs)?,
             Func::ConsoleLog => {
                 let wide = fid & ffa_abi::func::SMC64 != 0;
@@ -207,8 +212,9 @@ impl<P: Port> Spmc<P> {
     ) -> Next<P> {
         match exit {
             Exit::Smc | Exit::Hvc => Next::Run(context),
-            Exit::Wait if context.active() == State::Starting => {
-                self.port.log(format_args!("a partition waits for an interrupt during its initialisation"));
+            Exit::Wait if matches!(context.call().entered, Entered::Init | Entered::Framework) => {
+                // Nobody could resume it: the Normal world is not there, or waits for a CPU to change its power state.
+                self.port.log(format_args!("a partition waits for an interrupt while it may not be preempted"));
                 self.abort(cpu, context, regs)
             }
             Exit::Wait => self.preempt(cpu, context, Func::Yield, regs),

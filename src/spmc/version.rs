@@ -7,7 +7,7 @@ use crate::refusal::Refusal;
 use crate::sync::{AtomicU32, Ordering};
 
 /// The version that this SPMC implements.
-pub const IMPLEMENTED: Version = Version::V1_1;
+pub const IMPLEMENTED: Version = Version::V1_2;
 
 /// Holds what one endpoint negotiated. Until it asks, it is served in our own version.
 #[derive(Debug)]

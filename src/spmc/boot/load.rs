@@ -27,6 +27,8 @@ pub(super) struct Candidate<'m> {
     manifest: Box<PartitionManifest>,
     image: (u64, u64),
     package_len: u64,
+    /// Where the partition manifest lies in the package, and its length.
+    manifest_at: (u64, u64),
     digest: [u8; 32],
 }
 
@@ -65,6 +67,7 @@ fn read<'m, P: Port>(port: &P, entry: &'m PartitionEntry, position: usize) -> Re
             position,
             manifest: Box::new(manifest),
             image: (package.image.start as u64, package.image.end as u64),
+            manifest_at: (package.manifest.start as u64, package.manifest.len() as u64),
             package_len: package.bytes.len() as u64,
             digest: Sha256::digest(package.bytes).into(),
         })
@@ -111,6 +114,7 @@ fn build<P: Port>(
         properties: properties(manifest),
         entry: Ipa(base.0 + offset),
         memory: (Ipa(base.0), entry.mem_size),
+        boot_info: boot_info(port, candidate),
     };
     let partition = Partition::new(port, index, identity, manifest.clone(), stage2);
     if let Some(rx_tx) = manifest.rx_tx {
@@ -122,6 +126,21 @@ fn build<P: Port>(
         }
     }
     Ok(partition)
+}
+
+/// Writes the boot information where the package leaves room for it: in the page of a version 2 header, or behind
+/// the manifest of a version 1 package.
+fn boot_info<P: Port>(port: &P, candidate: &Candidate<'_>) -> Option<(u8, u64)> {
+    let Candidate { entry, manifest, image, manifest_at: (at, len), .. } = candidate;
+    let register = manifest.gp_register?;
+    let base = entry.load_address.0;
+    let blob = ffa_abi::boot_info::fdt(base + at, *len as u32);
+    let offset = if *at >= PAGE_SIZE { 0 } else { (at + len).next_multiple_of(8) };
+    if offset + blob.len() as u64 > image.0 || port.write(Space::Secure, Pa(base + offset), &blob).is_err() {
+        port.log(format_args!("vm{}: no room for boot information before the image: none is passed", entry.number));
+        return None;
+    }
+    Some((register, base + offset))
 }
 
 fn properties(manifest: &PartitionManifest) -> Properties {

@@ -11,6 +11,7 @@ impl<P: Port> Spmc<P> {
     /// and ends with FFA_MSG_WAIT to the SPMD. The first CPU also initialises those that may run anywhere.
     pub fn start(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Next<P> {
         cpu.current = None;
+        cpu.power = None;
         cpu.starting = Some(0);
         self.continue_start(cpu, regs)
     }
@@ -26,6 +27,12 @@ impl<P: Port> Spmc<P> {
             // A partition whose first context failed does not get the others.
             let first_is_ready = partition.contexts().first().is_some_and(|c| c.is_ready());
             let Some(context) = partition.context_for(cpu.index) else { continue };
+            if context.is_ready() {
+                match self.tell_warm_boot(cpu, context, regs) {
+                    Some(next) => return next,
+                    None => continue,
+                }
+            }
             if (context.vcpu == 0 || first_is_ready) && context.state.try_move(State::Reset, State::Starting).is_ok() {
                 return self.begin(cpu, partition, context, regs);
             }
@@ -46,8 +53,14 @@ impl<P: Port> Spmc<P> {
     ) -> Next<P> {
         context.set_ready(false);
         context.set_callee(None);
-        context.set_call(Call { entered: Entered::Init, depth: 1, caller: None, requester: PartitionId::NORMAL_WORLD });
-        self.port.reset(context.context(), &partition.entry(context.vcpu as u16, None));
+        context.set_call(Call {
+            entered: Entered::Init,
+            depth: 1,
+            caller: None,
+            requester: PartitionId::NORMAL_WORLD,
+            answer: 0,
+        });
+        self.port.reset(context.context(), &partition.entry(context.vcpu as u16));
         self.port.unpark_interrupted(context.context(), regs);
         cpu.current = Some(context);
         Next::Run(context)

@@ -7,7 +7,7 @@
 
 use ffa_abi::{Error, Func, Regs};
 
-use crate::partition::{Call, ExecutionContext, State};
+use crate::partition::{Call, Entered, ExecutionContext, State};
 use crate::refusal::Refusal;
 use crate::{Cpu, Next, Port, Spmc};
 
@@ -124,16 +124,21 @@ impl<P: Port> Spmc<P> {
         regs: &mut Regs,
     ) -> Next<P> {
         let call = context.call();
-        let starting = !context.is_ready();
         self.port.park(context.context(), regs);
         let _ = context.state.try_move(context.active(), State::Aborted);
         if let Some(partition) = self.partitions.get(context.partition as usize) {
             self.port.log(format_args!("{}: vcpu {} has aborted", partition.identity.name, context.vcpu));
         }
         regs.set_error(Error::Aborted);
-        if starting && call.caller.is_none() {
-            return self.continue_start(cpu, regs);
+        match call.entered {
+            Entered::Init => self.continue_start(cpu, regs),
+            Entered::Framework if call.requester == self.id => self.continue_power(cpu, regs),
+            Entered::Run
+            | Entered::Direct32
+            | Entered::Direct64
+            | Entered::Direct2
+            | Entered::Framework
+            | Entered::Interrupt => self.return_to(cpu, call, regs),
         }
-        self.return_to(cpu, call, regs)
     }
 }

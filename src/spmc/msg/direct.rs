@@ -29,6 +29,23 @@ pub(crate) fn truncate(regs: &mut Regs) {
     regs.set8([a, b, c, d, e, f, g, h]);
 }
 
+/// Says what it takes to send and to receive one form of direct request.
+pub(super) struct Form {
+    pub(super) func: Func,
+    pub(super) sends: Properties,
+    pub(super) not_a_sender: Refusal,
+    pub(super) receives: Properties,
+    pub(super) not_a_receiver: Refusal,
+}
+
+const FORM: Form = Form {
+    func: Func::DirectReq,
+    sends: Properties::SENDS_DIRECT,
+    not_a_sender: Refusal::NotASender,
+    receives: Properties::RECEIVES_DIRECT,
+    not_a_receiver: Refusal::NotAReceiver,
+};
+
 impl<P: Port> Spmc<P> {
     /// Takes a direct request from the Normal world.
     #[inline(always)]
@@ -42,15 +59,11 @@ impl<P: Port> Spmc<P> {
             return Err(Refusal::ForgedSource);
         }
         let target = self.partitions.find(destination).ok_or_else(|| self.no_receiver(destination))?;
-        let context = self.receiver(cpu, target)?;
+        let context = self.receiver(cpu, target, &FORM)?;
         self.normal.version.settle();
         let wide = regs.fid() == REQ64;
-        context.set_call(Call {
-            entered: if wide { Entered::Direct64 } else { Entered::Direct32 },
-            depth: 1,
-            caller: None,
-            requester: source,
-        });
+        let entered = if wide { Entered::Direct64 } else { Entered::Direct32 };
+        context.set_call(Call { entered, depth: 1, caller: None, requester: source, answer: 0 });
         cpu.keep_normal(regs);
         self.enter(cpu, context, regs, wide)
     }
@@ -63,20 +76,36 @@ impl<P: Port> Spmc<P> {
         caller: &'static ExecutionContext<P>,
         regs: &mut Regs,
     ) -> Result<Next<P>, Refusal> {
-        let [_, w1, w2, ..] = regs.x;
+        let [_, _, w2, ..] = regs.x;
+        if w2 as u32 != 0 {
+            return Err(if w2 & FRAMEWORK != 0 { Refusal::FrameworkMessage } else { Refusal::ReservedNotZero });
+        }
+        let (from, target) = self.sender(caller, regs, &FORM)?;
+        let context = self.receiver(cpu, target, &FORM)?;
+        let wide = regs.fid() == REQ64;
+        self.block_on(caller, context, if wide { Entered::Direct64 } else { Entered::Direct32 }, from, regs);
+        self.enter(cpu, context, regs, wide)
+    }
+
+    /// Checks who sends and finds to whom: everything that can be refused before the target is won.
+    #[inline(always)]
+    pub(super) fn sender(
+        &'static self,
+        caller: &ExecutionContext<P>,
+        regs: &Regs,
+        form: &Form,
+    ) -> Result<(&'static Partition<P>, &'static Partition<P>), Refusal> {
+        let [_, w1, ..] = regs.x;
         let (source, destination) = endpoints(w1);
         let from = self.partitions.get(caller.partition as usize).ok_or(Refusal::UnknownPartition)?;
         if source != from.id() {
             return Err(Refusal::ForgedSource);
         }
-        if w2 as u32 != 0 {
-            return Err(if w2 & FRAMEWORK != 0 { Refusal::FrameworkMessage } else { Refusal::ReservedNotZero });
-        }
-        if !from.identity.properties.contains(Properties::SENDS_DIRECT) {
-            return Err(Refusal::NotASender);
+        if !from.identity.properties.contains(form.sends) {
+            return Err(form.not_a_sender);
         }
         let call = caller.call();
-        calls::of(Func::DirectReq).check_model(call.entered)?;
+        calls::of(form.func).check_model(call.entered)?;
         if destination == source {
             return Err(Refusal::ToSelf);
         }
@@ -84,31 +113,42 @@ impl<P: Port> Spmc<P> {
         if call.depth >= CHAIN_MAX {
             return Err(Refusal::ChainTooDeep);
         }
-        let context = self.receiver(cpu, target)?;
-        from.version.settle();
-        let wide = regs.fid() == REQ64;
-        context.set_call(Call {
-            entered: if wide { Entered::Direct64 } else { Entered::Direct32 },
-            depth: call.depth + 1,
-            caller: Some(caller.link()),
-            requester: source,
-        });
-        caller.set_callee(Some(context.link()));
-        self.port.park(caller.context(), regs);
-        // The chain owns the caller from here on; nobody else may move it, so this cannot be lost to a race.
-        let _ = caller.state.try_move(caller.active(), State::Blocked);
-        self.enter(cpu, context, regs, wide)
+        Ok((from, target))
     }
 
     /// Wins the execution context of `target` that serves this CPU, or says why not.
     #[inline(always)]
-    fn receiver(&self, cpu: &Cpu<P>, target: &'static Partition<P>) -> Result<&'static ExecutionContext<P>, Refusal> {
-        if !target.identity.properties.contains(Properties::RECEIVES_DIRECT) {
-            return Err(Refusal::NotAReceiver);
+    pub(super) fn receiver(
+        &self,
+        cpu: &Cpu<P>,
+        target: &'static Partition<P>,
+        form: &Form,
+    ) -> Result<&'static ExecutionContext<P>, Refusal> {
+        if !target.identity.properties.contains(form.receives) {
+            return Err(form.not_a_receiver);
         }
         let context = target.context_for(cpu.index).ok_or(Refusal::UnknownVcpu)?;
         context.state.try_move(State::Idle, State::Running).map_err(Refusal::of_state)?;
         Ok(context)
+    }
+
+    /// Blocks `caller` on a context that was just won: the chain grows by one.
+    #[inline(always)]
+    pub(super) fn block_on(
+        &self,
+        caller: &ExecutionContext<P>,
+        context: &ExecutionContext<P>,
+        entered: Entered,
+        from: &Partition<P>,
+        regs: &Regs,
+    ) {
+        from.version.settle();
+        let depth = caller.call().depth + 1;
+        context.set_call(Call { entered, depth, caller: Some(caller.link()), requester: from.id(), answer: 0 });
+        caller.set_callee(Some(context.link()));
+        self.port.park(caller.context(), regs);
+        // The chain owns the caller from here on; nobody else may move it, so this cannot be lost to a race.
+        let _ = caller.state.try_move(caller.active(), State::Blocked);
     }
 
     /// Enters a context that was just won, with the message that is in the registers.
@@ -147,7 +187,7 @@ impl<P: Port> Spmc<P> {
         match call.entered {
             Entered::Direct64 if wide => {}
             Entered::Direct32 if !wide => {}
-            Entered::Framework => return self.framework_response(cpu, responder, regs),
+            Entered::Framework => return self.framework_response(cpu, responder, call, regs),
             Entered::Direct32 | Entered::Direct64 | Entered::Direct2 => return Err(Refusal::WrongWidth),
             Entered::Init | Entered::Run | Entered::Interrupt => return Err(Refusal::NoRequest),
         }
@@ -180,7 +220,7 @@ impl<P: Port> Spmc<P> {
 
     /// Says why a destination is nobody that takes direct requests.
     #[cold]
-    fn no_receiver(&self, destination: PartitionId) -> Refusal {
+    pub(super) fn no_receiver(&self, destination: PartitionId) -> Refusal {
         if destination == self.id {
             Refusal::ToSpmc
         } else if !destination.is_secure() {

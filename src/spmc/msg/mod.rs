@@ -3,6 +3,7 @@
 
 mod chain;
 mod direct;
+mod direct2;
 mod run;
 mod wait;
 

@@ -71,6 +71,7 @@ impl<P: Port> Spmc<P> {
             depth,
             caller: caller.map(|c| c.link()),
             requester: PartitionId::NORMAL_WORLD,
+            answer: 0,
         });
         let w1 = (id as u64) << 16 | target.vcpu as u64;
         regs.set8([Func::Run.id32() as u64, w1, 0, 0, 0, 0, 0, 0]);

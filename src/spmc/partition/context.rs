@@ -63,6 +63,8 @@ pub(crate) struct Call {
     pub(crate) caller: Option<Link>,
     /// The endpoint that the response must name.
     pub(crate) requester: PartitionId,
+    /// For [`Entered::Framework`]: the number of the message that answers it.
+    pub(crate) answer: u8,
 }
 
 impl Call {
@@ -73,7 +75,11 @@ impl Call {
             Some(l) => (l.partition as u64) << 8 | l.vcpu as u64,
             None => Self::NO_CALLER,
         };
-        self.entered as u64 | (self.depth as u64) << 8 | caller << 16 | (self.requester.0 as u64) << 32
+        self.entered as u64
+            | (self.depth as u64) << 8
+            | caller << 16
+            | (self.requester.0 as u64) << 32
+            | (self.answer as u64) << 48
     }
 
     fn unpack(word: u64) -> Self {
@@ -83,6 +89,7 @@ impl Call {
             depth: (word >> 8) as u8,
             caller: (caller != Self::NO_CALLER).then_some(Link { partition: (caller >> 8) as u8, vcpu: caller as u8 }),
             requester: PartitionId((word >> 32) as u16),
+            answer: (word >> 48) as u8,
         }
     }
 }
@@ -185,7 +192,13 @@ mod tests {
     fn a_call_packs_into_a_word_and_back() {
         for caller in [None, Some(Link { partition: 0, vcpu: 0 }), Some(Link { partition: 15, vcpu: 7 })] {
             for code in 0..=6 {
-                let call = Call { entered: Entered::from_code(code), depth: 8, caller, requester: PartitionId(0x8003) };
+                let call = Call {
+                    entered: Entered::from_code(code),
+                    depth: 8,
+                    caller,
+                    requester: PartitionId(0x8003),
+                    answer: code,
+                };
                 assert!(Call::unpack(call.pack()) == call);
             }
         }

@@ -65,6 +65,8 @@ pub struct Identity {
     pub entry: Ipa,
     /// Its memory: first byte and length.
     pub memory: (Ipa, u64),
+    /// The register (0-3) that carries the address of the boot information, and that address.
+    pub boot_info: Option<(u8, u64)>,
 }
 
 /// A Secure Partition.
@@ -141,11 +143,11 @@ impl<P: Port> Partition<P> {
 
     /// Says with what execution context `vcpu` begins: secondary ones where the partition registered, else
     /// where the first one began.
-    pub(crate) fn entry(&self, vcpu: u16, boot_info: Option<(u8, u64)>) -> Entry {
+    pub(crate) fn entry(&self, vcpu: u16) -> Entry {
         let secondary = self.secondary_entry.load(Ordering::Acquire);
         let pc = if vcpu != 0 && secondary != 0 { Ipa(secondary) } else { self.identity.entry };
         let mut x = [0; 8];
-        if let Some((register, address)) = boot_info
+        if let Some((register, address)) = self.identity.boot_info
             && let Some(x) = x.get_mut(register as usize)
         {
             *x = address;
