@@ -22,7 +22,6 @@ const VERSION: u32 = 17;
 const BEGIN_NODE: u32 = 1;
 const END_NODE: u32 = 2;
 const PROP: u32 = 3;
-const NOP: u32 = 4;
 const END: u32 = 9;
 
 /// Says why a slice is not a device tree that can be read.
@@ -243,8 +242,8 @@ fn check_structs(structs: &[u8], strings: &[u8]) -> Result<(), BlobError> {
                 let alone = depth == 0 && at != 0 && body == structs.len();
                 return if alone { Ok(()) } else { Err(outside) };
             }
-            // NOP among them: `fdt` loses the properties and nodes that follow one.
-            NOP | _ => return Err(outside),
+            // NOP (4) among them: `fdt` loses the properties and nodes that follow one.
+            _ => return Err(outside),
         }
     }
 }

@@ -4,15 +4,17 @@
 use arrayvec::ArrayVec;
 use ffa_abi::{PartitionId, Version};
 
-use super::{CheckedBlob, Name, Refusal, RoutingPolicy, SmcAllowList};
-use crate::Pa;
+use super::machine::{Cells, cell_count, read_cpus, read_memory};
+use super::node::{At, Node, Value, Warn, read_properties};
+use super::refusal::name;
+use super::{
+    Cause, CheckedBlob, File, MAX_CPUS, MAX_MEMORY_RANGES, MAX_SMCS, MemoryKind, MemoryRange, Name, Refusal,
+    RoutingPolicy, SmcAllowList, routing,
+};
+use crate::{PAGE_SIZE, Pa};
 
 /// Most `vmN` nodes.
 pub const MAX_PARTITIONS: usize = 16;
-/// Most CPUs.
-pub const MAX_CPUS: usize = 16;
-/// Most ranges over all memory nodes.
-pub const MAX_MEMORY_RANGES: usize = 32;
 
 /// Holds what the SPMC manifest says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,50 +74,272 @@ pub struct PartitionEntry {
     pub smcs: SmcAllowList,
 }
 
-/// Tells what a memory range is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MemoryKind {
-    /// `memory`: Secure RAM.
-    Secure,
-    /// `ns-memory`: Non-secure RAM.
-    NonSecure,
-    /// `device-memory`: Secure devices.
-    SecureDevice,
-    /// `ns-device-memory`: Non-secure devices.
-    NonSecureDevice,
-}
-
-impl MemoryKind {
-    /// Returns the `device_type` that names it.
-    pub const fn device_type(self) -> &'static str {
-        match self {
-            Self::Secure => "memory",
-            Self::NonSecure => "ns-memory",
-            Self::SecureDevice => "device-memory",
-            Self::NonSecureDevice => "ns-device-memory",
-        }
-    }
-}
-
-/// Holds one entry of a memory node's `reg`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MemoryRange {
-    /// What it is.
-    pub kind: MemoryKind,
-    /// Its first byte.
-    pub base: Pa,
-    /// Bytes; never 0, never past the end of the address space.
-    pub size: u64,
-}
+/// The newest version that a manifest may announce: what the SPMC implements, and the SPMD of TF-A 2.12 accepts.
+const NEWEST: Version = Version::V1_2;
 
 impl CoreManifest {
-    /// Reads the SPMC manifest. Fails with the first property that is wrong.
+    /// Reads the SPMC manifest, dropping its warnings. Fails with the first property that is wrong.
     pub fn parse(blob: &CheckedBlob<'_>) -> Result<Self, Refusal> {
-        super::unfinished(blob, super::File::Spmc)
+        Self::parse_with(blob, &mut |_| ())
+    }
+
+    /// Reads the SPMC manifest and tells what was tolerated in it.
+    pub fn parse_with(blob: &CheckedBlob<'_>, warn: Warn<'_>) -> Result<Self, Refusal> {
+        let root = Node::root(blob, File::Spmc)?;
+        let cells = read_root(&root, warn)?;
+        let mut attribute = None;
+        let mut partitions = None;
+        let mut cpus = ArrayVec::new();
+        let mut memory = ArrayVec::new();
+        let mut policy = None;
+        for node in root.children() {
+            match node.name() {
+                "attribute" => attribute = Some(Attribute::read(&node, warn)?),
+                "hypervisor" => partitions = Some(read_hypervisor(&node, warn)?),
+                "cpus" => cpus = read_cpus(&node)?,
+                routing::NODE => policy = Some(node),
+                // Every other node is judged by its device_type.
+                _ => read_memory(&node, cells, &mut memory, warn)?,
+            }
+        }
+        let at = &root.at;
+        let attribute = attribute.ok_or_else(|| {
+            at.missing("", "a node \"attribute\"", "add attribute { spmc_id; maj_ver; min_ver; } as the SPMD reads it")
+        })?;
+        let partitions = partitions.ok_or_else(|| {
+            at.missing("", "a node \"hypervisor\"", "add hypervisor { compatible = \"hafnium,hafnium\"; vm1 { ... }; }")
+        })?;
+        if !memory.iter().any(|r: &MemoryRange| r.kind == MemoryKind::Secure) {
+            return Err(at.missing(
+                "",
+                "a node with device_type = \"memory\"",
+                "add memory nodes for the Secure RAM that the partitions lie in",
+            ));
+        }
+        let routing = match policy {
+            Some(node) => routing::read(&node, partitions.len())?,
+            None => RoutingPolicy::default(),
+        };
+        Ok(Self { attribute, partitions, cpus, memory, routing })
     }
 
     /// Returns the ranges of one kind.
     pub fn ranges(&self, kind: MemoryKind) -> impl Iterator<Item = &MemoryRange> {
         self.memory.iter().filter(move |r| r.kind == kind)
+    }
+
+    /// Tells whether every byte of a range is in ranges of one kind; ranges that touch count as one.
+    pub fn covers(&self, kind: MemoryKind, base: u64, size: u64) -> bool {
+        let Some(end) = base.checked_add(size) else { return false };
+        let mut at = base;
+        // Each round moves `at` to the end of a range, so no range is used twice.
+        while at < end {
+            let next = self.ranges(kind).filter(|r| r.base.0 <= at).filter_map(MemoryRange::end).max();
+            match next {
+                Some(next) if next > at => at = next,
+                // No range goes on from here.
+                _ => return false,
+            }
+        }
+        true
+    }
+}
+
+fn read_root(root: &Node<'_, '_>, warn: Warn<'_>) -> Result<Cells, Refusal> {
+    let mut cells = Cells { address: 1, size: 1 };
+    let mut compatible = false;
+    read_properties!(root, {
+        "compatible" => |v| {
+            compatible = true;
+            require_compatible(&v, "arm,ffa-core-manifest-1.0", "\"arm,ffa-core-manifest-1.0\"")?;
+        },
+        "#address-cells" => |v| cells.address = cell_count(&v)?,
+        "#size-cells" => |v| cells.size = cell_count(&v)?,
+        "interrupt-parent" => |_v| {},
+        else |other| root.at.warn(warn, other, "is not known and has no effect"),
+    });
+    if !compatible {
+        return Err(root.at.missing("compatible", "\"arm,ffa-core-manifest-1.0\"", "add it: the SPMD looks for it"));
+    }
+    Ok(cells)
+}
+
+/// Requires that a `compatible` list names `wanted`.
+pub(crate) fn require_compatible(
+    v: &Value<'_, '_>,
+    wanted: &'static str,
+    expected: &'static str,
+) -> Result<(), Refusal> {
+    let mut texts = v.texts()?;
+    if texts.clone().any(|t| t == wanted) {
+        return Ok(());
+    }
+    let found = name(texts.next().unwrap_or(""));
+    Err(v.refuse(Cause::Text { found, expected }, "name the binding that this file is written in"))
+}
+
+impl Attribute {
+    fn read(node: &Node<'_, '_>, warn: Warn<'_>) -> Result<Self, Refusal> {
+        let (mut id, mut major, mut minor) = (None, None, None);
+        let (mut load_address, mut entrypoint, mut binary_size) = (None, None, None);
+        read_properties!(node, {
+            "spmc_id" => |v| id = Some(spmc_id(&v)?),
+            "maj_ver" => |v| major = Some(version_part(&v, "1", NEWEST.major, NEWEST.major)?),
+            "min_ver" => |v| minor = Some(version_part(&v, "0 to 2", 0, NEWEST.minor)?),
+            "exec_state" => |v| match v.one_cell()? {
+                0 => (),
+                // 1 is AArch32, the rest mean nothing.
+                n => return Err(v.wrong(n.into(), "0 (AArch64)", "the SPMC runs in AArch64 only")),
+            },
+            "load_address" => |v| load_address = Some(two_cells(&v, warn)?),
+            "entrypoint" => |v| entrypoint = Some(two_cells(&v, warn)?),
+            "binary_size" => |v| binary_size = Some(v.one_cell()?),
+            else |other| node.at.warn(warn, other, "is not known and has no effect"),
+        });
+        let at = &node.at;
+        let spmc_id = id.ok_or_else(|| at.missing("spmc_id", "one cell with bit 15 set", "add spmc_id = <0x8000>"))?;
+        let major = major.ok_or_else(|| at.missing("maj_ver", "one cell", "add maj_ver = <1>"))?;
+        let minor = minor.ok_or_else(|| at.missing("min_ver", "one cell", "add min_ver = <1> or <2>"))?;
+        if let Some(address) = load_address.filter(|a: &Pa| !a.is_page_aligned()) {
+            return Err(at.refuse(
+                "load_address",
+                Cause::Misaligned { address: address.0 },
+                "write the address that the SPMC is linked and loaded at",
+            ));
+        }
+        let version = Version::new(major, minor);
+        Ok(Self { spmc_id, version, exec_state: ExecState::AArch64, load_address, entrypoint, binary_size })
+    }
+}
+
+fn spmc_id(v: &Value<'_, '_>) -> Result<PartitionId, Refusal> {
+    match v.one_cell()? {
+        n @ 0x8000..=0xfffe => Ok(PartitionId(n as u16)),
+        // The Normal world's half, the SPMD's own, or no 16-bit number.
+        n => Err(v.wrong(n.into(), "0x8000 to 0xfffe: bit 15 set, and 0xffff is the SPMD's", "write <0x8000>")),
+    }
+}
+
+fn version_part(v: &Value<'_, '_>, expected: &'static str, least: u16, most: u16) -> Result<u16, Refusal> {
+    let n = v.one_cell()?;
+    let fix = "the SPMD turns the Secure world off for a newer version than its own (1.2 in TF-A 2.12)";
+    u16::try_from(n).ok().filter(|n| (least..=most).contains(n)).ok_or_else(|| v.wrong(n.into(), expected, fix))
+}
+
+fn two_cells(v: &Value<'_, '_>, warn: Warn<'_>) -> Result<Pa, Refusal> {
+    if v.bytes.len() == 4 {
+        v.at.warn(warn, v.property, "has one cell; the SPMD reads two and ignores it: write <0x0 0x...>");
+    }
+    Ok(Pa(v.number()?))
+}
+
+fn read_hypervisor(node: &Node<'_, '_>, warn: Warn<'_>) -> Result<ArrayVec<PartitionEntry, MAX_PARTITIONS>, Refusal> {
+    let mut compatible = false;
+    read_properties!(node, {
+        "compatible" => |v| {
+            compatible = true;
+            require_compatible(&v, "hafnium,hafnium", "\"hafnium,hafnium\"")?;
+        },
+        "ffa_tee_enabled" => |v| { v.flag()?; },
+        else |other| node.at.warn(warn, other, "is not known and has no effect"),
+    });
+    if !compatible {
+        return Err(node.at.missing("compatible", "\"hafnium,hafnium\"", "add it to say how its nodes are written"));
+    }
+    let mut partitions: ArrayVec<PartitionEntry, MAX_PARTITIONS> = ArrayVec::new();
+    for vm in node.children() {
+        let entry = PartitionEntry::read(&vm, warn)?;
+        if let Some(other) = partitions.iter().find(|p| p.number == entry.number) {
+            let cause = Cause::Duplicate { value: entry.number.into(), other: other.name };
+            return Err(vm.at.refuse("", cause, "give each partition its own number"));
+        }
+        let limit = Cause::TooMany { limit: MAX_PARTITIONS };
+        partitions.try_push(entry).map_err(|_| node.at.refuse("", limit, "remove partitions"))?;
+    }
+    partitions.sort_unstable_by_key(|p| p.number);
+    // Numbers are unique and ascending, so the first that is not its place's marks the gap.
+    if let Some((_, p)) = partitions.iter().enumerate().find(|(i, p)| usize::from(p.number) != i.saturating_add(1)) {
+        let cause = Cause::Value { found: p.number.into(), expected: "vm1, vm2, ... without a gap" };
+        return Err(node.at.refuse("the number of a vm node", cause, "number the vm nodes from 1 on"));
+    }
+    Ok(partitions)
+}
+
+impl PartitionEntry {
+    fn read(node: &Node<'_, '_>, warn: Warn<'_>) -> Result<Self, Refusal> {
+        let number = vm_number(node.name()).ok_or_else(|| {
+            let cause = Cause::Text { found: name(node.name()), expected: "vm1 to vm16" };
+            node.at.refuse("the node's name", cause, "name partitions vm1, vm2, ... (vm0 is reserved)")
+        })?;
+        let (mut is_ffa, mut debug_name, mut load_address) = (false, None, None);
+        let (mut vcpu_count, mut mem_size, mut smcs) = (None, None, SmcAllowList::default());
+        read_properties!(node, {
+            "is_ffa_partition" => |v| is_ffa = v.flag()?,
+            "hyp_loaded" => |v| {
+                return Err(v.refuse(Cause::NotSupported, "remove it: partitions are loaded by BL2 as packages"));
+            },
+            "debug_name" => |v| debug_name = Some(name(v.text()?)),
+            "load_address" => |v| load_address = Some(v.number()?),
+            "vcpu_count" => |v| vcpu_count = Some(v.u16()?),
+            "mem_size" => |v| mem_size = Some(v.number()?),
+            "smc_whitelist" => |v| smcs.read(&v)?,
+            "smc_whitelist_permissive" => |v| smcs.permissive = v.flag()?,
+            else |other| node.at.warn(warn, other, "is not known and has no effect"),
+        });
+        let at = &node.at;
+        if !is_ffa {
+            let fix = "add is_ffa_partition: the SPMC runs FF-A partitions only";
+            return Err(at.missing("is_ffa_partition", "an empty property", fix));
+        }
+        let name = debug_name.ok_or_else(|| at.missing("debug_name", "a string", "add a name for the log"))?;
+        let load = load_address.ok_or_else(|| {
+            at.missing("load_address", "an address", "add the address that TB_FW_CONFIG loads the package at")
+        })?;
+        let size = mem_size.ok_or_else(|| at.missing("mem_size", "a size in bytes", "add the memory it may use"))?;
+        let vcpu_count = vcpu_count
+            .ok_or_else(|| at.missing("vcpu_count", "a number", "add the execution-ctx-count of its manifest"))?;
+        let mem_size = check_extent(at, load, size)?;
+        if vcpu_count == 0 || usize::from(vcpu_count) > MAX_CPUS {
+            let cause = Cause::Value { found: vcpu_count.into(), expected: "1, or the number of CPUs (at most 16)" };
+            return Err(at.refuse("vcpu_count", cause, "write the execution-ctx-count of its manifest"));
+        }
+        Ok(Self { number, name, load_address: Pa(load), mem_size, vcpu_count, smcs })
+    }
+}
+
+/// Checks a partition's memory; returns its size rounded up to whole pages.
+fn check_extent(at: &At, load: u64, size: u64) -> Result<u64, Refusal> {
+    if !Pa(load).is_page_aligned() {
+        let fix = "load packages on a page boundary";
+        return Err(at.refuse("load_address", Cause::Misaligned { address: load }, fix));
+    }
+    if size == 0 {
+        let cause = Cause::Value { found: 0, expected: "at least one page" };
+        return Err(at.refuse("mem_size", cause, "write the memory that it may use"));
+    }
+    let wraps = || at.refuse("mem_size", Cause::Wraps { base: load, size }, "write a smaller size");
+    let rounded = size.checked_next_multiple_of(PAGE_SIZE).ok_or_else(wraps)?;
+    load.checked_add(rounded).ok_or_else(wraps)?;
+    Ok(rounded)
+}
+
+/// Reads N of `vmN`: 1 to the capacity, without leading zeros.
+pub(crate) fn vm_number(text: &str) -> Option<u16> {
+    let digits = text.strip_prefix("vm")?;
+    if digits.starts_with(['0', '+']) {
+        return None;
+    }
+    let n: u16 = digits.parse().ok()?;
+    (1..=MAX_PARTITIONS).contains(&usize::from(n)).then_some(n)
+}
+
+impl SmcAllowList {
+    /// Adds the function identifiers of a `smc_whitelist`.
+    pub(crate) fn read(&mut self, v: &Value<'_, '_>) -> Result<(), Refusal> {
+        for function in v.list()? {
+            let cause = Cause::TooMany { limit: MAX_SMCS };
+            self.functions.try_push(function).map_err(|_| v.refuse(cause, "name fewer function identifiers"))?;
+        }
+        Ok(())
     }
 }

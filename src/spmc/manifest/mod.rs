@@ -9,20 +9,25 @@
 //! 2. [`CoreManifest::parse`], [`PartitionManifest::parse`] and [`Package::parse`] read one file each;
 //! 3. [`platform::check`] holds all partitions against each other and against the SPMC manifest.
 
+// A refusal carries copies of the names that it speaks of, so that it outlives the file's mapping. It is made once
+// for a file, at boot.
+#![allow(clippy::result_large_err)]
+
 mod blob;
 mod core_manifest;
+mod machine;
 mod node;
 mod package;
 mod partition;
+pub mod platform;
 mod refusal;
 mod regions;
 mod routing;
+mod services;
 
 pub use blob::{BlobError, CheckedBlob};
-pub use core_manifest::{
-    Attribute, CoreManifest, ExecState, MAX_CPUS, MAX_MEMORY_RANGES, MAX_PARTITIONS, MemoryKind, MemoryRange,
-    PartitionEntry,
-};
+pub use core_manifest::{Attribute, CoreManifest, ExecState, MAX_PARTITIONS, PartitionEntry};
+pub use machine::{MAX_CPUS, MAX_MEMORY_RANGES, MemoryKind, MemoryRange};
 pub use node::{Warn, Warning};
 pub use package::{Package, PackageVersion};
 pub use partition::{
@@ -50,7 +55,5 @@ pub struct SmcAllowList {
     pub permissive: bool,
 }
 
-/// Refuses a file whose reader is not written yet.
-fn unfinished<T>(blob: &CheckedBlob<'_>, file: File) -> Result<T, Refusal> {
-    Err(node::Node::root(blob, file)?.at.refuse("", Cause::NotSupported, ""))
-}
+#[cfg(test)]
+mod tests;

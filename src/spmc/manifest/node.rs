@@ -182,7 +182,7 @@ impl<'a> Value<'_, 'a> {
         second: usize,
     ) -> Result<impl Iterator<Item = (u64, u64)> + use<'a>, Refusal> {
         let entry = first.saturating_add(second).saturating_mul(4);
-        if entry == 0 || self.bytes.is_empty() || self.bytes.len() % entry != 0 {
+        if entry == 0 || self.bytes.is_empty() || !self.bytes.len().is_multiple_of(entry) {
             return Err(self.length(
                 "whole entries of #address-cells and #size-cells",
                 "write as many cells for each entry as the parent's #address-cells and #size-cells say",

@@ -113,12 +113,12 @@ fn check_order(version: PackageVersion, manifest: &Range<usize>, image: &Range<u
         PackageVersion::V1 if manifest.start != HEADER_SIZE => {
             return Err(wrong("pm_offset", manifest.start as u64, "24 in version 1: right after the header", made));
         }
-        PackageVersion::V2 if manifest.start == 0 || manifest.start % PAGE != 0 => {
+        PackageVersion::V2 if manifest.start == 0 || !manifest.start.is_multiple_of(PAGE) => {
             return Err(wrong("pm_offset", manifest.start as u64, "a multiple of 0x1000 above 0 in version 2", made));
         }
         PackageVersion::V1 | PackageVersion::V2 => (),
     }
-    if image.start % PAGE != 0 {
+    if !image.start.is_multiple_of(PAGE) {
         return Err(wrong("img_offset", image.start as u64, "a multiple of 0x1000", made));
     }
     if manifest.is_empty() || image.is_empty() {

@@ -5,9 +5,12 @@ use arrayvec::ArrayVec;
 use bitflags::bitflags;
 use ffa_abi::{PartitionId, Uuid, Version};
 
+use super::core_manifest::require_compatible;
+use super::node::{At, Node, Value, Warn, read_properties};
+use super::refusal::name;
 use super::{
-    CheckedBlob, DeviceRegion, Interrupt, MAX_DEVICE_REGIONS, MAX_INTERRUPTS, MAX_MEMORY_REGIONS, MemoryRegion, Name,
-    Refusal, RxTx, SmcAllowList,
+    Cause, CheckedBlob, DeviceRegion, File, Interrupt, MAX_CPUS, MAX_DEVICE_REGIONS, MAX_INTERRUPTS,
+    MAX_MEMORY_REGIONS, MemoryRegion, Name, Refusal, RxTx, SmcAllowList, regions, services,
 };
 use crate::Pa;
 
@@ -41,7 +44,7 @@ pub struct PartitionManifest {
     pub boot_order: Option<u16>,
     /// `gp-register-num`: the register, x0 to x3, that gets the boot information's address.
     pub gp_register: Option<u8>,
-    /// Tells whether a `boot-info` node asks for boot information.
+    /// Tells whether a `boot-info` node asks for the manifest itself (`ffa_manifest`) among the boot information.
     pub boot_info: bool,
     /// What a Non-secure interrupt does while it runs.
     pub ns_interrupts: NsInterruptAction,
@@ -182,15 +185,336 @@ pub enum AbortAction {
     Propagate,
 }
 
+/// The root's properties as they stand, before they are held against each other.
+#[derive(Default)]
+struct Root<'n, 'a> {
+    format: Option<Format>,
+    description: Name,
+    uuid: Option<Value<'n, 'a>>,
+    messaging: Option<Value<'n, 'a>>,
+    ffa_version: Option<Version>,
+    id: Option<PartitionId>,
+    auxiliary_id: Option<PartitionId>,
+    execution_contexts: Option<u16>,
+    exception_level: Option<ExceptionLevel>,
+    execution_state: Option<()>,
+    load_address: Option<Pa>,
+    entrypoint_offset: u64,
+    boot_order: Option<u16>,
+    gp_register: Option<u8>,
+    ns_interrupts: Option<NsInterruptAction>,
+    managed_exit: bool,
+    managed_exit_virq: bool,
+    other_secure_interrupts: Option<OtherSecureInterruptAction>,
+    sri_policy: SriPolicy,
+    notification_support: bool,
+    power_messages: Option<PowerMessages>,
+    vm_availability: VmAvailability,
+    lifecycle_support: bool,
+    abort_action: Option<AbortAction>,
+    smcs: SmcAllowList,
+}
+
 impl PartitionManifest {
-    /// Reads a partition's manifest; `load_address` is the SPMC manifest's, against which relative offsets count.
+    /// Reads a partition's manifest, dropping its warnings; relative offsets count from `load_address`, the SPMC
+    /// manifest's. Fails with the first property that is wrong.
     pub fn parse(blob: &CheckedBlob<'_>, load_address: Pa) -> Result<Self, Refusal> {
-        let _ = load_address;
-        super::unfinished(blob, super::File::Partition)
+        Self::parse_with(blob, load_address, &mut |_| ())
+    }
+
+    /// Reads a partition's manifest and tells what was tolerated in it.
+    pub fn parse_with(blob: &CheckedBlob<'_>, load_address: Pa, warn: Warn<'_>) -> Result<Self, Refusal> {
+        let node = Node::root(blob, File::Partition)?;
+        let root = Root::read(&node, warn)?;
+        let mut out = root.settle(&node.at, warn)?;
+        if out.load_address.is_some_and(|a| a != load_address) {
+            node.at.warn(warn, "load-address", "differs from load_address in the SPMC manifest, which holds");
+        }
+        let (mut services, mut memory, mut devices, mut mailbox) = (None, None, None, None);
+        for child in node.children() {
+            match child.name() {
+                "services" => services = Some(child),
+                "memory-regions" => memory = Some(child),
+                "device-regions" => devices = Some(child),
+                "rx_tx-info" => mailbox = Some(child),
+                "boot-info" => out.boot_info = read_boot_info(&child, warn)?,
+                // A node of somebody else's: partitions may keep their own settings here.
+                _ => child.at.warn(warn, "", "is not known and has no effect"),
+            }
+        }
+        out.services = match out.format {
+            Format::V1_0 => services::read_lists(&node.at, root.uuid.as_ref(), root.messaging.as_ref())?,
+            Format::V1_1 => services::read_nodes(&node.at, services.as_ref(), warn)?,
+        };
+        let direct2 = Messaging::DIRECT2_RECEIVE | Messaging::DIRECT2_SEND;
+        if out.messaging().intersects(direct2) && out.ffa_version < Version::V1_2 {
+            let fix = "declare ffa-version = <0x10002>, or clear bits 9 and 10";
+            return Err(node.at.refuse("messaging-method", Cause::Conflict { with: "ffa-version" }, fix));
+        }
+        let mut phandles = regions::Phandles::new();
+        if let Some(memory) = memory {
+            out.memory_regions = regions::read_memory(&memory, load_address, &mut phandles, warn)?;
+        }
+        if let Some(devices) = devices {
+            regions::read_devices(&devices, &mut out.device_regions, &mut out.interrupts, warn)?;
+        }
+        if let Some(mailbox) = mailbox {
+            out.rx_tx = Some(regions::read_mailbox(&mailbox, &out.memory_regions, &phandles, warn)?);
+        }
+        Ok(out)
     }
 
     /// Returns every messaging method of any service.
     pub fn messaging(&self) -> Messaging {
         self.services.iter().fold(Messaging::empty(), |m, s| m | s.messaging)
     }
+}
+
+impl<'n, 'a> Root<'n, 'a> {
+    fn read(node: &'n Node<'_, 'a>, warn: Warn<'_>) -> Result<Self, Refusal> {
+        let mut r = Self::default();
+        read_properties!(node, {
+            "compatible" => |v| r.format = Some(format(&v)?),
+            "description" => |v| r.description = name(v.text()?),
+            "debug_name" => |v| r.description = name(v.text()?),
+            "uuid" => |v| r.uuid = Some(v),
+            "messaging-method" => |v| r.messaging = Some(v),
+            "ffa-version" => |v| r.ffa_version = Some(ffa_version(&v)?),
+            "id" => |v| r.id = Some(partition_id(&v)?),
+            "auxiliary-id" => |v| r.auxiliary_id = Some(partition_id(&v)?),
+            "execution-ctx-count" => |v| r.execution_contexts = Some(context_count(&v)?),
+            "exception-level" => |v| r.exception_level = Some(exception_level(&v)?),
+            "execution-state" => |v| r.execution_state = Some(zero(&v, "0 (AArch64)", "AArch32 is not supported")?),
+            "load-address" => |v| r.load_address = Some(Pa(v.number()?)),
+            "entrypoint-offset" => |v| r.entrypoint_offset = v.number()?,
+            "xlat-granule" => |v| zero(&v, "0 (4 KiB)", "the SPMC's tables have pages of 4 KiB only")?,
+            "boot-order" => |v| r.boot_order = Some(v.u16()?).filter(|&n| n != u16::MAX),
+            "gp-register-num" => |v| r.gp_register = gp_register(&v)?,
+            "ns-interrupts-action" => |v| r.ns_interrupts = Some(ns_action(&v)?),
+            "managed-exit" => |v| r.managed_exit = v.flag()?,
+            "managed-exit-virq" => |v| r.managed_exit_virq = v.flag()?,
+            "other-s-interrupts-action" => |v| r.other_secure_interrupts = Some(other_action(&v)?),
+            "sri-interrupts-policy" => |v| {
+                r.sri_policy = bits(&v, "bits 0 and 1 only", SriPolicy::from_bits)?;
+            },
+            "notification-support" => |v| r.notification_support = v.flag()?,
+            "power-management-messages" => |v| r.power_messages = Some(power_messages(&v, warn)?),
+            "vm-availability-messages" => |v| {
+                r.vm_availability = bits(&v, "bits 0 (created) and 1 (destroyed) only", VmAvailability::from_bits)?;
+            },
+            "lifecycle-support" => |v| r.lifecycle_support = v.flag()?,
+            "abort-action" => |v| r.abort_action = Some(abort_action(&v)?),
+            "smc_whitelist" => |v| r.smcs.read(&v)?,
+            "smc_whitelist_permissive" => |v| r.smcs.permissive = v.flag()?,
+            else |other| node.at.warn(warn, other, "is not known and has no effect"),
+        });
+        Ok(r)
+    }
+
+    /// Holds the properties against each other; regions and services come later.
+    fn settle(&self, at: &At, warn: Warn<'_>) -> Result<PartitionManifest, Refusal> {
+        let format = self.format.ok_or_else(|| at.missing("compatible", COMPATIBLE, "add it"))?;
+        let ffa_version = self
+            .ffa_version
+            .ok_or_else(|| at.missing("ffa-version", "a version such as 0x10001", "add the version it expects"))?;
+        let execution_contexts = self
+            .execution_contexts
+            .ok_or_else(|| at.missing("execution-ctx-count", "1, or the number of CPUs", "add it"))?;
+        let exception_level =
+            self.exception_level.ok_or_else(|| at.missing("exception-level", "1 (S-EL0) or 2 (S-EL1)", "add it"))?;
+        self.execution_state.ok_or_else(|| at.missing("execution-state", "0 (AArch64)", "add it"))?;
+        let single = execution_contexts == 1;
+        if exception_level == ExceptionLevel::SEl0 && !single {
+            let cause = Cause::Conflict { with: "exception-level = <1>" };
+            return Err(at.refuse("execution-ctx-count", cause, "an S-EL0 partition has one context: write <1>"));
+        }
+        if self.abort_action.is_some() && !self.lifecycle_support {
+            let fix = "add the empty property lifecycle-support";
+            return Err(at.refuse("abort-action", Cause::Conflict { with: "the absence of lifecycle-support" }, fix));
+        }
+        let ns_interrupts = self.settle_ns_interrupts(at, exception_level, warn)?;
+        let other_secure_interrupts = self.other_secure_interrupts.unwrap_or(OtherSecureInterruptAction::Signalled);
+        if other_secure_interrupts == OtherSecureInterruptAction::Queued && ns_interrupts != NsInterruptAction::Queued {
+            let fix = "queue Non-secure interrupts too (ns-interrupts-action = <0>), or write <1>";
+            let cause = Cause::Conflict { with: "ns-interrupts-action" };
+            return Err(at.refuse("other-s-interrupts-action", cause, fix));
+        }
+        let power = self.power_messages.unwrap_or(PowerMessages::CPU_OFF | PowerMessages::CPU_ON);
+        Ok(PartitionManifest {
+            format,
+            description: self.description,
+            ffa_version,
+            id: self.id,
+            auxiliary_id: self.auxiliary_id,
+            services: ArrayVec::new(),
+            execution_contexts,
+            exception_level,
+            load_address: self.load_address,
+            entrypoint_offset: self.entrypoint_offset,
+            boot_order: self.boot_order,
+            gp_register: self.gp_register,
+            boot_info: false,
+            ns_interrupts,
+            managed_exit_virq: self.managed_exit_virq,
+            other_secure_interrupts,
+            sri_policy: self.sri_policy,
+            notification_support: self.notification_support,
+            // A context that migrates is on no CPU in particular.
+            power_messages: if single { PowerMessages::empty() } else { power },
+            vm_availability: self.vm_availability,
+            lifecycle_support: self.lifecycle_support,
+            abort_action: self.abort_action.unwrap_or_default(),
+            smcs: self.smcs.clone(),
+            memory_regions: ArrayVec::new(),
+            device_regions: ArrayVec::new(),
+            interrupts: ArrayVec::new(),
+            rx_tx: None,
+        })
+    }
+
+    /// `managed-exit` is the FF-A v1.0 way to say `ns-interrupts-action = <1>`, and wins over it as in Hafnium.
+    fn settle_ns_interrupts(
+        &self,
+        at: &At,
+        level: ExceptionLevel,
+        warn: Warn<'_>,
+    ) -> Result<NsInterruptAction, Refusal> {
+        let stated = self.ns_interrupts.unwrap_or(NsInterruptAction::Signalled);
+        if self.managed_exit && self.ns_interrupts.is_some_and(|a| a != NsInterruptAction::ManagedExit) {
+            at.warn(warn, "ns-interrupts-action", "is overruled by managed-exit");
+        }
+        let action = if self.managed_exit { NsInterruptAction::ManagedExit } else { stated };
+        if action == NsInterruptAction::ManagedExit && level != ExceptionLevel::SEl1 {
+            let cause = Cause::Conflict { with: "exception-level = <1>" };
+            return Err(at.refuse("managed exit", cause, "only an S-EL1 partition has one: choose <0> or <2>"));
+        }
+        if self.managed_exit_virq && action != NsInterruptAction::ManagedExit {
+            at.warn(warn, "managed-exit-virq", "has no effect without managed exit");
+        }
+        Ok(action)
+    }
+}
+
+const COMPATIBLE: &str = "\"arm,ffa-manifest-1.0\" or \"arm,ffa-manifest-1.1\"";
+
+fn format(v: &Value<'_, '_>) -> Result<Format, Refusal> {
+    let texts = v.texts()?;
+    let known = texts.clone().find_map(|t| match t {
+        "arm,ffa-manifest-1.0" => Some(Format::V1_0),
+        "arm,ffa-manifest-1.1" => Some(Format::V1_1),
+        // Another binding in the list.
+        _ => None,
+    });
+    known.ok_or_else(|| {
+        let found = name(texts.clone().next().unwrap_or(""));
+        v.refuse(Cause::Text { found, expected: COMPATIBLE }, "name the binding that this file is written in")
+    })
+}
+
+fn ffa_version(v: &Value<'_, '_>) -> Result<Version, Refusal> {
+    let n = v.u32()?;
+    Version::from_bits(n).filter(|f| (Version::V1_0..=Version::V1_2).contains(f)).ok_or_else(|| {
+        v.wrong(n.into(), "0x10000 to 0x10002: major in bits 31:16, minor in 15:0", "write a version that is served")
+    })
+}
+
+fn partition_id(v: &Value<'_, '_>) -> Result<PartitionId, Refusal> {
+    match v.u32()? {
+        n @ 0x8001..=0xfffe => Ok(PartitionId(n as u16)),
+        // The Normal world's half, the SPMC's or SPMD's, or no 16-bit number.
+        n => Err(v.wrong(n.into(), "0x8001 to 0xfffe", "write a Secure identifier, or leave it out")),
+    }
+}
+
+fn context_count(v: &Value<'_, '_>) -> Result<u16, Refusal> {
+    let n = v.u32()?;
+    u16::try_from(n).ok().filter(|&n| (1..=MAX_CPUS).contains(&usize::from(n))).ok_or_else(|| {
+        v.wrong(n.into(), "1, or the number of CPUs (at most 16)", "write 1, or one context for each CPU")
+    })
+}
+
+fn exception_level(v: &Value<'_, '_>) -> Result<ExceptionLevel, Refusal> {
+    match v.u32()? {
+        1 => Ok(ExceptionLevel::SEl0),
+        2 => Ok(ExceptionLevel::SEl1),
+        // 0 is EL1: a VM's, not a Secure partition's.
+        n => Err(v.wrong(n.into(), "1 (S-EL0) or 2 (S-EL1)", "0 is a VM's EL1: for a Secure partition write <2>")),
+    }
+}
+
+fn zero(v: &Value<'_, '_>, expected: &'static str, fix: &'static str) -> Result<(), Refusal> {
+    match v.u32()? {
+        0 => Ok(()),
+        // The binding names other values that the SPMC does not do.
+        n => Err(v.wrong(n.into(), expected, fix)),
+    }
+}
+
+fn gp_register(v: &Value<'_, '_>) -> Result<Option<u8>, Refusal> {
+    match v.u32()? {
+        n @ 0..=3 => Ok(Some(n as u8)),
+        // Hafnium's word for "none".
+        u32::MAX => Ok(None),
+        n => Err(v.wrong(n.into(), "0 to 3", "write the number of the register, x0 to x3")),
+    }
+}
+
+fn ns_action(v: &Value<'_, '_>) -> Result<NsInterruptAction, Refusal> {
+    match v.u32()? {
+        0 => Ok(NsInterruptAction::Queued),
+        1 => Ok(NsInterruptAction::ManagedExit),
+        2 => Ok(NsInterruptAction::Signalled),
+        // No other action is defined.
+        n => Err(v.wrong(n.into(), "0 (queued), 1 (managed exit) or 2 (signalled)", "choose one")),
+    }
+}
+
+fn other_action(v: &Value<'_, '_>) -> Result<OtherSecureInterruptAction, Refusal> {
+    match v.u32()? {
+        0 => Ok(OtherSecureInterruptAction::Queued),
+        1 => Ok(OtherSecureInterruptAction::Signalled),
+        // No other action is defined.
+        n => Err(v.wrong(n.into(), "0 (queued) or 1 (signalled)", "choose one")),
+    }
+}
+
+fn abort_action(v: &Value<'_, '_>) -> Result<AbortAction, Refusal> {
+    match v.u32()? {
+        0 => Ok(AbortAction::Stop),
+        1 => Ok(AbortAction::Destroy),
+        2 => Ok(AbortAction::Restart),
+        3 => Ok(AbortAction::Propagate),
+        // No other action is defined.
+        n => Err(v.wrong(n.into(), "0 (stop), 1 (destroy), 2 (restart) or 3 (propagate)", "choose one")),
+    }
+}
+
+fn bits<T>(v: &Value<'_, '_>, expected: &'static str, make: impl Fn(u8) -> Option<T>) -> Result<T, Refusal> {
+    let n = v.u32()?;
+    u8::try_from(n).ok().and_then(make).ok_or_else(|| v.wrong(n.into(), expected, "clear the other bits"))
+}
+
+fn power_messages(v: &Value<'_, '_>, warn: Warn<'_>) -> Result<PowerMessages, Refusal> {
+    let n = v.u32()?;
+    let known = PowerMessages::from_bits_truncate((n & 0xff) as u8);
+    if u32::from(known.bits()) != n {
+        v.at.warn(warn, v.property, "has bits beyond CPU_OFF 0, CPU_SUSPEND 1, RESUME 2 and CPU_ON 3: no effect");
+    }
+    Ok(known)
+}
+
+fn read_boot_info(node: &Node<'_, '_>, warn: Warn<'_>) -> Result<bool, Refusal> {
+    let (mut compatible, mut manifest) = (false, false);
+    read_properties!(node, {
+        "compatible" => |v| {
+            compatible = true;
+            require_compatible(&v, "arm,ffa-manifest-boot-info", "\"arm,ffa-manifest-boot-info\"")?;
+        },
+        "ffa_manifest" => |v| manifest = v.flag()?,
+        else |other| node.at.warn(warn, other, "is not known and has no effect"),
+    });
+    if !compatible {
+        return Err(node.at.missing("compatible", "\"arm,ffa-manifest-boot-info\"", "add it"));
+    }
+    Ok(manifest)
 }

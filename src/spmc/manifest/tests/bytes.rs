@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Bytes that are no manifest: cut anywhere, changed anywhere. Nothing may panic.
+
+use alloc::vec::Vec;
+
+use super::{PARTITION, PARTITION_1_1, SPMC, dts};
+use crate::Pa;
+use crate::manifest::{BlobError, CheckedBlob, CoreManifest, Package, PartitionManifest};
+
+/// Reads bytes in every way there is; returns how far they came.
+fn read_all(bytes: &[u8]) -> u32 {
+    let mut depth = u32::from(Package::parse(bytes).is_ok_and(|p| read_all(p.manifest_bytes()) > 0));
+    if let Ok(blob) = CheckedBlob::check(bytes) {
+        depth += 1;
+        depth += u32::from(CoreManifest::parse(&blob).is_ok());
+        depth += u32::from(PartitionManifest::parse(&blob, Pa(0xe40_0000)).is_ok());
+    }
+    depth
+}
+
+/// xorshift64*: the same sequence each time.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % limit
+    }
+}
+
+fn set_word(bytes: &mut [u8], at: usize, word: u32) {
+    if let Some(slot) = bytes.get_mut(at..at + 4) {
+        slot.copy_from_slice(&word.to_be_bytes());
+    }
+}
+
+#[test]
+fn a_manifest_cut_anywhere_is_refused() {
+    for source in [SPMC, PARTITION, PARTITION_1_1] {
+        let whole = dts::compile(source);
+        assert!(CheckedBlob::check(&whole).is_ok());
+        for length in 0..whole.len() {
+            let mut cut = Vec::from(&whole[..length]);
+            assert!(CheckedBlob::check(&cut).is_err(), "{length}");
+            // A cut whose header knows of it, too.
+            set_word(&mut cut, 4, length as u32);
+            assert!(CheckedBlob::check(&cut).is_err(), "{length}");
+        }
+    }
+}
+
+#[test]
+fn mutated_manifests_never_panic() {
+    let rounds = if cfg!(miri) { 20 } else { 40_000 };
+    let seeds = [SPMC, PARTITION, PARTITION_1_1].map(dts::compile);
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut reached = [0u32; 4];
+    for round in 0..rounds * seeds.len() {
+        let mut bytes = seeds[round % seeds.len()].clone();
+        for _ in 0..1 + random.below(4) {
+            let at = random.below(bytes.len());
+            match random.below(6) {
+                0 => bytes[at] ^= 1 << random.below(8),
+                1 => bytes[at] = random.below(256) as u8,
+                2 => set_word(&mut bytes, at & !3, random.below(16) as u32),
+                3 => set_word(&mut bytes, at & !3, (random.below(9) as u32).wrapping_sub(4)),
+                4 => bytes.truncate(at.max(40)),
+                _ => {
+                    let to = random.below(bytes.len());
+                    let word: Vec<u8> = bytes[at & !3..].iter().take(4).copied().collect();
+                    bytes[to & !3..].iter_mut().zip(word).for_each(|(b, w)| *b = w);
+                }
+            }
+        }
+        reached[(read_all(&bytes) as usize).min(3)] += 1;
+    }
+    // The test is worth something only if mutants get past each gate.
+    assert!(cfg!(miri) || reached[..3].iter().all(|&n| n > 1000), "{reached:?}");
+}
+
+#[test]
+fn random_bytes_behind_a_good_header_never_panic() {
+    let rounds = if cfg!(miri) { 20 } else { 20_000 };
+    let mut random = Random(42);
+    for _ in 0..rounds {
+        let mut bytes: Vec<u8> = (0..256).map(|_| random.below(12) as u8).collect();
+        for (at, word) in [0xd00d_feed, 256, 56, 216, 40, 17, 16, 0, 40, 160].into_iter().enumerate() {
+            set_word(&mut bytes, at * 4, word);
+        }
+        bytes[216..].fill(b'a');
+        bytes[255] = 0;
+        set_word(&mut bytes, 56, 1);
+        set_word(&mut bytes, 60, 0);
+        read_all(&bytes);
+    }
+}
+
+/// Makes a blob of the given structure tokens.
+fn blob(structs: &[u32], strings: &[u8]) -> Vec<u8> {
+    let size = structs.len() * 4;
+    let header =
+        [0xd00d_feed, 56 + size + strings.len(), 56, 56 + size, 40, 17, 16, 0, strings.len(), size].map(|w| w as u32);
+    let mut out: Vec<u8> = header.iter().flat_map(|w| w.to_be_bytes()).collect();
+    out.extend([0; 16]);
+    out.extend(structs.iter().flat_map(|w| w.to_be_bytes()));
+    out.extend(strings);
+    out
+}
+
+#[test]
+fn each_structural_rule_refuses() {
+    use BlobError::*;
+    let a = u32::from_be_bytes(*b"a\0\0\0");
+    let check = |structs: &[u32], strings: &[u8]| CheckedBlob::check(&blob(structs, strings)).map(|_| ());
+    assert_eq!(check(&[1, 0, 2, 9], b""), Ok(()));
+    assert_eq!(check(&[1, 0, 3, 0, 0, 1, a, 2, 2, 9], b"p\0"), Ok(()));
+    for (structs, error) in [
+        (&[][..], Truncated(0)),
+        (&[9], Token { token: 9, at: 0 }),
+        (&[2, 9], Token { token: 2, at: 0 }),
+        (&[1, a, 2, 9], NodeName(4)),
+        (&[1, 0, 2], Truncated(12)),
+        (&[1, 0, 9], Token { token: 9, at: 8 }),
+        (&[1, 0, 2, 9, 0], Token { token: 9, at: 12 }),
+        (&[1, 0, 2, 1, 0, 2, 9], Token { token: 1, at: 12 }),
+        (&[1, 0, 4, 2, 9], Token { token: 4, at: 8 }),
+        (&[1, 0, 7, 2, 9], Token { token: 7, at: 8 }),
+        (&[1, 0, 1, 0, 2, 2, 9], NodeName(12)),
+        (&[1, 0, 1, 0x2f61_0000, 2, 2, 9], NodeName(12)),
+        (&[1, 0, 1, 0xff00_0000, 2, 2, 9], NodeName(12)),
+        (&[1, 0, 1, 0x6161_6161], Truncated(12)),
+        (&[1, 0, 1, a, 2, 3, 0, 0, 2, 9], Token { token: 3, at: 20 }),
+        (&[1, 0, 3, 0, 2, 2, 9], PropertyName(12)),
+        (&[1, 0, 3, 0, 1, 2, 9], PropertyName(12)),
+        (&[1, 0, 3, 100, 0, 2, 9], Truncated(20)),
+        (&[1, 0, 3, u32::MAX, 0, 2, 9], Truncated(20)),
+        (&[1, 0, 3, 0], Truncated(12)),
+        (&[1, 0, 1, a, 1, a, 1, a, 1, a, 1, a, 1, a, 1, a, 1, a, 9], Depth(64)),
+    ] {
+        assert_eq!(check(structs, b"p\0"), Err(error), "{structs:?}");
+    }
+    assert_eq!(check(&[1, 0, 2, 9], b"p"), Err(StringsEnd));
+    assert_eq!(check(&[1, 0, 2, 9], b"\xff\0"), Err(StringsText));
+
+    let good = blob(&[1, 0, 2, 9], b"p\0");
+    for (at, word, error) in [
+        (0, 0xd00d_fee0, Magic(0xd00d_fee0)),
+        (4, 39, TotalSize { total: 39, limit: 65536 }),
+        (4, 75, TotalSize { total: 75, limit: 74 }),
+        (4, 0x10001, TotalSize { total: 0x10001, limit: 65536 }),
+        (8, 54, StructBlock),
+        (8, 36, StructBlock),
+        (36, 15, StructBlock),
+        (36, u32::MAX, StructBlock),
+        (12, 73, StringsBlock),
+        (12, 68, StringsBlock),
+        (32, u32::MAX, StringsBlock),
+        (16, 44, ReservationBlock),
+        (16, 64, ReservationBlock),
+        (20, 16, Version(16)),
+        (24, 18, Version(17)),
+    ] {
+        let mut bytes = good.clone();
+        set_word(&mut bytes, at, word);
+        assert_eq!(CheckedBlob::check(&bytes).map(|_| ()), Err(error), "{at} {word:#x}");
+    }
+    assert_eq!(CheckedBlob::check(&[]).map(|_| ()), Err(Short { bytes: 0 }));
+    assert_eq!(CheckedBlob::total_size(&good), Ok(good.len()));
+    assert_eq!(CheckedBlob::check(&good).unwrap().size(), good.len());
+}
