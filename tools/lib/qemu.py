@@ -20,11 +20,11 @@ TOTAL = re.compile(r"^(\d+) passed, (\d+) failed$")
 BENCH = re.compile(r"^bench\t([^\t]+)\t(\d+)$")
 # TF-A's lines that show how far the boot came.
 STAGE = re.compile(r"^(NOTICE|WARNING|ERROR): ")
-CHATTER = re.compile(r"^(INFO|VERBOSE): ")
+CHATTER = re.compile(r"^(INFO|VERBOSE): |^WARNING: SPM: Unsupported call ")
 # EL3 spins for ever after these.
 EL3_DEAD = re.compile(r"^(PANIC at PC|PANIC in EL3|Unhandled Exception in EL3|BACKTRACE: START: .*panic|ASSERT: )")
-# Noise in a tail: TF-A lists its power domains at each power-off.
-DOMAIN = re.compile(r"^INFO:    (PSCI Power Domain Map:|  Domain Node :|  CPU Node :)")
+# Noise in a tail: TF-A lists its power domains at each power-off, and each call that no SPMC ever sees.
+NOISE = re.compile(r"^INFO:    (PSCI Power Domain Map:|  Domain Node :|  CPU Node :)|^WARNING: SPM: Unsupported call ")
 # Where the BL33 test image reads what is wanted of it.
 MODE_WORDS = 0x60200000
 # How long a machine that EL3 gave up on may still print.
@@ -128,7 +128,7 @@ class Show:
             return
         if self.mode == "quiet" or not line or (self.ended and self.mode != "all"):
             return
-        told = STAGE.match(line) or (self.tests_began and not CHATTER.match(line))
+        told = (self.tests_began or STAGE.match(line)) and not CHATTER.match(line)
         if self.mode == "all" or told:
             print(line, flush=True)
 
@@ -271,7 +271,7 @@ def explanation(result):
         if verdict != "ok":
             text.append(f"FAILED: test {test}: {verdict.removeprefix('FAILED: ')}")
     for title, lines in (("Normal world's console", result.lines), ("secure console", result.secure_lines)):
-        lines = [line for line in lines if not DOMAIN.match(line)]
+        lines = [line for line in lines if not NOISE.match(line)]
         text.append(f"---- the {title}, its last {min(TAIL, len(lines))} lines of {len(lines)}")
         text += [f"  {line}" for line in lines[-TAIL:]]
     return "\n".join([*text, "----"])
