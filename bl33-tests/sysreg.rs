@@ -81,6 +81,8 @@ pub const EL1_STATE: &[Probe] = probes! {
     "TPIDR_EL0", "tpidr_el0", u64::MAX;
     "TPIDRRO_EL0", "tpidrro_el0", u64::MAX;
     "TPIDR_EL1", "tpidr_el1", u64::MAX;
+    "SCXTNUM_EL0", "S3_3_C13_C0_7", u64::MAX;
+    "SCXTNUM_EL1", "S3_0_C13_C0_7", u64::MAX;
     "CONTEXTIDR_EL1", "contextidr_el1", u64::MAX;
     "CSSELR_EL1", "csselr_el1", 0xf;
     "CNTKCTL_EL1", "cntkctl_el1", 0x3ff;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // SMC with FP/SIMD or SVE registers loaded before and stored after. Rust here is built without them.
 
-.arch armv8.5-a+fp+simd+sve
+.arch armv9-a+fp+simd+sve+sme
 
 .macro q_all op
     \op     q0, q1, [x20]
@@ -88,6 +88,51 @@ sve_bytes:
     msr     S3_4_C1_C2_0, x0            // ZCR_EL2
     isb
     rdvl    x0, #1
+    ret
+
+.global sme_smc
+// (registers: 18 u64, address of an image: z0-z31, p0-p15 at 8 KiB, ZA at 16 KiB) -> SVCR after the call
+// In streaming mode with ZA on: 3. If the call came back with another SVCR, nothing is stored.
+sme_smc:
+    simd_enter
+    add     x21, x20, #8192
+    add     x22, x20, #16384
+    smstart
+    z_all   ldr
+    p_all   ldr
+    rdsvl   x3, #1
+    mov     x4, x22
+    mov     w12, #0
+1:  ldr     za[w12, 0], [x4]
+    add     x4, x4, x3
+    add     w12, w12, #1
+    cmp     w12, w3
+    b.lo    1b
+    bl      smc18
+    mrs     x19, S3_3_C4_C2_2           // SVCR
+    cmp     x19, #3
+    b.ne    3f
+    z_all   str
+    p_all   str
+    rdsvl   x3, #1
+    mov     x4, x22
+    mov     w12, #0
+2:  str     za[w12, 0], [x4]
+    add     x4, x4, x3
+    add     w12, w12, #1
+    cmp     w12, w3
+    b.lo    2b
+3:  smstop
+    mov     x0, x19
+    simd_leave
+
+.global sme_bytes
+// Gives EL2 the longest streaming vectors and returns their length in bytes.
+sme_bytes:
+    mov     x0, #0xf
+    msr     S3_4_C1_C2_6, x0            // SMCR_EL2
+    isb
+    rdsvl   x0, #1
     ret
 
 .arch armv8-a

@@ -45,7 +45,7 @@ const INFO: Regs8 = [PARTITION_INFO_GET, 0, 0, 0, 0, 0, 0, 0];
 const INFO_COUNT: Regs8 = [PARTITION_INFO_GET, 0, 0, 0, 0, 1, 0, 0];
 
 const ROWS: &[Row] = &[
-    row("version", [VERSION, 0x1_0001, 0, 0, 0, 0, 0, 0], 0x1_0001),
+    row("version", [VERSION, 0x1_0002, 0, 0, 0, 0, 0, 0], 0x1_0002),
     row("features", [FEATURES, DIRECT_REQ_64, 0, 0, 0, 0, 0, 0], SUCCESS_32),
     row("id_get", [ID_GET, 0, 0, 0, 0, 0, 0, 0], SUCCESS_32),
     row("direct_req", [DIRECT_REQ_64, ECHO, 0, 1, 2, 3, 4, 5], DIRECT_RESP_64),
@@ -68,7 +68,7 @@ fn bench() {
         println!("# the counter runs at {} Hz, not at 1 GHz: figures are in steps of {scale}", time::frequency());
     }
     println!("bench\tboot\t{}", booted * scale);
-    remark("version 1.1", smc([VERSION, 0x1_0001, 0, 0, 0, 0, 0, 0]), 0x1_0001);
+    remark("version 1.2", smc([VERSION, 0x1_0002, 0, 0, 0, 0, 0, 0]), 0x1_0002);
     remark("rxtx_map", smc([RXTX_MAP_64, mem::TX, mem::RX, 1, 0, 0, 0, 0]), SUCCESS_32);
     for row in ROWS {
         let (ticks, answer) = measure(row);

@@ -32,24 +32,32 @@ case "version::1_0_gets_ours"
     in      0, 0x84000063
     in      1, 0x00010000
     call
-    out     0, 0x00010001
+    out     0, 0x00010002
     zeros   1, 7
 endcase
 
-case "version::1_2_gets_ours"
+case "version::1_3_gets_ours"
     in      0, 0x84000063
-    in      1, 0x00010002
+    in      1, 0x00010003
     call
-    out     0, 0x00010001
+    out     0, 0x00010002
     zeros   1, 7
 endcase
 
-// The last before another call: the one that counts.
 case "version::1_1_gets_ours"
     in      0, 0x84000063
     in      1, 0x00010001
     call
-    out     0, 0x00010001
+    out     0, 0x00010002
+    zeros   1, 7
+endcase
+
+// The last before another call: the one that counts.
+case "version::1_2_gets_ours"
+    in      0, 0x84000063
+    in      1, 0x00010002
+    call
+    out     0, 0x00010002
     zeros   1, 7
 endcase
 
@@ -62,18 +70,18 @@ case "features::direct_req32"
     out_success
 endcase
 
-case "features::rxtx_map64_takes_4k_pages"
+case "features::rxtx_map64_4k_to_16_pages"
     in      0, 0x84000064
     in      1, 0xc4000066
     call
-    out_success
+    out_success 0x00100000              // bits 1:0: 4 KiB; bits 31:16: at most 16 pages
 endcase
 
-case "features::direct_req2_is_newer_than_1_1"
+case "features::direct_req2"
     in      0, 0x84000064
     in      1, 0xc400008d
     call
-    out_error 0xffffffff                // NOT_SUPPORTED
+    out_success
 endcase
 
 case "features::unknown_function"
@@ -98,17 +106,17 @@ endcase
 
 // ---- FFA_VERSION once settled ----------------------------------------------------------------------------------
 
-case "version::settled_1_1_again"
+case "version::settled_1_2_again"
     in      0, 0x84000063
-    in      1, 0x00010001
+    in      1, 0x00010002
     call
-    out     0, 0x00010001
+    out     0, 0x00010002
     zeros   1, 7
 endcase
 
 case "version::settled_no_way_back"
     in      0, 0x84000063
-    in      1, 0x00010000
+    in      1, 0x00010001
     call
     out32   0, 0xffffffff
     zeros   1, 7

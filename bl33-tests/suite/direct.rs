@@ -18,6 +18,8 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("direct::framework_messages", framework_messages),
     Case::new("direct::response_without_request", response_without_request),
     Case::new("direct::ten_thousand", ten_thousand),
+    Case::new("direct::req2_round_trip", req2_round_trip),
+    Case::new("direct::req2_refused", req2_refused),
 ];
 
 fn payloads_64() -> Outcome {
@@ -127,11 +129,21 @@ fn reserved_w2() -> Outcome {
 
 fn framework_messages() -> Outcome {
     for fid in [DIRECT_REQ_32, DIRECT_REQ_64] {
-        for message in [0, 1, 2, 4, 5, 6, 7, 8, 9, 0xff] {
+        for message in [0, 1, 2, 3, 5, 7, 8, 9, 0xff] {
             for to in [ECHO, SPMC] {
                 let r = call([fid, to, 1 << 31 | message, 0x8400_0002, 0, 0, 0, 0])?;
                 expect_error(&r, INVALID_PARAMETERS).map_err(|f| f.at(message))?;
             }
+        }
+        // The SPMD's own messages, forged.
+        for message in [0, 1, 8] {
+            let r = call([fid, 0xffff << 16 | SPMC, 1 << 31 | message, 0x8400_0002, 0, 0, 0, 0])?;
+            expect_error(&r, INVALID_PARAMETERS).map_err(|f| f.at(message))?;
+        }
+        // A VM came or went: a hypervisor's to say, but echo did not ask for it.
+        for message in [4, 6] {
+            let r = call([fid, ECHO, 1 << 31 | message, 0, 0, 5, 0, 0])?;
+            expect_that("a VM message to echo is an error, got w0", error_code(&r).is_some(), r[0])?;
         }
     }
     expect_echo(4)
@@ -160,4 +172,65 @@ fn ten_thousand() -> Outcome {
         expect("x5", r[5], !i)?;
     }
     Ok(())
+}
+
+/// The partition's property bit that says that it takes `DIRECT_REQ2`, and its UUID as x2 and x3 carry it.
+fn service(id: u64) -> (bool, [u64; 2]) {
+    let mut regs = [0; 18];
+    regs[0] = PARTITION_INFO_GET_REGS;
+    let r = smc18_call(regs);
+    let (found, _) = r[3..].as_chunks::<3>();
+    let own = found.iter().find(|d| d[0] & 0xffff == id).copied().unwrap_or_default();
+    (own[0] >> (32 + 9) & 1 != 0, [own[1], own[2]])
+}
+
+fn req2(to: u64, uuid: [u64; 2], random: &mut Random) -> (Regs18, Regs18) {
+    let mut regs: Regs18 = core::array::from_fn(|_| random.draw());
+    regs[0] = DIRECT_REQ2;
+    regs[1] = to;
+    regs[2] = uuid[0];
+    regs[3] = uuid[1];
+    (regs, smc18_call(regs))
+}
+
+/// All of x4 to x17 go there and come back, by the partition's UUID and by the nil one.
+fn req2_round_trip() -> Outcome {
+    let mut random = Random::new(0xd2d2);
+    let (takes, uuid) = service(ECHO);
+    expect_that("echo takes DIRECT_REQ2", takes, ECHO)?;
+    for uuid in [uuid, [0, 0]] {
+        for _ in 0..16 {
+            let (sent, got) = req2(ECHO, uuid, &mut random);
+            let mut want = sent;
+            want[0] = DIRECT_RESP2;
+            want[1] = ECHO << 16;
+            want[2] = 0;
+            want[3] = 0;
+            want[4] = sent[4].wrapping_add(0x1000);
+            for (x, (got, want)) in got.into_iter().zip(want).enumerate() {
+                expect_at("x", x as u64, got, want)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Refusals say why in x0 to x7 and leave the payload's registers from x8 on alone.
+fn req2_refused() -> Outcome {
+    let mut random = Random::new(0xbad2);
+    let (_, [low, high]) = service(ECHO);
+    for (to, uuid) in [
+        (ECHO, [low ^ 1, high]),
+        (ECHO, [0x1111, 0x2222]),
+        (0x9abc, [0, 0]),
+        (SPMC, [0, 0]),
+        (0x8001 << 16 | ECHO, [0, 0]),
+    ] {
+        let (sent, got) = req2(to, uuid, &mut random);
+        expect_error(&core::array::from_fn(|x| got[x]), INVALID_PARAMETERS).map_err(|f| f.at(to))?;
+        for x in 8..18 {
+            expect_at("preserved by an error: x", x as u64, got[x], sent[x])?;
+        }
+    }
+    expect_echo(8)
 }

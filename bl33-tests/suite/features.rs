@@ -33,6 +33,8 @@ fn mandatory_calls() -> Outcome {
         RUN,
         DIRECT_REQ_32,
         DIRECT_REQ_64,
+        DIRECT_REQ2,
+        PARTITION_INFO_GET_REGS,
     ] {
         expect_success(&features(id)?).map_err(|f| f.at(id))?;
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `FFA_PARTITION_INFO_GET` of a v1.1 caller: 24-byte descriptors.
+//! `FFA_PARTITION_INFO_GET` and `FFA_PARTITION_INFO_GET_REGS`: 24-byte descriptors, in RX or in registers.
 
 use bl33::ffa::*;
 use bl33::harness::{Case, Failure, Outcome, expect, expect_at, expect_that};
@@ -16,6 +16,9 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("info::undefined_flags", undefined_flags),
     Case::new("info::busy_until_released", busy_until_released),
     Case::new("info::writes_only_what_it_says", writes_only_what_it_says),
+    Case::new("info::in_registers_as_in_memory", in_registers_as_in_memory),
+    Case::new("info::in_registers_from_an_index", in_registers_from_an_index),
+    Case::new("info::in_registers_bad_arguments", in_registers_bad_arguments),
 ];
 
 /// The size of a v1.1 partition information descriptor.
@@ -61,7 +64,9 @@ fn all() -> Outcome {
             expect_at("receives direct requests: partition", u64::from(id), receives, 1)?;
         }
         for other in 0..n {
-            expect_that("partition ids are unique:", descriptor(other).0 != id, u64::from(id))?;
+            // A partition with several UUIDs has a descriptor for each.
+            let (other_id, .., other_uuid) = descriptor(other);
+            expect_that("descriptors are unique:", other_id != id || other_uuid != uuid, u64::from(id))?;
         }
     }
     expect("echo, relay and percpu are listed (a bit each)", seen, 0b111)?;
@@ -165,4 +170,81 @@ fn writes_only_what_it_says() -> Outcome {
     }
     release()?;
     unmap()
+}
+
+/// Asks for descriptors in registers, from an index on; returns all registers.
+fn in_registers(uuid: [u32; 4], start: u64, tag: u64) -> Regs18 {
+    let [a, b, c, d] = uuid.map(u64::from);
+    let mut regs = [0; 18];
+    regs[0] = PARTITION_INFO_GET_REGS;
+    regs[1] = a | b << 32;
+    regs[2] = c | d << 32;
+    regs[3] = start | tag << 16;
+    smc18_call(regs)
+}
+
+/// The descriptors in registers are those in memory, five at a time, and nothing follows the last.
+fn in_registers_as_in_memory() -> Outcome {
+    map()?;
+    let count = fetch_all()?;
+    let mut start = 0;
+    while start < count {
+        let r = in_registers([0; 4], start, 0);
+        let last = (start + 5).min(count) - 1;
+        expect("x0 (FFA_SUCCESS64)", r[0], SUCCESS_64)?;
+        expect("x1", r[1], 0)?;
+        expect(
+            "x2: last index, current index, tag, size",
+            r[2] & 0xffff_0000_ffff_ffff,
+            (count - 1) | last << 16 | 24 << 48,
+        )?;
+        for n in start..=last {
+            let x = 3 + 3 * (n - start) as usize;
+            for word in 0..3 {
+                let at = RX + n * SIZE + 8 * word;
+                expect_at("word of x", x as u64 + word, r[x + word as usize], mem::get(at))?;
+            }
+        }
+        for (x, value) in r.iter().enumerate().skip(3 + 3 * (last + 1 - start) as usize) {
+            expect_at("after the last descriptor: x", x as u64, *value, 0)?;
+        }
+        start = last + 1;
+    }
+    release()?;
+    unmap()
+}
+
+fn in_registers_from_an_index() -> Outcome {
+    let all = in_registers([0; 4], 0, 0);
+    let second = in_registers([0; 4], 1, 0);
+    for x in 3..6 {
+        expect_at("second descriptor by its index: x", x, second[x as usize], all[x as usize + 3])?;
+    }
+    // By UUID: one descriptor, whose UUID is left out since the caller knows it.
+    let uuid = [all[4] as u32, (all[4] >> 32) as u32, all[5] as u32, (all[5] >> 32) as u32];
+    let one = in_registers(uuid, 0, 0);
+    expect("x0 (FFA_SUCCESS64)", one[0], SUCCESS_64)?;
+    expect("x2: the only index", one[2] & 0xffff_ffff, 0)?;
+    expect("x3: the same partition", one[3], all[3])?;
+    expect("x4: no UUID", one[4], 0)?;
+    expect("x6: nothing more", one[6], 0)
+}
+
+fn in_registers_bad_arguments() -> Outcome {
+    let error = |r: Regs18| -> Regs8 { core::array::from_fn(|i| r[i]) };
+    expect_error(&error(in_registers([1, 2, 3, 4], 0, 0)), INVALID_PARAMETERS)?;
+    for start in [0x20, 0x40, 0xffff] {
+        expect_error(&error(in_registers([0; 4], start, 0)), INVALID_PARAMETERS).map_err(|f| f.at(start))?;
+    }
+    // A tag with the first call, and one that was never given.
+    expect_error(&error(in_registers([0; 4], 0, 1)), INVALID_PARAMETERS)?;
+    expect_error(&error(in_registers([0; 4], 1, 0xabcd)), RETRY)?;
+    // An error leaves x8 to x17 alone.
+    let mut regs: Regs18 = core::array::from_fn(|x| 0x1111 * x as u64);
+    regs[0] = PARTITION_INFO_GET_REGS;
+    let r = smc18_call(regs);
+    for x in 8..18 {
+        expect_at("preserved by an error: x", x, r[x as usize], 0x1111 * x)?;
+    }
+    Ok(())
 }

@@ -12,7 +12,7 @@ mod regs;
 mod run;
 mod rxtx;
 mod smp;
-mod v1_0;
+mod versions;
 
 use bl33::harness::{self, Case};
 use bl33::{cpus, mode, println};
@@ -32,7 +32,7 @@ const GROUPS: &[&[Case]] = &[
     hostile::CASES,
     smp::CASES,
     power::CASES,
-    v1_0::CASES,
+    versions::CASES,
 ];
 
 fn suite() {

@@ -3,7 +3,8 @@
 
 use bl33::ffa::*;
 use bl33::harness::{Case, Failure, Outcome, expect, expect_at, expect_that};
-use bl33::simd::{self, Simd, Sve};
+use bl33::mem;
+use bl33::simd::{self, SME_P, SME_Z, SME_ZA, Simd, Sve};
 use bl33::sysreg::{EL1_STATE, EL2_STATE, Probe, VIRTUAL_INTERFACE};
 use bl33::time::Random;
 
@@ -13,6 +14,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("regs::gic_virtual_interface", || survives_every_partition(VIRTUAL_INTERFACE)),
     Case::new("regs::simd", simd_registers),
     Case::new("regs::sve", sve_registers),
+    Case::new("regs::sme", sme_registers),
 ];
 
 /// A partition runs: by a direct request to each, and by FFA_RUN.
@@ -129,4 +131,32 @@ fn set_bytes(words: &mut [u64; 68], from: usize, count: usize, value: u8) {
             *w = *w & !(0xff << shift) | u64::from(value) << shift;
         }
     }
+}
+
+/// Streaming mode, streaming vectors and predicates, ZA.
+fn sme_registers() -> Outcome {
+    let Some(bytes) = simd::sme_length() else {
+        return Ok(());
+    };
+    let areas = [(SME_Z, 32 * bytes), (SME_P, 16 * bytes / 8), (SME_ZA, bytes * bytes)];
+    for (round, args) in partition_calls().into_iter().enumerate() {
+        // The same sequence again is what must be found: pool memory holds only one copy.
+        let pattern = || Random::new(0x5e00 + round as u64);
+        let mut random = pattern();
+        for (area, length) in areas {
+            for at in (0..length).step_by(8) {
+                mem::put(area + at, random.draw());
+            }
+        }
+        let (r, svcr) = simd::sme_call(args).ok_or(Failure::because("SME went away", bytes))?;
+        expect_that("the call reached a partition; id", error_code(&r).is_none(), args[1])?;
+        expect("SVCR (streaming mode, ZA)", svcr, 3)?;
+        let mut random = pattern();
+        for (area, length) in areas {
+            for at in (0..length).step_by(8) {
+                expect_at("z, p or ZA, stored at", area + at, mem::get(area + at), random.draw())?;
+            }
+        }
+    }
+    Ok(())
 }

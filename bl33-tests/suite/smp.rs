@@ -144,7 +144,7 @@ fn registers_on_every_cpu() -> Outcome {
 /// A hypervisor negotiates on whichever CPU it boots, and may ask again on the others.
 fn version_on_every_cpu() -> Outcome {
     cpus::on_all(cpus::count(), 5000, |cpu| {
-        expect_at("FFA_VERSION on CPU", cpu, smc([VERSION, 0x1_0001, 0, 0, 0, 0, 0, 0])[0], 0x1_0001)
+        expect_at("FFA_VERSION on CPU", cpu, smc([VERSION, 0x1_0002, 0, 0, 0, 0, 0, 0])[0], 0x1_0002)
     })
 }
 

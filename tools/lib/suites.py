@@ -238,6 +238,8 @@ SUITES = [
     Suite("firmware builds", build_firmware),
     Suite("firmware, 4 CPUs", lambda: boot("cpus4", 180)),
     Suite("firmware, 1 CPU, counted time", lambda: boot("cpus1-icount", 180, cpus=1, icount=True)),
+    Suite("firmware, a v1.0 Normal world", lambda: boot("v1_0", 60, extra=qemu.mode(only="v1_0"))),
+    Suite("firmware, a v1.1 Normal world", lambda: boot("v1_1", 60, extra=qemu.mode(only="v1_1"))),
     Suite("same image from another folder", reproducible),
     Suite("loom", loom),
     Suite("Miri", miri),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A Normal world that negotiated v1.0 and is served so. Runs alone in its boot (`--only v1_0`), since the version is
-//! settled once.
+//! A Normal world that negotiated v1.0 or v1.1 and is served so. Each runs alone in its boot (`--only v1_0`), since the
+//! version is settled once.
 
 use bl33::ffa::*;
 use bl33::harness::{Case, Outcome, expect, expect_at, expect_that};
@@ -14,6 +14,10 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("v1_0::calls_of_later_versions", calls_of_later_versions).asked(),
     Case::new("v1_0::short_descriptors", short_descriptors).asked(),
     Case::new("v1_0::settled", settled).asked(),
+    Case::new("v1_1::negotiate", || expect("FFA_VERSION 1.1", call_with(VERSION, &[0x1_0001])?[0], 0x1_0002)).asked(),
+    Case::new("v1_1::direct_requests", direct_requests).asked(),
+    Case::new("v1_1::calls_of_later_versions", || absent(&[PARTITION_INFO_GET_REGS, DIRECT_REQ2])).asked(),
+    Case::new("v1_1::long_descriptors", long_descriptors).asked(),
 ];
 
 fn negotiate() -> Outcome {
@@ -30,11 +34,30 @@ fn direct_requests() -> Outcome {
 
 fn calls_of_later_versions() -> Outcome {
     // v1.1: notifications, RX_ACQUIRE, MSG_SEND2. v1.2: PARTITION_INFO_GET_REGS, REQ2.
-    for id in [0x8400_007d, 0x8400_0081, 0x8400_0084, 0x8400_0086, PARTITION_INFO_GET_REGS, DIRECT_REQ2] {
+    absent(&[0x8400_007d, 0x8400_0081, 0x8400_0084, 0x8400_0086, PARTITION_INFO_GET_REGS, DIRECT_REQ2])
+}
+
+/// Demands that these calls are neither offered nor taken.
+fn absent(ids: &[u64]) -> Outcome {
+    for &id in ids {
         expect_error(&call_with(FEATURES, &[id])?, NOT_SUPPORTED).map_err(|f| f.at(id))?;
         expect_error(&call_with(id, &[ECHO])?, NOT_SUPPORTED).map_err(|f| f.at(id))?;
     }
     Ok(())
+}
+
+fn long_descriptors() -> Outcome {
+    // Bits 31:16 of FEATURES(RXTX_MAP) are of v1.2.
+    expect("w2 of FEATURES(RXTX_MAP64)", expect_success(&call_with(FEATURES, &[RXTX_MAP_64])?)?, 0)?;
+    map()?;
+    let count = crate::info::fetch_all()?;
+    for n in 0..count {
+        let properties = mem::get(RX + 24 * n) >> 32;
+        // Bits 9 and 10 (DIRECT_REQ2) are of v1.2.
+        expect_at("properties of v1.1 only, in descriptor", n, properties & 0x600, 0)?;
+    }
+    expect_success(&call_with(RX_RELEASE, &[])?)?;
+    unmap()
 }
 
 /// Eight bytes each: id, contexts, properties; the size is not told.
