@@ -58,7 +58,7 @@ impl<P: Port> Spmc<P> {
         if source.is_secure() {
             return Err(Refusal::ForgedSource);
         }
-        let target = self.partitions.find(destination).ok_or_else(|| self.no_receiver(destination))?;
+        let target = self.partitions.find(destination).ok_or_else(|| self.no_receiver(source, destination))?;
         let context = self.receiver(cpu, target, &FORM)?;
         self.normal.version.settle();
         let wide = regs.fid() == REQ64;
@@ -109,7 +109,7 @@ impl<P: Port> Spmc<P> {
         if destination == source {
             return Err(Refusal::ToSelf);
         }
-        let target = self.partitions.find(destination).ok_or_else(|| self.no_receiver(destination))?;
+        let target = self.partitions.find(destination).ok_or_else(|| self.no_receiver(source, destination))?;
         if call.depth >= CHAIN_MAX {
             return Err(Refusal::ChainTooDeep);
         }
@@ -220,10 +220,12 @@ impl<P: Port> Spmc<P> {
 
     /// Says why a destination is nobody that takes direct requests.
     #[cold]
-    pub(super) fn no_receiver(&self, destination: PartitionId) -> Refusal {
+    pub(super) fn no_receiver(&self, source: PartitionId, destination: PartitionId) -> Refusal {
         if destination == self.id {
             Refusal::ToSpmc
-        } else if !destination.is_secure() {
+        } else if source == destination {
+            Refusal::ToSelf
+        } else if source.is_secure() && !destination.is_secure() {
             Refusal::ToNormalWorld
         } else {
             Refusal::UnknownPartition

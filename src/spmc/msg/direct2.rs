@@ -32,7 +32,7 @@ impl<P: Port> Spmc<P> {
         if source.is_secure() {
             return Err(Refusal::ForgedSource);
         }
-        let target = self.partitions.find(destination).ok_or_else(|| self.no_receiver(destination))?;
+        let target = self.partitions.find(destination).ok_or_else(|| self.no_receiver(source, destination))?;
         check_service(target, regs)?;
         let context = self.receiver(cpu, target, &FORM)?;
         context.set_call(Call { entered: Entered::Direct2, depth: 1, caller: None, requester: source, answer: 0 });
