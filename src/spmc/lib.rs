@@ -30,6 +30,8 @@ pub mod sim;
 mod spmc;
 pub mod stage2;
 mod sync;
+#[cfg(all(test, not(loom)))]
+mod tests;
 mod version;
 
 pub use addr::{Ipa, PAGE_SIZE, Pa, Space};

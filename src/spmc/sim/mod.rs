@@ -2,5 +2,6 @@
 //! The simulated machine, for tests and fuzzing: the decisions above it are the shipped ones.
 
 mod machine;
+pub mod world;
 
 pub use machine::{POOL_BASE, SimContext, SimMachine, Translation};

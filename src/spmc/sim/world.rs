@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A whole system on the simulated machine: the SPMC with partitions whose code is a closure of the test.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use arrayvec::ArrayVec;
+use ffa_abi::{Func, PartitionId, Regs, Uuid, Version};
+
+use super::SimMachine;
+use crate::manifest::{
+    AbortAction, ExceptionLevel, Format, MemoryKind, MemoryRange, Messaging, Name, NsInterruptAction,
+    OtherSecureInterruptAction, PartitionManifest, PowerMessages, Service, SmcAllowList, SriPolicy, VmAvailability,
+};
+use crate::partition::{Identity, Partition, Properties};
+use crate::stage2::{Access, Attributes, MemoryType, Stage2, Tag};
+use crate::{Cpu, ExecutionContext, Exit, Ipa, Next, PAGE_SIZE, Pa, Space, Spmc, Vmid};
+
+/// Where the first partition's memory lies; the next ones follow, [`PARTITION_PAGES`] each.
+pub const PARTITION_BASE: u64 = 0x0e30_0000;
+/// Pages of a partition's own memory.
+pub const PARTITION_PAGES: u64 = 16;
+/// The Normal world's RAM.
+pub const NORMAL_RAM: (u64, u64) = (0x4000_0000, 0x1000_0000);
+
+/// Says what a partition of the test is like.
+#[derive(Clone)]
+pub struct Spec {
+    /// Its execution contexts.
+    pub contexts: u16,
+    /// How it sends and receives.
+    pub messaging: Messaging,
+    /// What it hears of CPUs.
+    pub power: PowerMessages,
+    /// What it hears of VMs.
+    pub vms: VmAvailability,
+}
+
+impl Default for Spec {
+    fn default() -> Self {
+        Self { contexts: 1, messaging: Messaging::all(), power: PowerMessages::empty(), vms: VmAvailability::empty() }
+    }
+}
+
+/// The n-th partition's service.
+pub fn uuid(n: u16) -> Uuid {
+    Uuid::from_words([0x1000 + n as u32, 1, 2, 3])
+}
+
+/// The n-th partition's identifier, from 0.
+pub const fn id(n: u16) -> PartitionId {
+    PartitionId(0x8001 + n)
+}
+
+/// Where the n-th partition's memory begins.
+pub const fn base(n: u16) -> u64 {
+    PARTITION_BASE + n as u64 * PARTITION_PAGES * PAGE_SIZE
+}
+
+fn manifest(n: u16, spec: &Spec) -> PartitionManifest {
+    let service = Service { uuid: uuid(n), messaging: spec.messaging };
+    PartitionManifest {
+        format: Format::V1_0,
+        description: Name::new(),
+        ffa_version: Version::V1_1,
+        id: Some(id(n)),
+        auxiliary_id: None,
+        services: ArrayVec::from_iter([service]),
+        execution_contexts: spec.contexts,
+        exception_level: ExceptionLevel::SEl1,
+        load_address: None,
+        entrypoint_offset: 0,
+        boot_order: None,
+        gp_register: None,
+        boot_info: false,
+        ns_interrupts: NsInterruptAction::Signalled,
+        managed_exit_virq: false,
+        other_secure_interrupts: OtherSecureInterruptAction::Queued,
+        sri_policy: SriPolicy::empty(),
+        notification_support: true,
+        power_messages: spec.power,
+        vm_availability: spec.vms,
+        lifecycle_support: false,
+        abort_action: AbortAction::Stop,
+        smcs: SmcAllowList::default(),
+        memory_regions: ArrayVec::new(),
+        device_regions: ArrayVec::new(),
+        interrupts: ArrayVec::new(),
+        rx_tx: None,
+    }
+}
+
+fn partition(machine: &SimMachine, n: u16, spec: &Spec) -> Partition<SimMachine> {
+    let manifest = manifest(n, spec);
+    let mut stage2 = Stage2::new(machine, Vmid(n + 1)).expect("the pool is large enough");
+    let attributes = Attributes { access: Access::all(), memory: MemoryType::Normal };
+    let at = base(n);
+    stage2
+        .map(machine, Space::Secure, Ipa(at), Pa(at), PARTITION_PAGES, attributes, Tag::Owned)
+        .expect("the pool is large enough");
+    let mut properties = Properties::from_bits_truncate(manifest.messaging().bits() as u32) | Properties::AARCH64;
+    properties.set(Properties::NOTIFICATIONS, manifest.notification_support);
+    properties.set(Properties::VM_CREATED, spec.vms.contains(VmAvailability::CREATED));
+    properties.set(Properties::VM_DESTROYED, spec.vms.contains(VmAvailability::DESTROYED));
+    let identity = Identity {
+        id: id(n),
+        name: alloc::format!("sp{n}"),
+        uuids: alloc::vec![uuid(n)],
+        properties,
+        entry: Ipa(at),
+        memory: (Ipa(at), PARTITION_PAGES * PAGE_SIZE),
+        boot_info: None,
+    };
+    Partition::new(machine, n as usize, identity, Box::new(manifest), stage2)
+}
+
+/// Says what a partition's code did: it is asked each time that it is entered, with what it finds in x0-x17.
+pub type Behaviour<'a> = &'a mut dyn FnMut(PartitionId, u16, &mut Regs) -> Exit;
+
+/// The system.
+pub struct World {
+    /// The machine.
+    pub machine: &'static SimMachine,
+    /// The SPMC.
+    pub spmc: &'static Spmc<SimMachine>,
+    /// The CPUs' states.
+    pub cpus: Vec<Cpu<SimMachine>>,
+}
+
+impl World {
+    /// Builds a system and brings all CPUs up, every partition saying FFA_MSG_WAIT at once.
+    pub fn booted(specs: &[Spec], cpus: usize) -> Self {
+        let mut world = Self::cold(specs, cpus);
+        for cpu in 0..cpus {
+            let reply = world.start(cpu, &mut |_, _, regs| wait(regs));
+            assert_eq!(reply.fid(), Func::MsgWait.id32());
+        }
+        world
+    }
+
+    /// Builds a system that has not started.
+    pub fn cold(specs: &[Spec], cpus: usize) -> Self {
+        let machine = SimMachine::leaked(512);
+        let list: Vec<_> = specs.iter().enumerate().map(|(n, s)| partition(machine, n as u16, s)).collect();
+        let order = (0..list.len() as u8).collect();
+        let range = |kind, (base, size)| MemoryRange { kind, base: Pa(base), size };
+        let map =
+            alloc::vec![range(MemoryKind::Secure, (0x0e10_0000, 0xf0_0000)), range(MemoryKind::NonSecure, NORMAL_RAM)];
+        let spmc = Spmc::new(machine, PartitionId::SPMC, list.into_boxed_slice(), order, map);
+        let cpus = (0..cpus).map(Cpu::new).collect();
+        Self { machine, spmc: Box::leak(Box::new(spmc)), cpus }
+    }
+
+    /// Starts a CPU and runs it until it replies to the SPMD.
+    pub fn start(&mut self, cpu: usize, behave: Behaviour<'_>) -> Regs {
+        let mut regs = Regs::ZERO;
+        let next = self.spmc.start(&mut self.cpus[cpu], &mut regs);
+        self.run(cpu, next, &mut regs, behave);
+        regs
+    }
+
+    /// Makes a call from the Normal world and runs the CPU until the reply.
+    pub fn call(&mut self, cpu: usize, call: [u64; 8], behave: Behaviour<'_>) -> Regs {
+        let mut regs = Regs::ZERO;
+        regs.set8(call);
+        // What must come back untouched.
+        for (i, x) in regs.x.iter_mut().enumerate().skip(8) {
+            *x = 0xa5a5_0000 + i as u64;
+        }
+        self.call_regs(cpu, &mut regs, behave);
+        regs
+    }
+
+    /// Makes a call with all of x0-x17.
+    pub fn call_regs(&mut self, cpu: usize, regs: &mut Regs, behave: Behaviour<'_>) {
+        let next = self.spmc.on_normal_world(&mut self.cpus[cpu], regs);
+        self.run(cpu, next, regs, behave);
+    }
+
+    /// Makes a call that no partition takes part in.
+    pub fn plain(&mut self, call: [u64; 8]) -> Regs {
+        self.call(0, call, &mut |id, _, _| panic!("{id} was entered"))
+    }
+
+    fn run(&mut self, cpu: usize, mut next: Next<SimMachine>, regs: &mut Regs, behave: Behaviour<'_>) {
+        // A bound, so that a test of partitions that never come to an end does.
+        for _ in 0..100_000 {
+            match next {
+                Next::Reply => return,
+                Next::Run(context) => {
+                    let exit = behave(self.id_of(context), context.vcpu as u16, regs);
+                    next = self.spmc.on_partition_exit(&mut self.cpus[cpu], exit, regs);
+                }
+            }
+        }
+        panic!("the Normal world never got its CPU back");
+    }
+
+    fn id_of(&self, context: &ExecutionContext<SimMachine>) -> PartitionId {
+        self.spmc.partitions.get(context.partition as usize).expect("it exists").id()
+    }
+
+    /// Returns a partition.
+    pub fn partition(&self, n: u16) -> &'static Partition<SimMachine> {
+        self.spmc.partitions.get(n as usize).expect("it exists")
+    }
+}
+
+/// A partition's code: FFA_MSG_WAIT.
+pub fn wait(regs: &mut Regs) -> Exit {
+    regs.set8([Func::MsgWait.id32() as u64, 0, 0, 0, 0, 0, 0, 0]);
+    Exit::Smc
+}
+
+/// A partition's code: answers a direct request of either width with x4 + 0x1000.
+pub fn echo(regs: &mut Regs) -> Exit {
+    let fid = regs.fid();
+    regs.x[0] = (fid - Func::DirectReq.id32() + Func::DirectResp.id32()) as u64;
+    regs.x[1] = regs.x[1] << 16 & 0xffff_0000 | regs.x[1] >> 16 & 0xffff;
+    regs.x[4] = regs.x[4].wrapping_add(0x1000);
+    Exit::Smc
+}
+
+/// w0-w7 of a 32-bit direct request.
+pub fn request(from: PartitionId, to: PartitionId, x4: u64) -> [u64; 8] {
+    let w1 = (from.0 as u64) << 16 | to.0 as u64;
+    [Func::DirectReq.id32() as u64, w1, 0, 0x33, x4, 0x55, 0x66, 0x77]
+}

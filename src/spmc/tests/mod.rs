@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Tests of the dispatcher as a whole, on the simulated machine.
+
+mod direct;
+mod endpoint;
+mod power;
+mod run;
+mod walk;
+
+use ffa_abi::{Error, Func, Regs};
+
+use crate::Exit;
+
+/// Asserts FFA_ERROR with a code.
+#[track_caller]
+fn assert_error(regs: &Regs, error: Error) {
+    let expected = [Func::Error.id32() as u64, 0, error.code() as u32 as u64, 0, 0, 0, 0, 0];
+    assert_eq!(regs.x[..8], expected, "expected {error}");
+}
+
+/// Asserts FFA_SUCCESS32 with w2.
+#[track_caller]
+fn assert_success(regs: &Regs, w2: u64) {
+    assert_eq!(regs.x[..4], [Func::Success.id32() as u64, 0, w2, 0]);
+}
+
+/// Asserts that x8-x17 are what [`crate::sim::world::World::call`] put there.
+#[track_caller]
+fn assert_untouched(regs: &Regs) {
+    for (i, x) in regs.x.iter().enumerate().skip(8) {
+        assert_eq!(*x, 0xa5a5_0000 + i as u64, "x{i}");
+    }
+}
+
+/// A partition's code: some call.
+fn calls(regs: &mut Regs, call: [u64; 8]) -> Exit {
+    regs.set8(call);
+    Exit::Smc
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Random walks: partitions that do whatever comes, on several CPUs, with the invariants of the state machine
+//! checked after every step.
+
+use alloc::vec::Vec;
+
+use ffa_abi::{Func, PartitionId, Regs};
+use std::collections::BTreeSet;
+
+use crate::sim::SimMachine;
+use crate::sim::world::{Spec, World, id, request};
+use crate::{Cpu, Exit, Next, State};
+
+/// A small generator: the walks must be repeatable from their seed.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len() as u64) as usize]
+    }
+}
+
+const PARTITIONS: u16 = 5;
+const CPUS: usize = 4;
+
+fn specs() -> Vec<Spec> {
+    (0..PARTITIONS).map(|n| Spec { contexts: if n == 2 { CPUS as u16 } else { 1 }, ..Spec::default() }).collect()
+}
+
+/// No two CPUs in one context; every Blocked context has one live callee; every chain ends at the Normal world.
+fn check(w: &World) {
+    let mut on_cpus = BTreeSet::new();
+    for cpu in &w.cpus {
+        if let Some(c) = cpu.current() {
+            assert!(on_cpus.insert((c.partition, c.vcpu)), "two CPUs in {c:?}");
+            assert!(matches!(c.state(), State::Running | State::Starting), "{c:?} on a CPU");
+        }
+    }
+    for n in 0..PARTITIONS {
+        for c in w.partition(n).contexts() {
+            let state = c.state();
+            if matches!(state, State::Running | State::Starting) {
+                assert!(on_cpus.contains(&(c.partition, c.vcpu)), "{c:?} runs nowhere");
+            }
+            if state == State::Blocked {
+                let callee = c.callee().and_then(|l| w.spmc.partitions.context(l)).expect("a callee");
+                assert!(matches!(callee.state(), State::Running | State::Blocked), "{c:?} waits for {callee:?}");
+                assert!(callee.call().caller == Some(c.link()), "{callee:?} would answer somebody else");
+            }
+            if matches!(state, State::Running | State::Blocked | State::Preempted) {
+                assert!(w.spmc.head_of(c).call().caller.is_none(), "{c:?} is in a chain without an end");
+            }
+        }
+    }
+}
+
+fn normal_call(r: &mut Random) -> [u64; 8] {
+    let to = id(r.below(PARTITIONS as u64 + 1) as u16);
+    match r.below(8) {
+        0..=3 => request(PartitionId::NORMAL_WORLD, to, 1),
+        4..=6 => [Func::Run.id32() as u64, (to.0 as u64) << 16 | r.below(CPUS as u64), 0, 0, 0, 0, 0, 0],
+        _ => [0x8400_0060 + r.below(0x30), r.next(), r.next(), r.next(), 0, 0, 0, 0],
+    }
+}
+
+fn partition_step(r: &mut Random, me: PartitionId, requester: PartitionId, regs: &mut Regs) -> Exit {
+    let other = id(r.below(PARTITIONS as u64) as u16);
+    let answer = (me.0 as u64) << 16 | requester.0 as u64;
+    let call = match r.below(20) {
+        0..=5 => [Func::DirectResp.id32() as u64, answer, 0, 0, 0, 0, 0, 0],
+        6..=9 => request(me, other, 2),
+        10..=11 => [Func::MsgWait.id32() as u64, 0, 0, 0, 0, 0, 0, 0],
+        12 => [Func::Yield.id32() as u64, 0, 0, 0, 0, 0, 0, 0],
+        13..=14 => [Func::Run.id32() as u64, (other.0 as u64) << 16 | r.below(CPUS as u64), 0, 0, 0, 0, 0, 0],
+        15 => [0x8400_0060 + r.below(0xa0), r.next(), r.next(), r.next(), 0, 0, 0, 0],
+        16..=17 => return Exit::NormalInterrupt,
+        18 => return Exit::Wait,
+        _ => return r.pick(&[Exit::NormalInterrupt, Exit::Hvc, Exit::Smc, Exit::Wait]),
+    };
+    regs.set8(call);
+    Exit::Smc
+}
+
+/// What one CPU of the walk is doing.
+enum At {
+    Normal,
+    In(Regs),
+}
+
+fn step(w: &mut World, at: &mut [At], r: &mut Random, faults: bool) {
+    let n = r.below(CPUS as u64) as usize;
+    let cpu: &mut Cpu<SimMachine> = &mut w.cpus[n];
+    let (next, regs) = match &mut at[n] {
+        At::Normal => {
+            let mut regs = Regs::ZERO;
+            regs.set8(normal_call(r));
+            (w.spmc.on_normal_world(cpu, &mut regs), regs)
+        }
+        At::In(regs) => {
+            let c = cpu.current().expect("it runs");
+            let me = id(c.partition as u16);
+            let exit =
+                if faults && r.below(200) == 0 { Exit::Fault } else { partition_step(r, me, c.call().requester, regs) };
+            (w.spmc.on_partition_exit(cpu, exit, regs), *regs)
+        }
+    };
+    at[n] = match next {
+        Next::Reply => At::Normal,
+        Next::Run(_) => At::In(regs),
+    };
+}
+
+/// Brings every context back to rest: no state may be one that it cannot leave.
+fn settle(w: &mut World, at: &mut [At]) {
+    for _ in 0..1000 {
+        for (n, at) in at.iter_mut().enumerate() {
+            let cpu = &mut w.cpus[n];
+            while let At::In(regs) = at {
+                let c = cpu.current().expect("it runs");
+                let call = c.call();
+                let w1 = (id(c.partition as u16).0 as u64) << 16 | call.requester.0 as u64;
+                let waits = matches!(call.entered, crate::partition::Entered::Run);
+                let func = if waits { Func::MsgWait } else { Func::DirectResp };
+                regs.set8([func.id32() as u64, w1, 0, 0, 0, 0, 0, 0]);
+                if let Next::Reply = w.spmc.on_partition_exit(cpu, Exit::Smc, regs) {
+                    *at = At::Normal;
+                }
+            }
+            for p in 0..PARTITIONS {
+                for v in 0..w.partition(p).contexts().len() as u64 {
+                    if w.partition(p).contexts()[v as usize].state() != State::Preempted {
+                        continue;
+                    }
+                    let mut regs = Regs::ZERO;
+                    regs.set8([Func::Run.id32() as u64, (id(p).0 as u64) << 16 | v, 0, 0, 0, 0, 0, 0]);
+                    if let Next::Run(_) = w.spmc.on_normal_world(&mut w.cpus[n], &mut regs) {
+                        *at = At::In(regs);
+                        break;
+                    }
+                }
+                if matches!(at, At::In(_)) {
+                    break;
+                }
+            }
+        }
+        let idle = |s: State| matches!(s, State::Idle | State::Aborted);
+        if (0..PARTITIONS).all(|p| w.partition(p).contexts().iter().all(|c| idle(c.state())))
+            && at.iter().all(|a| matches!(a, At::Normal))
+        {
+            return;
+        }
+    }
+    panic!("a state that cannot be left");
+}
+
+#[test]
+fn random_walks_keep_the_invariants_and_leave_no_state_stuck() {
+    let seeds = std::env::var("HEMATITE_WALKS").ok().and_then(|n| n.parse().ok()).unwrap_or(60u64);
+    for seed in 1..=seeds {
+        let mut w = World::booted(&specs(), CPUS);
+        let mut r = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut at: Vec<At> = (0..CPUS).map(|_| At::Normal).collect();
+        for _ in 0..if cfg!(miri) { 100 } else { 4000 } {
+            step(&mut w, &mut at, &mut r, seed % 3 == 0);
+            check(&w);
+        }
+        settle(&mut w, &mut at);
+        check(&w);
+    }
+}
