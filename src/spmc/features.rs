@@ -28,7 +28,7 @@ pub(crate) fn query(asked: u32, partition: bool, version: Version) -> Result<u64
     }
     Ok(match func {
         // Bits [1:0]: buffers of 4 KiB and aligned to 4 KiB do; from v1.2 bits [31:16]: the most pages.
-        Func::RxTxMap if version >= Version::V1_2 => (MAX_PAGES as u64) << 16,
+        Func::RxTxMap if version >= Version::V1_2 => MAX_PAGES << 16,
         // Bit 1: the NS attribute of retrieved memory is reported whether or not it was asked for.
         Func::MemRetrieveReq => 1 << 1,
         // The other interfaces have no properties (or, like dynamic buffers, ones that we do not offer).

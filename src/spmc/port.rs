@@ -131,6 +131,9 @@ pub trait Port: Sync + Sized + 'static {
     /// one has run, and for a range that is not wholly in Secure RAM outside the SPMC.
     fn with_secure_bytes<R>(&self, pa: Pa, len: u64, f: impl FnOnce(&[u8]) -> R) -> Option<R>;
 
+    /// Returns the memory that is the SPMC's own: first byte and length. No partition may have any of it.
+    fn own_memory(&self) -> (Pa, u64);
+
     /// Makes freshly loaded code visible to instruction fetches of every CPU.
     fn sync_code(&self, pa: Pa, len: u64);
 

@@ -12,13 +12,11 @@ use sha2::{Digest, Sha256};
 use crate::mailbox::Pair;
 use crate::manifest::{
     self, CheckedBlob, CoreManifest, MemoryRegion, Package, PartitionEntry, PartitionManifest, RegionAttributes,
+    platform,
 };
 use crate::partition::{Identity, Partition, Properties};
 use crate::stage2::{self, Access, Attributes, MemoryType, Stage2, Tag};
 use crate::{Ipa, PAGE_SIZE, Pa, Port, Space, Vmid};
-
-/// The identifier of vm1 where its manifest names none; vm2 follows.
-const FIRST_ID: u16 = 0x8001;
 
 /// A package that was read and whose manifest is sound in itself.
 pub(super) struct Candidate<'m> {
@@ -42,11 +40,15 @@ pub(super) fn all<P: Port>(port: &P, core: &CoreManifest) -> Vec<Partition<P>> {
         }
     }
     let mut loaded = Vec::new();
-    while let Some(candidate) = (!candidates.is_empty()).then(|| candidates.remove(0)) {
-        let index = loaded.len();
-        match build(port, core, &candidate, index) {
+    let mut admitted: Vec<(usize, &PartitionManifest)> = Vec::new();
+    for candidate in &candidates {
+        let others = admitted.iter().copied();
+        let checked = platform::check(core, port.own_memory(), candidate.position, &candidate.manifest, others)
+            .map_err(|e| e.to_string());
+        match checked.and_then(|id| build(port, candidate, id, loaded.len())) {
             Ok(partition) => {
-                report(port, &partition, &candidate);
+                report(port, &partition, candidate);
+                admitted.push((candidate.position, &candidate.manifest));
                 loaded.push(partition);
             }
             Err(reason) => left_out(port, candidate.entry, &reason),
@@ -83,21 +85,8 @@ fn format_refusal(e: &dyn fmt::Display) -> String {
 }
 
 /// Gives a partition its tables and execution contexts.
-fn build<P: Port>(
-    port: &P,
-    core: &CoreManifest,
-    candidate: &Candidate<'_>,
-    index: usize,
-) -> Result<Partition<P>, String> {
-    let Candidate { entry, manifest, position, .. } = candidate;
-    let contexts = manifest.execution_contexts;
-    if contexts > 1 && (contexts as usize) < core.cpus.len() {
-        return Err(alloc::format!(
-            "execution-ctx-count is {contexts}: expected 1 or one for each of the {} CPUs",
-            core.cpus.len()
-        ));
-    }
-    let id = manifest.id.unwrap_or(PartitionId(FIRST_ID + *position as u16));
+fn build<P: Port>(port: &P, candidate: &Candidate<'_>, id: PartitionId, index: usize) -> Result<Partition<P>, String> {
+    let Candidate { entry, manifest, .. } = candidate;
     let mut stage2 = Stage2::new(port, Vmid(index as u16 + 1)).map_err(|e| table_error(e, "the roots"))?;
     if let Err(reason) = map_all(port, candidate, &mut stage2) {
         stage2.destroy(port);

@@ -3,7 +3,7 @@
 
 use alloc::boxed::Box;
 
-use ffa_abi::{PartitionId, Uuid};
+use ffa_abi::PartitionId;
 
 use super::{ExecutionContext, Link, Partition};
 use crate::Port;
@@ -24,16 +24,11 @@ impl<P: Port> Partitions<P> {
     pub(crate) fn new(list: Box<[Partition<P>]>) -> Self {
         let mut slots = [EMPTY; SLOTS];
         for p in &list {
-            let mut at = p.id().0 as usize;
             // Open addressing: the next free slot after its own.
-            for _ in 0..SLOTS {
-                if let Some(slot) = slots.get_mut(at % SLOTS)
-                    && *slot == EMPTY
-                {
-                    *slot = p.index as u8;
-                    break;
-                }
-                at += 1;
+            let first = p.id().0 as usize;
+            let free = (first..first + SLOTS).map(|at| at % SLOTS).find(|&at| slots[at] == EMPTY);
+            if let Some(slot) = free.and_then(|at| slots.get_mut(at)) {
+                *slot = p.index as u8;
             }
         }
         Self { list, slots }
@@ -42,13 +37,13 @@ impl<P: Port> Partitions<P> {
     /// Finds a partition by its identifier.
     #[inline(always)]
     pub(crate) fn find(&self, id: PartitionId) -> Option<&Partition<P>> {
-        let mut at = id.0 as usize;
-        for _ in 0..SLOTS {
+        let first = id.0 as usize;
+        for at in first..first + SLOTS {
+            // An empty slot names no partition and ends the search.
             let p = self.list.get(self.slots[at % SLOTS] as usize)?;
             if p.id() == id {
                 return Some(p);
             }
-            at += 1;
         }
         None
     }
@@ -68,10 +63,5 @@ impl<P: Port> Partitions<P> {
     /// Returns the partitions in manifest order.
     pub(crate) fn iter(&self) -> core::slice::Iter<'_, Partition<P>> {
         self.list.iter()
-    }
-
-    /// Returns the first partition that offers `uuid`.
-    pub(crate) fn offering(&self, uuid: &Uuid) -> Option<&Partition<P>> {
-        self.iter().find(|p| p.identity.uuids.contains(uuid))
     }
 }

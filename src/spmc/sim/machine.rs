@@ -284,6 +284,10 @@ impl Port for SimMachine {
         Some(f(&bytes))
     }
 
+    fn own_memory(&self) -> (Pa, u64) {
+        (Pa(0x0e10_0000), 0x20_0000)
+    }
+
     fn sync_code(&self, _: Pa, _: u64) {}
 
     fn page_alloc(&self) -> Option<Pa> {

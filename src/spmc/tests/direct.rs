@@ -61,8 +61,8 @@ fn bad_requests_of_the_normal_world_are_refused_and_enter_nobody() {
     let mut w = two();
     for (call, error) in [
         (request(NWD, PartitionId(0x8009), 0), Error::InvalidParameters),
-        (request(NWD, PartitionId(1), 0), Error::Denied),
-        (request(NWD, NWD, 0), Error::Denied),
+        (request(NWD, PartitionId(1), 0), Error::InvalidParameters),
+        (request(NWD, NWD, 0), Error::InvalidParameters),
         (request(NWD, PartitionId::SPMC, 0), Error::InvalidParameters),
         (request(PartitionId(0x8002), id(0), 0), Error::InvalidParameters),
         (request(PartitionId::SPMD, id(0), 0), Error::InvalidParameters),
