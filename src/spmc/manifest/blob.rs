@@ -137,8 +137,8 @@ impl<'a> CheckedBlob<'a> {
         self.total
     }
 
-    /// Lends the tree.
-    pub(crate) const fn tree(&self) -> &Fdt<'a> {
+    /// Lends the tree. Its iterators over properties and children, from the root on, cannot panic.
+    pub const fn tree(&self) -> &Fdt<'a> {
         &self.fdt
     }
 }
