@@ -1,3 +1,56 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The partition SDK: what an S-EL1 partition needs between its entry point and its own code.
+//!
+//! A partition is a manifest and a Rust file that names its entry function with [`partition!`]:
+//!
+//! ```ignore
+//! #![no_std]
+//! #![no_main]
+//! use sp_rt::{Context, Message};
+//!
+//! sp_rt::partition!(main);
+//!
+//! fn main(_: &'static Context) -> ! {
+//!     sp_rt::serve(|m: &mut Message| m.set(1, m.arg(1) + 0x1000))
+//! }
+//! ```
+//!
+//! The runtime gives it a stack for each execution context, a stage-1 translation of its own memory that is never
+//! both writable and executable, exception vectors, an FF-A client ([`ffa`], [`memory`]) and the console ([`log!`]).
 #![no_std]
+
+mod call;
+mod context;
+mod entry;
+mod exception;
+pub mod ffa;
+pub mod interrupt;
+mod log;
+pub mod memory;
+pub mod mmu;
+mod serve;
+
+pub use call::{hvc, hvc_all, smc, smc_all};
+pub use context::Context;
+pub use exception::{Fault, Probe, give_up};
+pub use ffa_abi as abi;
+pub use log::print;
+pub use serve::{Form, Message, serve, serve_from};
+
+/// Names the function that each execution context runs: `fn(&'static Context) -> !`.
+#[macro_export]
+macro_rules! partition {
+    ($main:path) => {
+        #[unsafe(no_mangle)]
+        fn partition_main(context: &'static $crate::Context) -> ! {
+            let main: fn(&'static $crate::Context) -> ! = $main;
+            main(context)
+        }
+    };
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    log!("panic: {info}");
+    give_up()
+}

@@ -1,40 +1,55 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The build script of every partition: `build = "../rt/partition.rs"` in its Cargo.toml.
 //!
-//! Links with `partition.ld`, at the address that the partition's own `manifest.dts` gives, so that the address is
-//! typed once.
+//! Links with `partition.ld`, at the address and for the number of execution contexts that the partition's own
+//! `manifest.dts` gives, so that each is typed once. The stack's size is `stack-size` (a decimal number of bytes) of
+//! `[package.metadata.hematite]` in Cargo.toml.
 
 use std::{env, fs, path::Path};
+
+const PAGE: u64 = 4096;
+const STACK: u64 = 16384;
 
 fn main() {
     let here = env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
     let here = Path::new(&here);
-    let manifest = here.join("manifest.dts");
     let script = here.parent().expect("a partition's folder has a parent").join("rt/partition.ld");
-    println!("cargo:rerun-if-changed={}", manifest.display());
     println!("cargo:rerun-if-changed={}", script.display());
+    println!("cargo:rerun-if-changed={}", here.join("../rt/partition.rs").display());
 
-    let text = fs::read_to_string(&manifest).unwrap_or_else(|e| panic!("{}: {e}", manifest.display()));
-    let base = number(&text, "load-address").unwrap_or(0) + number(&text, "entrypoint-offset").unwrap_or(0);
+    let manifest = read(&here.join("manifest.dts"));
+    let cells = |name| number(&manifest, name, "<", ">");
+    let base = cells("load-address").unwrap_or(0) + cells("entrypoint-offset").unwrap_or(0);
+    let contexts = cells("execution-ctx-count").unwrap_or(1);
+    let stack = number(&read(&here.join("Cargo.toml")), "stack-size", "=", "\n").unwrap_or(STACK);
+    let slot = 3 * PAGE + stack.next_multiple_of(PAGE);
 
     for arg in ["-pie", "--no-dynamic-linker", "-znotext", "-znorelro", "-zmax-page-size=4096", "--no-rosegment"] {
         println!("cargo:rustc-link-arg-bins={arg}");
     }
-    println!("cargo:rustc-link-arg-bins=--defsym=LINK_BASE={base:#x}");
+    for (name, value) in [("LINK_BASE", base), ("CONTEXTS", contexts), ("STACK_SLOT", slot)] {
+        println!("cargo:rustc-link-arg-bins=--defsym={name}={value:#x}");
+    }
     println!("cargo:rustc-link-arg-bins=-T{}", script.display());
 }
 
-/// Reads the number in `name = <...>;`: one cell, or two for an address above 4 GiB. `None` when it is absent.
-fn number(text: &str, name: &str) -> Option<u64> {
-    let line = text.lines().find(|l| l.trim_start().starts_with(name))?;
-    let cells = line.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map(|(cells, _)| cells);
-    let cells = cells.unwrap_or_else(|| panic!("manifest.dts: {name}: expected <number> on the same line: {line}"));
+fn read(path: &Path) -> String {
+    println!("cargo:rerun-if-changed={}", path.display());
+    fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// Reads the number of the line `name ... before NUMBER after`: one cell, or two for an address above 4 GiB. `None`
+/// when there is no such line.
+fn number(text: &str, name: &str, before: &str, after: &str) -> Option<u64> {
+    let line = text.split_inclusive('\n').find(|l| l.trim_start().starts_with(name))?;
+    let cells = line.split_once(before).and_then(|(_, rest)| rest.split_once(after)).map(|(cells, _)| cells);
+    let cells = cells.unwrap_or_else(|| panic!("{name}: expected a number on the same line: {line}"));
     let cell = |cell: &str| match cell.strip_prefix("0x") {
         Some(hex) => u32::from_str_radix(hex, 16),
         None => cell.parse(),
     };
     Some(cells.split_whitespace().fold(0, |value, text| {
-        let cell = cell(text).unwrap_or_else(|e| panic!("manifest.dts: {name}: {text}: {e}"));
+        let cell = cell(text).unwrap_or_else(|e| panic!("{name}: {text}: {e}"));
         value << 32 | u64::from(cell)
     }))
 }

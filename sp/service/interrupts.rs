@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Virtual interrupts: counts them, and misbehaves when asked.
+
+use crate::{Answer, Failure};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use sp_rt::{interrupt, memory::now};
+
+const IDS: usize = 256;
+/// [`mode`]: interrupts are let in while commands run.
+const UNMASKED: u64 = 1;
+/// [`mode`]: interrupts are not deactivated.
+const KEEP_ACTIVE: u64 = 2;
+
+static COUNTS: [AtomicU32; IDS] = [const { AtomicU32::new(0) }; IDS];
+static TOTAL: AtomicU64 = AtomicU64::new(0);
+static LAST: AtomicU32 = AtomicU32::new(0);
+static LAST_AT: AtomicU64 = AtomicU64::new(0);
+static MODE: AtomicU64 = AtomicU64::new(0);
+static MANAGED_EXIT: AtomicBool = AtomicBool::new(false);
+
+fn handle(id: u32) -> bool {
+    if let Some(count) = COUNTS.get(id as usize) {
+        count.fetch_add(1, Relaxed);
+    }
+    TOTAL.fetch_add(1, Relaxed);
+    LAST.store(id, Relaxed);
+    LAST_AT.store(now(), Relaxed);
+    if id == interrupt::MANAGED_EXIT {
+        MANAGED_EXIT.store(true, Relaxed);
+    }
+    MODE.load(Relaxed) & KEEP_ACTIVE == 0
+}
+
+/// Makes this module take the partition's interrupts.
+pub(crate) fn install() {
+    interrupt::on_interrupt(handle);
+}
+
+/// Tells whether a managed exit was asked for since [`clear_managed_exit`].
+pub(crate) fn managed_exit() -> bool {
+    MANAGED_EXIT.load(Relaxed)
+}
+
+/// Forgets an earlier request for a managed exit.
+pub(crate) fn clear_managed_exit() {
+    MANAGED_EXIT.store(false, Relaxed);
+}
+
+/// Enables or disables interrupt `id`.
+pub(crate) fn enable(id: u64, on: u64) -> Answer {
+    Ok([interrupt::enable(id as u32, on != 0).into(), 0, 0, 0])
+}
+
+/// Sets the mode; returns the old one.
+pub(crate) fn mode(mode: u64) -> Answer {
+    let old = MODE.swap(mode, Relaxed);
+    if mode & UNMASKED != 0 {
+        interrupt::unmask();
+    } else {
+        interrupt::mask();
+    }
+    Ok([old, 0, 0, 0])
+}
+
+/// Returns how often interrupt `id` came, how many came in all, the last one, and when it came.
+pub(crate) fn count(id: u64) -> Answer {
+    let count = COUNTS.get(id as usize).ok_or(Failure::BadCommand)?.load(Relaxed);
+    Ok([count.into(), TOTAL.load(Relaxed), LAST.load(Relaxed).into(), LAST_AT.load(Relaxed)])
+}
+
+/// Deactivates interrupt `id`.
+pub(crate) fn deactivate(id: u64) -> Answer {
+    Ok([interrupt::deactivate(id as u32).into(), 0, 0, 0])
+}
+
+/// Sends an interrupt to context `vcpu` of this partition.
+pub(crate) fn send(vcpu: u64) -> Answer {
+    Ok([interrupt::send_ipi(vcpu as u16).into(), 0, 0, 0])
+}
