@@ -93,6 +93,7 @@ fn not_normal_world_memory() -> Outcome {
         0x0900_0000, // UART0
         0x0904_0000, // UART1
         0x3000_0000, // PCI
+        0x40_0000_0000, // beyond all RAM
     ] {
         refused(address, RX, 1)?;
         refused(TX, address, 1)?;
