@@ -19,6 +19,9 @@ const GICR_ICENABLER0: usize = SGI_FRAME + 0x180;
 /// The EL2 physical timer's interrupt.
 const WATCHDOG: u32 = 26;
 
+/// The EL1 physical timer's interrupt, for cases.
+pub const TIMER: u32 = 30;
+
 /// Counts what each interrupt id below 64 brought, over all CPUs.
 pub static COUNTS: [AtomicU32; 64] = [const { AtomicU32::new(0) }; 64];
 /// A function `fn(intid: u32)` that takes interrupts before they are ended; 0 for none.
@@ -90,6 +93,20 @@ pub(crate) fn watchdog_stop() {
     isb();
 }
 
+/// Lets [`TIMER`] interrupt this CPU once, after so many ticks of the counter.
+pub fn timer_after(ticks: u64) {
+    write_sysreg!("cntp_cval_el0", time::now() + ticks);
+    write_sysreg!("cntp_ctl_el0", 1);
+    isb();
+    enable(TIMER);
+}
+
+/// Takes back what [`timer_after`] asked for, if it has not come yet.
+pub fn timer_off() {
+    write_sysreg!("cntp_ctl_el0", 0);
+    isb();
+}
+
 /// Takes an interrupt. `vectors.S` calls it.
 #[unsafe(no_mangle)]
 extern "C" fn bl33_irq() {
@@ -102,6 +119,9 @@ extern "C" fn bl33_irq() {
     }
     if let Some(count) = COUNTS.get(intid as usize) {
         count.fetch_add(1, Relaxed);
+    }
+    if intid == TIMER {
+        timer_off();
     }
     let handler = HANDLER.load(Relaxed);
     if handler != 0 {

@@ -18,6 +18,7 @@ pub mod mem;
 pub mod mode;
 pub mod psci;
 pub mod simd;
+pub mod sp;
 pub mod sysreg;
 pub mod time;
 pub mod uart;

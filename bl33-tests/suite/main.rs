@@ -3,11 +3,14 @@
 #![no_std]
 #![no_main]
 
+mod death;
 mod direct;
 mod features;
 mod hostile;
 mod info;
+mod partition;
 mod power;
+mod preempt;
 mod regs;
 mod run;
 mod rxtx;
@@ -28,11 +31,14 @@ const GROUPS: &[&[Case]] = &[
     info::CASES,
     direct::CASES,
     run::CASES,
+    partition::CASES,
+    preempt::CASES,
     regs::CASES,
     hostile::CASES,
     smp::CASES,
     power::CASES,
     versions::CASES,
+    death::CASES,
 ];
 
 fn suite() {

@@ -5,6 +5,7 @@ use bl33::ffa::*;
 use bl33::harness::{Case, Failure, Outcome, expect, expect_at, expect_that};
 use bl33::mem;
 use bl33::simd::{self, SME_P, SME_Z, SME_ZA, Simd, Sve};
+use bl33::sp::{self, command, expect_none};
 use bl33::sysreg::{EL1_STATE, EL2_STATE, Probe, VIRTUAL_INTERFACE};
 use bl33::time::Random;
 
@@ -15,14 +16,21 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("regs::simd", simd_registers),
     Case::new("regs::sve", sve_registers),
     Case::new("regs::sme", sme_registers),
+    Case::new("regs::partitions_keep_theirs", partitions_keep_theirs),
+    Case::new("regs::nothing_leaks_to_partitions", nothing_leaks_to_partitions),
+    Case::new("regs::nothing_leaks_between_partitions", nothing_leaks_between_partitions),
 ];
 
-/// A partition runs: by a direct request to each, and by FFA_RUN.
-fn partition_calls() -> [Regs8; 4] {
+/// A partition runs and does its worst to the registers: by a direct request to each, below another one, by FFA_RUN.
+fn partition_calls() -> [Regs8; 8] {
     [
         [DIRECT_REQ_64, ECHO, 0, 1, 2, 3, 4, 5],
-        [DIRECT_REQ_64, RELAY, 0, 0, 0, 0, 0, 0],
-        [DIRECT_REQ_64, PERCPU, 0, 0, 0, 0, 0, 0],
+        [DIRECT_REQ_64, RELAY, 0, command::REGS_FILL, 0x1122_3344_5566_7788, 0, 0, 0],
+        [DIRECT_REQ_64, PERCPU, 0, command::REGS_FILL, 0x99aa_bbcc_ddee_ff00, 0, 0, 0],
+        [DIRECT_REQ_64, RELAY, 0, command::SIMD_FILL, 0x0123_4567_89ab_cdef, 0, 0, 0],
+        [DIRECT_REQ_64, PERCPU, 0, command::SIMD_FILL, 0xfedc_ba98_7654_3210, 0, 0, 0],
+        [DIRECT_REQ_64, RELAY, 0, command::FORWARD, PERCPU, command::SIMD_TOUCH, 1, 0],
+        [DIRECT_REQ_64, PERCPU, 0, command::FORWARD, RELAY, command::REGS_FILL, 5, 0],
         [RUN, ECHO << 16, 0, 0, 0, 0, 0, 0],
     ]
 }
@@ -156,6 +164,73 @@ fn sme_registers() -> Outcome {
             for at in (0..length).step_by(8) {
                 expect_at("z, p or ZA, stored at", area + at, mem::get(area + at), random.draw())?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// What a partition leaves in its registers is there when it runs again, whoever ran in between.
+fn partitions_keep_theirs() -> Outcome {
+    sp::command(RELAY, command::REGS_FILL, [0x1111_0000_2222_0000, 0, 0, 0])?;
+    sp::command(PERCPU, command::REGS_FILL, [0x3333_0000_4444_0000, 0, 0, 0])?;
+    sp::command(RELAY, command::SIMD_FILL, [0x5555_0000_6666_0000, 0, 0, 0])?;
+    sp::command(PERCPU, command::SIMD_FILL, [0x7777_0000_8888_0000, 0, 0, 0])?;
+    let mut image = Simd { q: [0xdead_beef_dead_beef; 64], control: [0, 0] };
+    simd::call([DIRECT_REQ_64, ECHO, 0, 1, 2, 3, 4, 5], &mut image);
+    let before: [u64; 48] = core::array::from_fn(|i| EL1_STATE.get(i).map_or(0, |p| (p.read)()));
+    for p in EL1_STATE {
+        (p.write)(0x5a5a_a5a5_5a5a_a5a5 & p.bits);
+    }
+    let checked = || -> Outcome {
+        for id in [RELAY, PERCPU] {
+            let [checked, ..] = sp::command(id, command::REGS_CHECK, [0; 4])?;
+            expect_that("system registers were checked, got", checked >= 12, checked)?;
+        }
+        sp::command(RELAY, command::SIMD_CHECK, [0x5555_0000_6666_0000, 0, 0, 0])?;
+        sp::command(PERCPU, command::SIMD_CHECK, [0x7777_0000_8888_0000, 0, 0, 0]).map(|_| ())
+    }();
+    for (p, value) in EL1_STATE.iter().zip(before) {
+        (p.write)(value);
+    }
+    checked
+}
+
+/// The Normal world's values are nowhere to be seen in a partition.
+fn nothing_leaks_to_partitions() -> Outcome {
+    const SECRET: u64 = 0x5ec2_e75e_c2e7_5ec2;
+    let before: [u64; 48] = core::array::from_fn(|i| EL1_STATE.get(i).map_or(0, |p| (p.read)()));
+    for p in EL1_STATE {
+        (p.write)(SECRET & p.bits);
+    }
+    let checked = || -> Outcome {
+        for id in [RELAY, PERCPU] {
+            expect_none(id, command::REGS_LEAK, SECRET, "the Normal world's system registers are not visible:")?;
+            let mut image = Simd { q: [SECRET; 64], control: [0, 0] };
+            let r = simd::call([DIRECT_REQ_64, id, 0, command::SIMD_LEAK, SECRET, 0, 0, 0], &mut image);
+            let [status, alike, ..] = sp::words(&r, id)?;
+            expect("status of the look", status, 0)?;
+            expect("SIMD registers that show the Normal world's", alike, 0)?;
+        }
+        Ok(())
+    }();
+    for (p, value) in EL1_STATE.iter().zip(before) {
+        (p.write)(value);
+    }
+    checked
+}
+
+fn nothing_leaks_between_partitions() -> Outcome {
+    // A secret for each direction: a partition may well see its own.
+    for (from, to, secret) in [(RELAY, PERCPU, 0x0ddb_a110_0ddb_a110u64), (PERCPU, RELAY, 0x7a11_ba11_7a11_ba11)] {
+        sp::command(from, command::REGS_FILL, [secret, 0, 0, 0])?;
+        sp::command(from, command::SIMD_FILL, [secret, 0, 0, 0])?;
+        // REGS_FILL adds a number to the pattern of each register.
+        for i in 0..64u64 {
+            let value = secret.wrapping_add(i.wrapping_mul(0x0101_0101_0101_0101));
+            expect_none(to, command::REGS_LEAK, value, "another partition's system registers are not visible:")?;
+        }
+        for n in 0..32 {
+            expect_none(to, command::SIMD_LEAK, secret + n, "another partition's SIMD registers are not visible:")?;
         }
     }
     Ok(())

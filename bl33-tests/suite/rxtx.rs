@@ -88,11 +88,11 @@ fn not_normal_world_memory() -> Outcome {
         0x0f00_0000, // a hole
         0x0000_0000, // flash
         0x0400_0000,
-        0x0800_0000, // GIC distributor
-        0x080a_0000, // GIC redistributor
-        0x0900_0000, // UART0
-        0x0904_0000, // UART1
-        0x3000_0000, // PCI
+        0x0800_0000,    // GIC distributor
+        0x080a_0000,    // GIC redistributor
+        0x0900_0000,    // UART0
+        0x0904_0000,    // UART1
+        0x3000_0000,    // PCI
         0x40_0000_0000, // beyond all RAM
     ] {
         refused(address, RX, 1)?;

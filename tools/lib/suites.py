@@ -212,6 +212,17 @@ def boot(name, limit, **machine):
     return from_result(result)
 
 
+def deaths():
+    """Boot once for each pair of deaths: a stopped partition stays so."""
+    outcome = Outcome(0, 0)
+    for number in (1, 2, 3, 4):
+        one = boot(f"death{number}", 60, extra=qemu.mode(only=f"death_{number}"))
+        outcome.passed += one.passed
+        outcome.failed += one.failed
+        outcome.text += one.text
+    return outcome
+
+
 def from_result(result):
     """Turn a run on QEMU into an outcome."""
     return Outcome(result.passed, result.failed, "" if result.good else qemu.explanation(result))
@@ -240,6 +251,7 @@ SUITES = [
     Suite("firmware, 1 CPU, counted time", lambda: boot("cpus1-icount", 180, cpus=1, icount=True)),
     Suite("firmware, a v1.0 Normal world", lambda: boot("v1_0", 60, extra=qemu.mode(only="v1_0"))),
     Suite("firmware, a v1.1 Normal world", lambda: boot("v1_1", 60, extra=qemu.mode(only="v1_1"))),
+    Suite("firmware, partitions that die", deaths),
     Suite("same image from another folder", reproducible),
     Suite("loom", loom),
     Suite("Miri", miri),
