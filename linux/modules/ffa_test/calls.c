@@ -8,16 +8,16 @@
 /* How often a busy partition is asked again before that counts as a failure. */
 #define BUSY_LIMIT	20000
 
-void raw_call(const ffa_regs *in, ffa_regs *out)
+void raw_call(const struct arm_smccc_1_2_regs *in, struct arm_smccc_1_2_regs *out)
 {
 	arm_smccc_1_2_smc(in, out);
 }
 
-void raw_call_complete(const ffa_regs *in, ffa_regs *out, unsigned int *interrupts)
+void raw_call_complete(const struct arm_smccc_1_2_regs *in, struct arm_smccc_1_2_regs *out, unsigned int *interrupts)
 {
 	raw_call(in, out);
 	while ((u32)out->a0 == FFA_INTERRUPT || (u32)out->a0 == FFA_YIELD) {
-		ffa_regs run = { .a0 = FFA_RUN, .a1 = out->a1 };
+		struct arm_smccc_1_2_regs run = { .a0 = FFA_RUN, .a1 = out->a1 };
 
 		if (interrupts)
 			++*interrupts;
@@ -25,7 +25,7 @@ void raw_call_complete(const ffa_regs *in, ffa_regs *out, unsigned int *interrup
 	}
 }
 
-int raw_error(const ffa_regs *out)
+int raw_error(const struct arm_smccc_1_2_regs *out)
 {
 	if ((u32)out->a0 == FFA_ERROR)
 		return (int)out->a2;
@@ -37,7 +37,7 @@ int raw_error(const ffa_regs *out)
 
 int raw_error_of(u32 function, u64 x1, u64 x2, u64 x3, u64 x4)
 {
-	ffa_regs in = { .a0 = function, .a1 = x1, .a2 = x2, .a3 = x3, .a4 = x4 }, out;
+	struct arm_smccc_1_2_regs in = { .a0 = function, .a1 = x1, .a2 = x2, .a3 = x3, .a4 = x4 }, out;
 
 	raw_call_complete(&in, &out, NULL);
 	return raw_error(&out);
@@ -87,7 +87,7 @@ int ask_retry(enum partition which, struct ffa_send_direct_data *data, unsigned 
 
 bool ping(enum partition which)
 {
-	struct ffa_send_direct_data data = { .data1 = PING };
+	struct ffa_send_direct_data data = PING_WORDS(PING);
 
 	if (!expect_error(ask(which, &data), 0, "direct request"))
 		return false;

@@ -20,7 +20,7 @@ static void wide(int which)
 
 static void narrow(int which)
 {
-	struct ffa_send_direct_data data = { .data1 = PING };
+	struct ffa_send_direct_data data = PING_WORDS(PING);
 
 	expect_error(ask32(which, &data), 0, "32-bit direct request");
 	expect_eq(data.data1, PONG, "w4 of the answer");
@@ -28,7 +28,7 @@ static void narrow(int which)
 
 static void upper_half(int which)
 {
-	struct ffa_send_direct_data data = { .data1 = 0x123456780000bbbb };
+	struct ffa_send_direct_data data = PING_WORDS(0x123456780000bbbb);
 
 	expect_error(ask(which, &data), 0, "direct request");
 	expect_eq(data.data1, 0x123456780000cbbb, "x4 of the answer");
@@ -36,7 +36,7 @@ static void upper_half(int which)
 
 static void narrow_drops_upper_half(int which)
 {
-	struct ffa_send_direct_data data = { .data1 = 0x123456780000bbbb };
+	struct ffa_send_direct_data data = PING_WORDS(0x123456780000bbbb);
 
 	expect_error(ask32(which, &data), 0, "32-bit direct request");
 	expect_eq(data.data1, PONG, "w4 of the answer");
@@ -44,7 +44,7 @@ static void narrow_drops_upper_half(int which)
 
 static void ids_of_answer(int which)
 {
-	ffa_regs in = { .a0 = FFA_FN64_MSG_SEND_DIRECT_REQ, .a1 = partition_id(which), .a4 = PING }, out;
+	struct arm_smccc_1_2_regs in = { .a0 = FFA_FN64_MSG_SEND_DIRECT_REQ, .a1 = partition_id(which), .a4 = PING }, out;
 
 	raw_call_complete(&in, &out, NULL);
 	expect_eq((u32)out.a0, FFA_FN64_MSG_SEND_DIRECT_RESP, "function");
@@ -83,7 +83,7 @@ static int work(void *argument)
 	int round;
 
 	for (round = 0; round < worker->rounds; round++) {
-		struct ffa_send_direct_data data = { .data1 = PING + round };
+		struct ffa_send_direct_data data = PING_WORDS(PING + round);
 
 		if (!expect_error(ask_retry(worker->which, &data, &worker->busy), 0, "direct request of a thread"))
 			break;
@@ -141,13 +141,13 @@ static void threads_mixed(int unused)
 	threads(-1);
 }
 
-static void nobody(int unused)
+static void to_nobody(int unused)
 {
 	expect_error(raw_error_of(FFA_FN64_MSG_SEND_DIRECT_REQ, 0x80ff, 0, 0, PING), RET_INVALID,
 		     "a request to an id that nobody has");
 }
 
-static void myself(int unused)
+static void to_itself(int unused)
 {
 	expect(raw_error_of(FFA_FN64_MSG_SEND_DIRECT_REQ, 0, 0, 0, PING) < 0, "a request to Linux itself was taken");
 }
@@ -185,8 +185,8 @@ static const struct ffa_case cases[] = {
 	{ "direct::every_cpu_to_echo", every_cpu, ALWAYS, ECHO },
 	{ "direct::every_cpu_to_relay", every_cpu, ALWAYS, RELAY },
 	{ "direct::every_cpu_to_percpu", every_cpu, ALWAYS, PERCPU },
-	{ "direct::to_nobody_refused", nobody },
-	{ "direct::to_itself_refused", myself },
+	{ "direct::to_nobody_refused", to_nobody },
+	{ "direct::to_itself_refused", to_itself },
 	{ "direct::secure_source_refused", secure_source },
 	{ "direct::framework_message_refused", framework_message },
 	{ "direct::response_refused", response_from_linux },

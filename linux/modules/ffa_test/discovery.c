@@ -9,8 +9,8 @@
 
 static const char *const uuids[PARTITIONS] = {
 	[ECHO] = "d1f249e7-9121-48df-a79f-0a9069e16bee",
-	[RELAY] = "00000000-0000-0000-0000-000000000002",
-	[PERCPU] = "00000000-0000-0000-0000-000000000003",
+	[RELAY] = "7c81ba7b-f724-48c1-ba4c-2ce1c1cbb06a",
+	[PERCPU] = "3f03d0b1-ebf8-4290-9de2-d36b27764a4f",
 };
 
 static const u16 ids[PARTITIONS] = {
@@ -72,13 +72,13 @@ u16 partition_id(enum partition which)
 
 struct ffa_device *partition(enum partition which)
 {
-	expect(bound[which], "the bus has not found the partition");
+	expect(bound[which], "it is not on the FF-A bus");
 	return bound[which];
 }
 
 static u32 feature(u32 id, int *error)
 {
-	ffa_regs in = { .a0 = FFA_FEATURES, .a1 = id }, out;
+	struct arm_smccc_1_2_regs in = { .a0 = FFA_FEATURES, .a1 = id }, out;
 
 	raw_call(&in, &out);
 	*error = raw_error(&out);
@@ -110,7 +110,7 @@ static void version_of_driver(int unused)
 
 static void version_asked_again(int unused)
 {
-	ffa_regs in = { .a0 = FFA_VERSION, .a1 = version() }, out;
+	struct arm_smccc_1_2_regs in = { .a0 = FFA_VERSION, .a1 = version() }, out;
 
 	raw_call(&in, &out);
 	expect_eq(FFA_MAJOR_VERSION(out.a0), 1, "major version");
@@ -119,7 +119,7 @@ static void version_asked_again(int unused)
 
 static void version_other_major(int unused)
 {
-	ffa_regs in = { .a0 = FFA_VERSION, .a1 = 0x00020000 }, out;
+	struct arm_smccc_1_2_regs in = { .a0 = FFA_VERSION, .a1 = 0x00020000 }, out;
 
 	raw_call(&in, &out);
 	expect_error((int)out.a0, RET_NOT_SUPPORTED, "FFA_VERSION(2.0)");
@@ -127,7 +127,7 @@ static void version_other_major(int unused)
 
 static void id_of_linux(int unused)
 {
-	ffa_regs in = { .a0 = FFA_ID_GET }, out;
+	struct arm_smccc_1_2_regs in = { .a0 = FFA_ID_GET }, out;
 
 	raw_call(&in, &out);
 	expect_eq((u32)out.a0, FFA_SUCCESS, "FFA_ID_GET");
@@ -136,7 +136,7 @@ static void id_of_linux(int unused)
 
 static void id_of_spmc(int unused)
 {
-	ffa_regs in = { .a0 = FFA_SPM_ID_GET }, out;
+	struct arm_smccc_1_2_regs in = { .a0 = FFA_SPM_ID_GET }, out;
 
 	raw_call(&in, &out);
 	expect_eq((u32)out.a0, FFA_SUCCESS, "FFA_SPM_ID_GET");
@@ -250,7 +250,7 @@ static int count_secure(struct device *dev, void *data)
 
 static void info_count(int unused)
 {
-	ffa_regs in = { .a0 = FFA_PARTITION_INFO_GET, .a5 = 1 }, out;
+	struct arm_smccc_1_2_regs in = { .a0 = FFA_PARTITION_INFO_GET, .a5 = 1 }, out;
 	unsigned int devices = 0;
 
 	bus_for_each_dev(&ffa_bus_type, NULL, &devices, count_secure);

@@ -23,16 +23,21 @@
 #define RELAY_ID		0x8002
 #define PERCPU_ID		0x8003
 
-/* echo adds 0x1000 to x4; the others do for a message that is no command. */
+/* echo adds 0x1000 to x4 of any message; relay and percpu add x5 to x4 when x3 says so. */
+#define CMD_ADD			1
 #define PING			0xbbbb
 #define PONG			0xcbbb
+#define PING_WORDS(value)	{ .data0 = CMD_ADD, .data1 = (value), .data2 = 0x1000 }
 
 enum partition { ECHO, RELAY, PERCPU, PARTITIONS };
 
-/* When a case runs: the protected hypervisor blocks some calls. */
+/*
+ * When a case runs: Linux 7's protected hypervisor blocks notifications, the
+ * others let them through.
+ */
 #define ALWAYS		0
-#define ONLY_PROTECTED	1
-#define ONLY_BARE	2
+#define IF_NOTIFYING	1
+#define IF_BLOCKED	2
 
 struct ffa_case {
 	const char *name;
@@ -60,9 +65,6 @@ bool expect(bool holds, const char *what);
 bool expect_eq(u64 got, u64 want, const char *what);
 bool expect_error(int got, int want, const char *what);
 
-/* Whether the protected hypervisor filters our calls. */
-bool protected_mode(void);
-
 /* The device that the FF-A bus bound to this module for a partition, or NULL (then the case has failed). */
 struct ffa_device *partition(enum partition which);
 u16 partition_id(enum partition which);
@@ -71,14 +73,12 @@ u16 partition_id(enum partition which);
 int discovery_start(void);
 void discovery_stop(void);
 
-typedef struct arm_smccc_1_2_regs ffa_regs;
-
 /* One call, as it is; and the same completed by FFA_RUN while it is interrupted (counted in *interrupts). */
-void raw_call(const ffa_regs *in, ffa_regs *out);
-void raw_call_complete(const ffa_regs *in, ffa_regs *out, unsigned int *interrupts);
+void raw_call(const struct arm_smccc_1_2_regs *in, struct arm_smccc_1_2_regs *out);
+void raw_call_complete(const struct arm_smccc_1_2_regs *in, struct arm_smccc_1_2_regs *out, unsigned int *interrupts);
 
 /* The FF-A error of a call (0 = it did not answer FFA_ERROR). */
-int raw_error(const ffa_regs *out);
+int raw_error(const struct arm_smccc_1_2_regs *out);
 int raw_error_of(u32 function, u64 x1, u64 x2, u64 x3, u64 x4);
 
 /* A direct request through Linux's API, 64 or 32 bits wide; retried while the partition is busy. */

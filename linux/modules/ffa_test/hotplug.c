@@ -73,7 +73,7 @@ static int call_until_stopped(void *argument)
 	struct load *load = argument;
 
 	while (!atomic_read(load->stop)) {
-		struct ffa_send_direct_data data = { .data1 = PING };
+		struct ffa_send_direct_data data = PING_WORDS(PING);
 
 		if (!expect_error(ask_retry(load->which, &data, NULL), 0, "direct request under load"))
 			break;

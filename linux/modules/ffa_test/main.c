@@ -16,7 +16,8 @@
 #include "ffa_test.h"
 
 static const struct ffa_group *const groups[] = {
-	&discovery_group, &direct_group, &bad_group, &hotplug_group,
+	&discovery_group, &direct_group, &memory_group, &chain_group, &preempt_group,
+	&simd_group, &notify_group, &bad_group, &hotplug_group,
 };
 
 static bool protected;
@@ -32,11 +33,6 @@ static char reason[REASON_LEN];
 static char *results;
 static size_t results_len;
 static struct dentry *folder;
-
-bool protected_mode(void)
-{
-	return protected;
-}
 
 static void note(const char *text)
 {
@@ -88,9 +84,11 @@ static __printf(1, 2) void add_result(const char *format, ...)
 
 static bool wanted(const struct ffa_case *test, const char *filter)
 {
-	if (test->when == ONLY_PROTECTED && !protected)
+	bool blocked = protected && LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0);
+
+	if (test->when == IF_NOTIFYING && blocked)
 		return false;
-	if (test->when == ONLY_BARE && protected)
+	if (test->when == IF_BLOCKED && !blocked)
 		return false;
 	return !strcmp(filter, "all") || !strncmp(test->name, filter, strlen(filter));
 }
@@ -166,7 +164,7 @@ DEFINE_SHOW_ATTRIBUTE(results);
 /* What the last write to an open `call` file got. */
 struct call_state {
 	struct mutex lock; /* protects both */
-	ffa_regs answer;
+	struct arm_smccc_1_2_regs answer;
 	unsigned int interrupts;
 };
 
@@ -193,7 +191,7 @@ static ssize_t call_write(struct file *file, const char __user *from, size_t siz
 	unsigned long *registers;
 	char text[256] = { };
 	char *rest = text, *word;
-	ffa_regs in = { };
+	struct arm_smccc_1_2_regs in = { };
 	int count = 0, ret;
 
 	if (size >= sizeof(text))
@@ -224,7 +222,7 @@ static ssize_t call_write(struct file *file, const char __user *from, size_t siz
 static ssize_t call_read(struct file *file, char __user *to, size_t size, loff_t *offset)
 {
 	struct call_state *state = file->private_data;
-	const ffa_regs *regs = &state->answer;
+	const struct arm_smccc_1_2_regs *regs = &state->answer;
 	char text[256];
 	int len;
 

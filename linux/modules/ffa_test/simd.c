@@ -6,7 +6,7 @@
 #include <linux/string.h>
 
 #include "ffa_test.h"
-#include "protocol.h"
+#include "partner.h"
 
 struct registers {
 	u64 v[64];
@@ -49,10 +49,10 @@ static void load(const struct registers *from)
 static void across_a_call(int which)
 {
 	static struct registers before, pattern, after;
-	ffa_regs in = { .a0 = FFA_FN64_MSG_SEND_DIRECT_REQ, .a1 = partition_id(which) }, out;
+	struct arm_smccc_1_2_regs in, out;
 	size_t i;
 
-	command(&in, CMD_SIMD, 0, 0, 0);
+	simd_request(which, &in);
 	for (i = 0; i < ARRAY_SIZE(pattern.v); i++)
 		pattern.v[i] = 0x5aa5000000000000 + i * 0x0101010101;
 	pattern.fpcr = 0x00400000; /* round towards plus infinity */
@@ -73,20 +73,40 @@ static void across_a_call(int which)
 }
 
 /* A program that fills its SIMD registers and looks at them after calls that its system calls made. */
-static void of_a_process(int unused)
+static void of_a_process(int which)
 {
-	static char *argv[] = { "/usr/bin/ffa-simd", NULL };
-	static char *envp[] = { "PATH=/bin:/usr/bin", NULL };
+	static const char program[] = "/usr/bin/ffa-simd";
+	char call[160], path[] = "PATH=/bin:/usr/bin";
+	char *arguments[3] = { }, *environment[2] = { };
+	struct arm_smccc_1_2_regs in;
 
+	arguments[0] = (char *)program;
+	arguments[1] = call;
+	environment[0] = path;
+	simd_request(which, &in);
+	snprintf(call, sizeof(call), "%#lx %#lx %#lx %#lx %#lx %#lx %#lx %#lx",
+		 in.a0, in.a1, in.a2, in.a3, in.a4, in.a5, in.a6, in.a7);
 	/* The status is that of wait(): the exit status is its second byte. */
-	expect_error(call_usermodehelper(argv[0], argv, envp, UMH_WAIT_PROC), 0,
+	expect_error(call_usermodehelper(program, arguments, environment, UMH_WAIT_PROC), 0,
 		     "/usr/bin/ffa-simd (256: registers changed, 512: no call was made)");
+}
+
+/* What a partition keeps in its registers survives Linux's use of them, and others' calls. */
+static void kept_by_partition(int which)
+{
+	const u64 seed = 0x7700000000000000;
+
+	expect_error(tell_simd_fill(which, seed), 0, "filling");
+	across_a_call(which == RELAY ? PERCPU : RELAY);
+	of_a_process(which == RELAY ? PERCPU : RELAY);
+	expect_error(tell_simd_check(which, seed), 0, "the partition's registers");
 }
 
 static const struct ffa_case cases[] = {
 	{ "simd::across_relay", across_a_call, ALWAYS, RELAY },
 	{ "simd::across_percpu", across_a_call, ALWAYS, PERCPU },
-	{ "simd::of_a_process", of_a_process },
+	{ "simd::kept_by_relay", kept_by_partition, ALWAYS, RELAY },
+	{ "simd::of_a_process", of_a_process, ALWAYS, RELAY },
 };
 
 DEFINE_GROUP(simd_group, cases);
