@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all firmware bench debug fuzz coverage lint-manifests reproducible clean
+.PHONY: help run run-linux test-linux test test-all firmware bench debug fuzz coverage lint-manifests reproducible clean
 
 CPUS ?= 4
 TIME ?= 60
@@ -14,6 +14,14 @@ help: ## Show the commands
 
 run: firmware ## Boot the whole chain on QEMU and run the BL33 tests (CPUS=4)
 	@tools/run-qemu --cpus $(CPUS) --timeout $(TIMEOUT)
+
+run-linux: ## Boot Debian's Linux with pKVM to a shell on this terminal; leaving the shell powers off
+	@tools/setup linux
+	@tools/run-linux --cpus $(CPUS)
+
+test-linux: ## Boot the same without a terminal and run the test module's cases
+	@tools/setup linux
+	@tools/test-linux --cpus $(CPUS)
 
 test: ## Check everything that takes minutes; ends with N passed, N failed
 	@tools/setup test
