@@ -25,6 +25,7 @@ mod partition;
 mod port;
 mod power;
 mod refusal;
+mod routing;
 #[cfg(any(test, fuzzing))]
 pub mod sim;
 mod spmc;

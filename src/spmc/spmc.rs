@@ -13,6 +13,7 @@ use crate::mailbox::Mailbox;
 use crate::manifest::MemoryRange;
 use crate::partition::{Entered, ExecutionContext, Partition, Partitions};
 use crate::refusal::Refusal;
+use crate::routing::Routing;
 use crate::sync::Mutex;
 use crate::version::Negotiated;
 use crate::{Cpu, Exit, Port};
@@ -42,6 +43,7 @@ pub struct Spmc<P: Port> {
     pub(crate) boot_order: Vec<u8>,
     pub(crate) normal: NormalWorld,
     pub(crate) memory_map: Vec<MemoryRange>,
+    pub(crate) routing: Routing,
     limit: RateLimit,
 }
 
@@ -57,6 +59,7 @@ impl<P: Port> Spmc<P> {
         list: Box<[Partition<P>]>,
         boot_order: Vec<u8>,
         memory_map: Vec<MemoryRange>,
+        routing: Routing,
     ) -> Self {
         Self {
             port,
@@ -65,6 +68,7 @@ impl<P: Port> Spmc<P> {
             boot_order,
             normal: NormalWorld::default(),
             memory_map,
+            routing,
             limit: RateLimit::default(),
         }
     }

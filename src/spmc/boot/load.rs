@@ -105,7 +105,7 @@ fn build<P: Port>(port: &P, candidate: &Candidate<'_>, id: PartitionId, index: u
         memory: (Ipa(base.0), entry.mem_size),
         boot_info: boot_info(port, candidate),
     };
-    let partition = Partition::new(port, index, identity, manifest.clone(), stage2);
+    let partition = Partition::new(port, (index, candidate.position), identity, manifest.clone(), stage2);
     if let Some(rx_tx) = manifest.rx_tx {
         let find = |i: usize| manifest.memory_regions.get(i);
         if let (Some(rx), Some(tx)) = (find(rx_tx.rx), find(rx_tx.tx)) {

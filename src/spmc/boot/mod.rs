@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 
 use crate::manifest::{CheckedBlob, CoreManifest, MemoryKind};
 use crate::partition::Partition;
+use crate::routing::Routing;
 use crate::{Port, Spmc, version};
 
 /// Says that the SPMC cannot start; the reason is on the console.
@@ -49,6 +50,8 @@ impl<P: Port> Spmc<P> {
         });
         let used = before.saturating_sub(port.pages_free());
         port.log(format_args!("table memory: {used} pages used, {} free", port.pages_free()));
-        Ok(Self::new(port, core.attribute.spmc_id, list.into_boxed_slice(), boot_order, core.memory.to_vec()))
+        let routing = Routing::new(&core.routing, |n| list.iter().position(|p| p.manifest_index == n));
+        let list = list.into_boxed_slice();
+        Ok(Self::new(port, core.attribute.spmc_id, list, boot_order, core.memory.to_vec(), routing))
     }
 }

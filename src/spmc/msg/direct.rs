@@ -9,6 +9,7 @@ use ffa_abi::{Func, PartitionId, Regs};
 use super::CHAIN_MAX;
 use crate::partition::{Call, Entered, ExecutionContext, Partition, Properties, State};
 use crate::refusal::Refusal;
+use crate::routing::{End, Use};
 use crate::{Cpu, Next, Port, Spmc, calls};
 
 const REQ64: u32 = Func::DirectReq.id64();
@@ -59,6 +60,7 @@ impl<P: Port> Spmc<P> {
             return Err(Refusal::ForgedSource);
         }
         let target = self.partitions.find(destination).ok_or_else(|| self.no_receiver(source, destination))?;
+        self.routing.check(End::normal(source), End::partition(target.index), Use::Messages)?;
         let context = self.receiver(cpu, target, &FORM)?;
         self.normal.version.settle();
         let wide = regs.fid() == REQ64;
@@ -110,6 +112,7 @@ impl<P: Port> Spmc<P> {
             return Err(Refusal::ToSelf);
         }
         let target = self.partitions.find(destination).ok_or_else(|| self.no_receiver(source, destination))?;
+        self.routing.check(End::partition(from.index), End::partition(target.index), Use::Messages)?;
         if call.depth >= CHAIN_MAX {
             return Err(Refusal::ChainTooDeep);
         }

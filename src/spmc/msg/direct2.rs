@@ -7,6 +7,7 @@ use ffa_abi::{Func, Regs, Uuid};
 use super::direct::{Form, endpoints};
 use crate::partition::{Call, Entered, ExecutionContext, Partition, Properties, State};
 use crate::refusal::Refusal;
+use crate::routing::{End, Use};
 use crate::{Cpu, Next, Port, Spmc};
 
 const FORM: Form = Form {
@@ -34,6 +35,7 @@ impl<P: Port> Spmc<P> {
         }
         let target = self.partitions.find(destination).ok_or_else(|| self.no_receiver(source, destination))?;
         check_service(target, regs)?;
+        self.routing.check(End::normal(source), End::partition(target.index), Use::Messages)?;
         let context = self.receiver(cpu, target, &FORM)?;
         context.set_call(Call { entered: Entered::Direct2, depth: 1, caller: None, requester: source, answer: 0 });
         // Kept for a reply of another form: FFA_ERROR, FFA_INTERRUPT or FFA_YIELD.

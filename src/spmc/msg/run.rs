@@ -6,6 +6,7 @@ use ffa_abi::{Func, PartitionId, Regs};
 use super::CHAIN_MAX;
 use crate::partition::{Call, Entered, ExecutionContext, State};
 use crate::refusal::Refusal;
+use crate::routing::{End, Use};
 use crate::{Cpu, Next, Port, Spmc};
 
 impl<P: Port> Spmc<P> {
@@ -45,6 +46,8 @@ impl<P: Port> Spmc<P> {
     ) -> Result<Next<P>, Refusal> {
         let [_, w1, ..] = regs.x;
         let target = self.target_of_run(cpu, w1)?;
+        let (from, to) = (End::partition(caller.partition as usize), End::partition(target.partition as usize));
+        self.routing.check(from, to, Use::Messages)?;
         let depth = caller.call().depth;
         if depth >= CHAIN_MAX {
             return Err(Refusal::ChainTooDeep);

@@ -76,6 +76,8 @@ pub struct Partition<P: Port> {
     /// What its manifest says.
     pub manifest: Box<PartitionManifest>,
     pub(crate) index: usize,
+    /// Its position in the SPMC manifest: vm1 is 0.
+    pub(crate) manifest_index: usize,
     pub(crate) contexts: Box<[ExecutionContext<P>]>,
     pub(crate) version: Negotiated,
     pub(crate) mailbox: Mutex<Mailbox>,
@@ -89,7 +91,7 @@ pub struct Partition<P: Port> {
 impl<P: Port> Partition<P> {
     pub(crate) fn new(
         port: &P,
-        index: usize,
+        (index, manifest_index): (usize, usize),
         identity: Identity,
         manifest: Box<PartitionManifest>,
         stage2: Stage2,
@@ -101,6 +103,7 @@ impl<P: Port> Partition<P> {
             identity,
             manifest,
             index,
+            manifest_index,
             contexts: contexts.into_boxed_slice(),
             version: Negotiated::default(),
             mailbox: Mutex::new(Mailbox::default()),

@@ -10,9 +10,11 @@ use ffa_abi::{Func, PartitionId, Regs, Uuid, Version};
 use super::SimMachine;
 use crate::manifest::{
     AbortAction, ExceptionLevel, Format, MemoryKind, MemoryRange, Messaging, Name, NsInterruptAction,
-    OtherSecureInterruptAction, PartitionManifest, PowerMessages, Service, SmcAllowList, SriPolicy, VmAvailability,
+    OtherSecureInterruptAction, PartitionManifest, PowerMessages, RoutingPolicy, Service, SmcAllowList, SriPolicy,
+    VmAvailability,
 };
 use crate::partition::{Identity, Partition, Properties};
+use crate::routing::Routing;
 use crate::stage2::{Access, Attributes, MemoryType, Stage2, Tag};
 use crate::{Cpu, ExecutionContext, Exit, Ipa, Next, PAGE_SIZE, Pa, Space, Spmc, Vmid};
 
@@ -111,7 +113,7 @@ fn partition(machine: &SimMachine, n: u16, spec: &Spec) -> Partition<SimMachine>
         memory: (Ipa(at), PARTITION_PAGES * PAGE_SIZE),
         boot_info: None,
     };
-    Partition::new(machine, n as usize, identity, Box::new(manifest), stage2)
+    Partition::new(machine, (n as usize, n as usize), identity, Box::new(manifest), stage2)
 }
 
 /// Says what a partition's code did: it is asked each time that it is entered, with what it finds in x0-x17.
@@ -140,13 +142,19 @@ impl World {
 
     /// Builds a system that has not started.
     pub fn cold(specs: &[Spec], cpus: usize) -> Self {
+        Self::cold_with(specs, cpus, RoutingPolicy::default())
+    }
+
+    /// Builds a system with a routing policy that has not started.
+    pub fn cold_with(specs: &[Spec], cpus: usize, policy: RoutingPolicy) -> Self {
         let machine = SimMachine::leaked(512);
         let list: Vec<_> = specs.iter().enumerate().map(|(n, s)| partition(machine, n as u16, s)).collect();
         let order = (0..list.len() as u8).collect();
         let range = |kind, (base, size)| MemoryRange { kind, base: Pa(base), size };
         let map =
             alloc::vec![range(MemoryKind::Secure, (0x0e10_0000, 0xf0_0000)), range(MemoryKind::NonSecure, NORMAL_RAM)];
-        let spmc = Spmc::new(machine, PartitionId::SPMC, list.into_boxed_slice(), order, map);
+        let routing = Routing::new(&policy, Some);
+        let spmc = Spmc::new(machine, PartitionId::SPMC, list.into_boxed_slice(), order, map, routing);
         let cpus = (0..cpus).map(Cpu::new).collect();
         Self { machine, spmc: Box::leak(Box::new(spmc)), cpus }
     }

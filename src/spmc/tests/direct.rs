@@ -2,7 +2,7 @@
 use ffa_abi::{Error, Func, PartitionId, Regs};
 
 use super::{assert_error, assert_untouched, calls};
-use crate::manifest::Messaging;
+use crate::manifest::{Messaging, RoutingDefault, RoutingPolicy};
 use crate::sim::world::{Spec, World, echo, id, request, uuid, wait};
 use crate::{Exit, State};
 
@@ -236,4 +236,26 @@ fn a_partition_that_waits_during_its_start_or_faults_costs_only_itself() {
     assert_error(&w.plain(request(NWD, id(0), 0)), Error::Aborted);
     assert_error(&w.plain(request(NWD, id(1), 0)), Error::Aborted);
     assert_eq!(w.call(0, request(NWD, id(2), 1), &mut |_, _, r| echo(r)).x[4], 0x1001);
+}
+
+#[test]
+fn a_hub_keeps_spokes_from_talking_to_each_other() {
+    let hub = RoutingPolicy { default: RoutingDefault::Hub, ..RoutingPolicy::default() };
+    let mut w = World::cold_with(&[Spec::default(), Spec::default()], 1, hub);
+    w.start(0, &mut |_, _, regs| wait(regs));
+    let mut refused = 0;
+    let r = w.call(0, request(NWD, id(0), 0), &mut |_, _, regs| {
+        let tries = [request(id(0), id(1), 0), [Func::Run.id32() as u64, 0x8002_0000, 0, 0, 0, 0, 0, 0]];
+        if refused > 0 {
+            assert_error(regs, Error::Denied);
+        }
+        refused += 1;
+        match tries.get(refused - 1) {
+            Some(call) => calls(regs, *call),
+            None => calls(regs, [Func::DirectResp.id32() as u64, 0x8001_0000, 0, 0, 5, 0, 0, 0]),
+        }
+    });
+    assert_eq!((r.x[4], refused), (5, 3));
+    // A guest of the Normal world's hypervisor is no coordinator.
+    assert_error(&w.plain(request(PartitionId(3), id(0), 0)), Error::Denied);
 }
