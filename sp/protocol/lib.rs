@@ -25,7 +25,7 @@ pub mod uuid {
 
 /// Word 0 of a request.
 pub mod command {
-    /// Returns words 1 to 4.
+    /// Answers as `echo` does: word 1 raised by 0x1000, the others returned.
     pub const ECHO: u64 = 0x00;
     /// Adds.
     pub const ADD: u64 = 0x01;

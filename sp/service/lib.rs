@@ -121,7 +121,7 @@ fn respond(context: &Context, message: &mut Message) {
 fn carry_out(context: &Context, message: &mut Message) -> Answer {
     let [x, y, z, w] = [1, 2, 3, 4].map(|i| message.arg(i));
     match message.arg(0) {
-        c::ECHO => Ok([x, y, z, w]),
+        c::ECHO => Ok([x.wrapping_add(0x1000), y, z, w]),
         c::ADD => Ok([x.wrapping_add(y), 0, 0, 0]),
         c::INFO => info(context),
         c::COUNTS => counts(x),
