@@ -8,6 +8,7 @@
 #![no_main]
 
 use bl33::ffa::*;
+use bl33::sp::{command, status};
 use bl33::{mem, println, time};
 
 bl33::entry!(bench);
@@ -50,8 +51,11 @@ const ROWS: &[Row] = &[
     row("id_get", [ID_GET, 0, 0, 0, 0, 0, 0, 0], SUCCESS_32),
     row("direct_req", [DIRECT_REQ_64, ECHO, 0, 1, 2, 3, 4, 5], DIRECT_RESP_64),
     row("direct_req32", [DIRECT_REQ_32, ECHO, 0, 1, 2, 3, 4, 5], DIRECT_RESP_32),
-    row("direct_req_relay", [DIRECT_REQ_64, RELAY, 0, 0, 0, 0, 0, 0], DIRECT_RESP_64),
-    row("direct_req_percpu", [DIRECT_REQ_64, PERCPU, 0, 0, 0, 0, 0, 0], DIRECT_RESP_64),
+    row("direct_req_relay", [DIRECT_REQ_64, RELAY, 0, command::ECHO, 0, 0, 0, 0], DIRECT_RESP_64),
+    row("direct_req_percpu", [DIRECT_REQ_64, PERCPU, 0, command::ECHO, 0, 0, 0, 0], DIRECT_RESP_64),
+    row("direct_req_simd", [DIRECT_REQ_64, RELAY, 0, command::SIMD_TOUCH, 1, 0, 0, 0], DIRECT_RESP_64),
+    row("direct_req2", [DIRECT_REQ2, ECHO, 0, 0, 4, 5, 6, 7], DIRECT_RESP2),
+    row("chain", [DIRECT_REQ_64, RELAY, 0, command::FORWARD, ECHO, 1, 2, 3], DIRECT_RESP_64),
     row("direct_req_bad_id", [DIRECT_REQ_64, 0x9abc, 0, 1, 2, 3, 4, 5], ERROR),
     row("partition_info_count", INFO_COUNT, SUCCESS_32),
     row("partition_info_get", INFO, SUCCESS_32).after(RELEASE),
@@ -74,6 +78,38 @@ fn bench() {
         let (ticks, answer) = measure(row);
         println!("bench\t{}\t{}", row.name, ticks * scale);
         remark(row.name, answer, row.answer);
+    }
+    measure_inside(scale);
+}
+
+/// What a partition counts for us: name, the number of the thing, its argument.
+const INSIDE: &[(&str, u64, u64)] = &[
+    ("sp_id_get", 0, 0),
+    ("sp_version", 1, 0),
+    ("sp_features", 2, 0),
+    ("sp_spm_id_get", 3, 0),
+    ("sp_direct_req", 4, ECHO),
+    ("sp_unknown_call", 6, 0),
+];
+
+/// Lets relay count its own calls, the least of some rounds of some calls each. Without a relay there is nothing to
+/// say: over the stub, the request comes back as it went.
+fn measure_inside(scale: u64) {
+    const CALLS: u64 = 32;
+    for &(name, what, argument) in INSIDE {
+        let mut least = None;
+        for _ in 0..ROUNDS {
+            let r = smc([DIRECT_REQ_64, RELAY, 0, command::MEASURE, what, argument, CALLS, 0]);
+            if r[0] != DIRECT_RESP_64 || r[3] != status::OK {
+                println!("# {name}: answered w0 {:#x}, status {:#x}", r[0] as u32, r[3]);
+                break;
+            }
+            let each = r[4].saturating_sub(r[6]) / CALLS;
+            least = Some(least.map_or(each, |l: u64| l.min(each)));
+        }
+        if let Some(ticks) = least {
+            println!("bench\t{name}\t{}", ticks * scale);
+        }
     }
 }
 
