@@ -56,9 +56,11 @@ pub(crate) const fn of(func: Func) -> Row {
         Run => row(true, true, V0, RUN | DIRECT | INTERRUPT),
         DirectReq => row(true, true, V0, INIT | RUN | DIRECT | INTERRUPT),
         DirectResp => row(false, true, V0, DIRECT | FRAMEWORK),
-        MemDonate | MemLend | MemShare | MemRetrieveReq | MemRelinquish | MemReclaim | MemFragRx | MemFragTx => NO,
+        MemDonate | MemLend | MemShare | MemRetrieveReq | MemRelinquish | MemReclaim | MemFragRx | MemFragTx => {
+            row(true, true, V0, ANY)
+        }
         MemRetrieveResp => NO,
-        MemPermGet | MemPermSet => NO,
+        MemPermGet | MemPermSet => row(false, true, V1, ANY),
         NormalWorldResume => NO,
         NotificationBitmapCreate | NotificationBitmapDestroy | NotificationBind | NotificationUnbind => NO,
         NotificationSet | NotificationGet | NotificationInfoGet => NO,

@@ -50,7 +50,7 @@ impl<P: Port> Spmc<P> {
     }
 
     /// Tells whether a range is wholly in Normal-world RAM, by the manifest.
-    fn is_normal_ram(&self, pa: u64, len: u64) -> bool {
+    pub(crate) fn is_normal_ram(&self, pa: u64, len: u64) -> bool {
         let end = pa.checked_add(len);
         self.memory_map
             .iter()
@@ -62,6 +62,11 @@ impl<P: Port> Spmc<P> {
     pub(crate) fn rxtx_map_normal(&self, fid: u32, regs: &mut Regs) -> Result<(), Refusal> {
         let (tx, rx, len) = map_arguments(fid, regs)?;
         if !self.is_normal_ram(tx, len) || !self.is_normal_ram(rx, len) {
+            return Err(Refusal::BufferMemory);
+        }
+        // Held across both steps: a page cannot be sent away between them.
+        let tracking = self.memory.tracking.lock();
+        if !self.normal_owns(&tracking, tx, len) || !self.normal_owns(&tracking, rx, len) {
             return Err(Refusal::BufferMemory);
         }
         let pair = Pair { space: Space::NonSecure, tx: Pa(tx), rx: Pa(rx), len };

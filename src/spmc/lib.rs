@@ -20,6 +20,7 @@ mod features;
 mod info;
 mod mailbox;
 pub mod manifest;
+mod memory;
 mod msg;
 mod partition;
 mod port;

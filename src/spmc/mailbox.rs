@@ -123,6 +123,16 @@ impl Delivery<'_> {
         Ok(())
     }
 
+    /// Returns the bytes that can still be written.
+    pub(crate) fn room(&self) -> u64 {
+        self.pair.len - self.filled
+    }
+
+    /// Returns the bytes written.
+    pub(crate) fn filled(&self) -> u64 {
+        self.filled
+    }
+
     /// Hands the buffer to its consumer.
     pub(crate) fn finish(self) {
         self.mailbox.rx_with_consumer = true;

@@ -2,6 +2,9 @@
 //! Why a call was refused: an enum that names the cause, and the one place that maps causes to FF-A codes.
 
 use ffa_abi::Error;
+use ffa_abi::memory::Malformed;
+
+use crate::stage2::Stop;
 
 macro_rules! refusals {
     ($($name:ident => $code:ident, $why:literal;)*) => {
@@ -75,4 +78,57 @@ refusals! {
     NotSubscribed => Denied, "the destination did not ask for these messages";
     BadAcquire => InvalidParameters, "no such VM's RX buffer";
     TableMemory => NoMemory, "no table memory is left";
+    MemLength => InvalidParameters, "a length of the memory descriptor disagrees with its parts or the buffer";
+    MemDynamicBuffer => InvalidParameters, "memory descriptors go through the RX/TX buffers only";
+    MemReserved => InvalidParameters, "a reserved field of the memory descriptor is not zero";
+    MemOffset => InvalidParameters, "an offset in the memory descriptor is unaligned or points into another part";
+    MemAccessSize => InvalidParameters, "the access descriptors have a size that the caller's version does not know";
+    MemPermissions => InvalidParameters, "the access permissions are not allowed in this call";
+    MemAttributes => InvalidParameters, "the memory attributes are not allowed in this call";
+    MemKind => Denied, "only normal, write-back, inner-shareable memory can be sent and retrieved";
+    MemRange => InvalidParameters, "an address range is empty, unaligned or ends outside the address space";
+    MemCount => InvalidParameters, "the page counts of the memory descriptor disagree";
+    MemTwice => InvalidParameters, "a page is named twice";
+    MemReceivers => InvalidParameters, "no receiver, too many, or one named twice";
+    MemReceiver => InvalidParameters, "the caller is not a receiver of this memory";
+    MemToNormalWorld => Denied, "memory cannot be sent to an endpoint of the Normal world";
+    MemSender => Denied, "the sender in the memory descriptor is not the caller";
+    MemNotOwned => Denied, "a page is not the caller's alone";
+    MemBuffer => Denied, "a page is an RX/TX buffer";
+    MemMorePermission => Denied, "more permission is asked for than the owner has or gave";
+    MemShares => NoMemory, "a page is shared as often as can be counted";
+    MemTransactions => NoMemory, "as many memory transactions are open as can be";
+    MemHandle => InvalidParameters, "the caller has no such memory transaction";
+    MemHalfSent => InvalidParameters, "the memory transaction is not fully sent, or is already";
+    MemMismatch => InvalidParameters, "type, tag or list of receivers is not what the owner sent";
+    MemNotRetrieved => InvalidParameters, "the caller has not retrieved this memory";
+    MemRetrieved => Denied, "the memory is retrieved now";
+    MemOccupied => Denied, "the receiver has something else at these addresses";
+    MemZeroShared => InvalidParameters, "shared memory cannot be zeroed";
+    MemZeroReadOnly => Denied, "zeroing was asked for by a receiver without write access, or not offered";
+    MemFragment => InvalidParameters, "not the fragment that is expected";
+    MemFault => Aborted, "the memory could not be accessed";
+}
+
+impl From<Malformed> for Refusal {
+    fn from(m: Malformed) -> Self {
+        match m {
+            Malformed::Length => Self::MemLength,
+            Malformed::Reserved => Self::MemReserved,
+            Malformed::Offset => Self::MemOffset,
+            Malformed::AccessSize => Self::MemAccessSize,
+            Malformed::Permissions => Self::MemPermissions,
+            Malformed::Attributes => Self::MemAttributes,
+            Malformed::Range => Self::MemRange,
+        }
+    }
+}
+
+impl From<Stop<Refusal>> for Refusal {
+    fn from(stop: Stop<Refusal>) -> Self {
+        match stop {
+            Stop::NoTableMemory => Self::TableMemory,
+            Stop::Refused(why) => why,
+        }
+    }
 }

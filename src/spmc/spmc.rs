@@ -11,6 +11,7 @@ use crate::calls;
 use crate::console::{self, RateLimit};
 use crate::mailbox::Mailbox;
 use crate::manifest::MemoryRange;
+use crate::memory::{Caller, Memory};
 use crate::partition::{Entered, ExecutionContext, Partition, Partitions};
 use crate::refusal::Refusal;
 use crate::routing::Routing;
@@ -44,6 +45,7 @@ pub struct Spmc<P: Port> {
     pub(crate) normal: NormalWorld,
     pub(crate) memory_map: Vec<MemoryRange>,
     pub(crate) routing: Routing,
+    pub(crate) memory: Memory,
     limit: RateLimit,
 }
 
@@ -60,6 +62,7 @@ impl<P: Port> Spmc<P> {
         boot_order: Vec<u8>,
         memory_map: Vec<MemoryRange>,
         routing: Routing,
+        memory: Memory,
     ) -> Self {
         Self {
             port,
@@ -69,6 +72,7 @@ impl<P: Port> Spmc<P> {
             normal: NormalWorld::default(),
             memory_map,
             routing,
+            memory,
             limit: RateLimit::default(),
         }
     }
@@ -150,6 +154,14 @@ impl<P: Port> Spmc<P> {
                 self.partition_info_get(&self.normal.mailbox, self.normal.version.get(), regs)?;
             }
             Func::PartitionInfoGetRegs => self.partition_info_get_regs(self.normal.version.get(), regs)?,
+            Func::MemDonate
+            | Func::MemLend
+            | Func::MemShare
+            | Func::MemRetrieveReq
+            | Func::MemRelinquish
+            | Func::MemReclaim
+            | Func::MemFragRx
+            | Func::MemFragTx => self.memory_call(Caller::Normal, func, Entered::Run, regs)?,
             // Taken before it came here, or not for the Normal world by the table.
             _ => return Err(Refusal::UnknownCall),
         }
@@ -201,6 +213,16 @@ impl<P: Port> Spmc<P> {
                 partition.line.lock().log(self.port, name, wide, partition.version(), &regs.x)?;
                 regs.set_success(0);
             }
+            Func::MemDonate
+            | Func::MemLend
+            | Func::MemShare
+            | Func::MemRetrieveReq
+            | Func::MemRelinquish
+            | Func::MemReclaim
+            | Func::MemFragRx
+            | Func::MemFragTx
+            | Func::MemPermGet
+            | Func::MemPermSet => self.memory_call(Caller::Partition(partition), func, context.call().entered, regs)?,
             // Taken before it came here, or not for partitions by the table.
             _ => return Err(Refusal::UnknownCall),
         }

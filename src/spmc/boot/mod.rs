@@ -10,9 +10,10 @@ mod start;
 use alloc::vec::Vec;
 
 use crate::manifest::{CheckedBlob, CoreManifest, MemoryKind};
+use crate::memory::{MAX_OPEN, Memory};
 use crate::partition::Partition;
 use crate::routing::Routing;
-use crate::{Port, Spmc, version};
+use crate::{Port, Space, Spmc, version};
 
 /// Says that the SPMC cannot start; the reason is on the console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +53,14 @@ impl<P: Port> Spmc<P> {
         port.log(format_args!("table memory: {used} pages used, {} free", port.pages_free()));
         let routing = Routing::new(&core.routing, |n| list.iter().position(|p| p.manifest_index == n));
         let list = list.into_boxed_slice();
-        Ok(Self::new(port, core.attribute.spmc_id, list, boot_order, core.memory.to_vec(), routing))
+        let memory = Memory::new(port, MAX_OPEN).map_err(|_| fatal(&"no memory for the table of transactions"))?;
+        let spmc = Self::new(port, core.attribute.spmc_id, list, boot_order, core.memory.to_vec(), routing, memory);
+        for partition in spmc.partitions() {
+            for region in partition.manifest.memory_regions.iter().filter(|r| r.attributes.space() == Space::NonSecure)
+            {
+                spmc.withhold(region.base, region.pages.into()).map_err(|e| fatal(&e.why()))?;
+            }
+        }
+        Ok(spmc)
     }
 }

@@ -13,6 +13,7 @@ use crate::manifest::{
     OtherSecureInterruptAction, PartitionManifest, PowerMessages, RoutingPolicy, Service, SmcAllowList, SriPolicy,
     VmAvailability,
 };
+use crate::memory::{MAX_OPEN, Memory};
 use crate::partition::{Identity, Partition, Properties};
 use crate::routing::Routing;
 use crate::stage2::{Access, Attributes, MemoryType, Stage2, Tag};
@@ -59,7 +60,7 @@ pub const fn base(n: u16) -> u64 {
     PARTITION_BASE + n as u64 * PARTITION_PAGES * PAGE_SIZE
 }
 
-fn manifest(n: u16, spec: &Spec) -> PartitionManifest {
+pub(crate) fn manifest(n: u16, spec: &Spec) -> PartitionManifest {
     let service = Service { uuid: uuid(n), messaging: spec.messaging };
     PartitionManifest {
         format: Format::V1_0,
@@ -154,7 +155,8 @@ impl World {
         let map =
             alloc::vec![range(MemoryKind::Secure, (0x0e10_0000, 0xf0_0000)), range(MemoryKind::NonSecure, NORMAL_RAM)];
         let routing = Routing::new(&policy, Some);
-        let spmc = Spmc::new(machine, PartitionId::SPMC, list.into_boxed_slice(), order, map, routing);
+        let memory = Memory::new(machine, MAX_OPEN).expect("the pool is large enough");
+        let spmc = Spmc::new(machine, PartitionId::SPMC, list.into_boxed_slice(), order, map, routing, memory);
         let cpus = (0..cpus).map(Cpu::new).collect();
         Self { machine, spmc: Box::leak(Box::new(spmc)), cpus }
     }

@@ -50,6 +50,7 @@ impl From<Stop<Error>> for Error {
 
 /// Holds the tables of one partition. Its lock guards them.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub struct Stage2 {
     roots: Stage2Roots,
 }
@@ -126,7 +127,7 @@ impl Stage2 {
     pub fn translate<P: Port>(&self, port: &P, space: Space, ipa: Ipa, access: Access) -> Option<Pa> {
         let e = self.query(port, space, ipa);
         let allowed = e.is_valid() && e.attributes().access.contains(access);
-        allowed.then(|| Pa(e.pa().0 | ipa.0 % PAGE_SIZE))
+        allowed.then(|| Pa(e.pa().0 | (ipa.0 % PAGE_SIZE)))
     }
 
     /// Tells whether the tables allow an access that faulted: then it met a block being split or joined, and is to
@@ -152,6 +153,7 @@ impl Stage2 {
 
 /// Keeps the ownership of the Normal world's pages. A page without an entry is as the manifest says.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub struct Tracking {
     root: Pa,
 }

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Memory management (DEN0077A, chapter "Memory management interfaces").
+//!
+//! Every call goes the same way: copy the descriptor once, check the copy, claim pages (may fail, and then takes its
+//! claims back), commit (cannot fail). Who owns a page is in the owner's tables ([`crate::stage2::Tag`]); what was
+//! agreed about it is in the table of transactions.
+//!
+//! Locks, in the order in which they are taken: a transaction, then the tables of one endpoint (a partition's
+//! stage 2 or the Normal world's tracking), then a mailbox; the list of free transactions and the pool are taken
+//! last and alone. No call holds two transactions, or the tables of two endpoints.
+
+mod fragment;
+mod ownership;
+mod perm;
+mod ranges;
+mod reclaim;
+mod relinquish;
+mod retrieve;
+mod send;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+use ffa_abi::func::SMC64;
+use ffa_abi::memory::Flags;
+use ffa_abi::{Func, Handle, PartitionId, Regs, Version};
+
+use crate::mailbox::{Mailbox, Pair};
+use crate::partition::{Entered, Partition};
+use crate::refusal::Refusal;
+use crate::stage2::{self, Stage2, Tracking, Walk};
+use crate::sync::{Mutex, MutexGuard};
+use crate::{Ipa, PAGE_SIZE, Pa, Port, Space, Spmc};
+
+pub(crate) use table::MAX_OPEN;
+use table::{Kind, Table};
+
+/// What the SPMC keeps about memory beside the partitions' tables.
+pub(crate) struct Memory {
+    /// Whose the Normal world's pages are.
+    pub(crate) tracking: Mutex<Tracking>,
+    table: Table,
+}
+
+impl Memory {
+    /// Makes an empty table of `capacity` transactions, and a tracking tree in which the Normal world owns all that
+    /// the manifest gives it.
+    pub(crate) fn new<P: Port>(port: &P, capacity: usize) -> Result<Self, stage2::Error> {
+        Ok(Self { tracking: Mutex::new(Tracking::new(port)?), table: Table::new(capacity) })
+    }
+}
+
+/// Who makes a memory call.
+pub(crate) enum Caller<'a, P: Port> {
+    /// The Normal world: its hypervisor or OS, for itself or for one of its VMs.
+    Normal,
+    /// A partition.
+    Partition(&'a Partition<P>),
+}
+
+impl<P: Port> Clone for Caller<'_, P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P: Port> Copy for Caller<'_, P> {}
+
+impl<P: Port> Caller<'_, P> {
+    /// Tells whether the caller may speak for `id`.
+    fn is(&self, id: PartitionId) -> bool {
+        match self {
+            Self::Normal => !id.is_secure(),
+            Self::Partition(p) => p.id() == id,
+        }
+    }
+}
+
+/// The tables of one endpoint under their lock.
+enum Tables<'a> {
+    Stage2(MutexGuard<'a, Stage2>, Space),
+    Tracking(MutexGuard<'a, Tracking>),
+}
+
+impl Tables<'_> {
+    fn walk<'p, P: Port>(&mut self, port: &'p P) -> Walk<'p, P> {
+        match self {
+            Self::Stage2(stage2, space) => stage2.walk(port, *space),
+            Self::Tracking(tracking) => tracking.walk(port),
+        }
+    }
+}
+
+/// Reads the arguments that the sending calls and `FFA_MEM_RETRIEVE_REQ` share: total length, fragment length, and
+/// a buffer, which must be the TX buffer.
+fn lengths(wide: bool, regs: &Regs) -> Result<(u32, u32), Refusal> {
+    let [_, total, fragment, address, pages, ..] = regs.x;
+    let address = if wide { address } else { u64::from(address as u32) };
+    if address != 0 || pages as u32 != 0 {
+        return Err(Refusal::MemDynamicBuffer);
+    }
+    let (total, fragment) = (total as u32, fragment as u32);
+    if fragment == 0 || fragment > total {
+        return Err(Refusal::MemLength);
+    }
+    Ok((total, fragment))
+}
+
+/// Reads a message out of a TX buffer, every byte once, in order.
+struct Reader {
+    pair: Pair,
+    at: u64,
+    left: u64,
+}
+
+impl Reader {
+    fn new(mailbox: &Mailbox, len: u32) -> Result<Self, Refusal> {
+        let pair = mailbox.pair().ok_or(Refusal::BufferNotMapped)?;
+        if u64::from(len) > pair.len {
+            return Err(Refusal::MemLength);
+        }
+        Ok(Self { pair, at: 0, left: u64::from(len) })
+    }
+
+    /// Copies as many bytes as there are left and as fit; returns how many.
+    fn read<P: Port>(&mut self, port: &P, out: &mut [u8]) -> Result<usize, Refusal> {
+        let n = self.left.min(out.len() as u64);
+        let out = out.get_mut(..n as usize).ok_or(Refusal::MemLength)?;
+        port.read(self.pair.space, Pa(self.pair.tx.0 + self.at), out).map_err(|_| Refusal::BufferFault)?;
+        self.at += n;
+        self.left -= n;
+        Ok(n as usize)
+    }
+}
+
+impl<P: Port> Spmc<P> {
+    /// Answers a memory management call of the Normal world or of a partition.
+    pub(crate) fn memory_call(
+        &self,
+        caller: Caller<'_, P>,
+        func: Func,
+        entered: Entered,
+        regs: &mut Regs,
+    ) -> Result<(), Refusal> {
+        let wide = regs.fid() & SMC64 != 0;
+        match func {
+            Func::MemShare => self.send(caller, Kind::Share, wide, regs),
+            Func::MemLend => self.send(caller, Kind::Lend, wide, regs),
+            Func::MemDonate => self.send(caller, Kind::Donate, wide, regs),
+            Func::MemFragTx => self.fragment_tx(caller, regs),
+            Func::MemFragRx => self.fragment_rx(caller, regs),
+            Func::MemRetrieveReq => self.retrieve(caller, wide, regs),
+            Func::MemRelinquish => self.relinquish(caller, regs),
+            Func::MemReclaim => self.reclaim(caller, regs),
+            Func::MemPermGet => self.perm_get(caller, wide, regs),
+            Func::MemPermSet => self.perm_set(caller, wide, entered, regs),
+            // The table of calls sends no other here.
+            _ => Err(Refusal::UnknownCall),
+        }
+    }
+
+    fn mailbox_of<'a>(&'a self, caller: &Caller<'a, P>) -> &'a Mutex<Mailbox> {
+        match caller {
+            Caller::Normal => &self.normal.mailbox,
+            Caller::Partition(p) => &p.mailbox,
+        }
+    }
+
+    fn version_of(&self, caller: &Caller<'_, P>) -> Version {
+        match caller {
+            Caller::Normal => self.normal.version.get(),
+            Caller::Partition(p) => p.version.get(),
+        }
+    }
+
+    /// Locks the tables in which `owner` keeps what it sends from `space`.
+    fn tables_of(&self, owner: PartitionId, space: Space) -> Option<Tables<'_>> {
+        if !owner.is_secure() {
+            return Some(Tables::Tracking(self.memory.tracking.lock()));
+        }
+        self.partitions.find(owner).map(|p| Tables::Stage2(p.stage2.lock(), space))
+    }
+
+    /// Takes pages of Normal-world memory that a partition's manifest claims away from the Normal world.
+    pub(crate) fn withhold(&self, at: Pa, pages: u64) -> Result<(), Refusal> {
+        let mut tracking = self.memory.tracking.lock();
+        let mut walk = tracking.walk(self.port);
+        // Two partitions may name the same region: the manifest checks decide about that.
+        let claimed = walk.claim(Ipa(at.0), pages, || Refusal::MemTwice, |_, _| Ok(()));
+        if claimed.is_ok() {
+            walk.commit(Ipa(at.0), pages, |_, at| ownership::given_away(at));
+        }
+        walk.finish();
+        claimed.map_err(Refusal::from)
+    }
+
+    /// Tells whether the Normal world owns a page alone. `tracking` proves that nothing changes meanwhile.
+    pub(crate) fn normal_owns(&self, tracking: &Tracking, at: u64, len: u64) -> bool {
+        let pages = len / PAGE_SIZE;
+        (0..pages).all(|i| tracking.query(self.port, Ipa(at + i * PAGE_SIZE)).is_zero())
+    }
+}
+
+/// Reads a handle out of w1 and w2.
+const fn handle(regs: &Regs) -> Handle {
+    Handle::from_words(regs.x[1] as u32, regs.x[2] as u32)
+}
+
+/// Checks the flags of relinquish and reclaim; returns whether to zero.
+fn zero_flag(flags: Flags) -> Result<bool, Refusal> {
+    if flags.has(!(Flags::ZERO | Flags::TIME_SLICE)) {
+        return Err(Refusal::BadFlags);
+    }
+    Ok(flags.has(Flags::ZERO))
+}

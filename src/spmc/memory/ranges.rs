@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The ranges of a transaction: a few in the transaction itself, the rest in a chain of pool pages.
+
+use ffa_abi::memory::Range;
+
+use crate::refusal::Refusal;
+use crate::{Ipa, PAGE_SIZE, Pa, Port};
+
+/// Ranges that need no pool page.
+const INLINE: usize = 4;
+/// Ranges in a pool page; its word 0 links to the next one.
+const PER_PAGE: u32 = 511;
+/// Bits of the page count in a packed range; page numbers of a 39-bit space need 27 more.
+const COUNT_BITS: u32 = 28;
+
+/// A list of ranges.
+#[derive(Debug, Default)]
+pub(super) struct RangeList {
+    inline: [u64; INLINE],
+    head: Option<Pa>,
+    tail: Option<Pa>,
+    len: u32,
+}
+
+/// Packs a range whose end [`crate::stage2::check_range`] has found inside the IPA space.
+const fn pack(range: &Range) -> u64 {
+    (range.address / PAGE_SIZE) << COUNT_BITS | range.pages as u64
+}
+
+const fn unpack(word: u64) -> (Ipa, u64) {
+    (Ipa((word >> COUNT_BITS) * PAGE_SIZE), word & ((1 << COUNT_BITS) - 1))
+}
+
+impl RangeList {
+    /// Counts the ranges.
+    pub(super) const fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// Appends a range, with a page from the pool where needed.
+    #[inline]
+    pub(super) fn push<P: Port>(&mut self, port: &P, range: &Range) -> Result<(), Refusal> {
+        let word = pack(range);
+        if let Some(place) = self.inline.get_mut(self.len as usize) {
+            *place = word;
+        } else {
+            let index = (self.len - INLINE as u32) % PER_PAGE;
+            if index == 0 {
+                let page = port.page_alloc().ok_or(Refusal::TableMemory)?;
+                match self.tail {
+                    Some(tail) => port.set_word(tail, 0, page.0),
+                    None => self.head = Some(page),
+                }
+                self.tail = Some(page);
+            }
+            let tail = self.tail.ok_or(Refusal::TableMemory)?;
+            port.set_word(tail, index as usize + 1, word);
+        }
+        self.len += 1;
+        Ok(())
+    }
+
+    /// Iterates over first addresses and page counts, from range `from` on.
+    #[inline]
+    pub(super) fn iter_from<'a, P: Port>(&'a self, port: &'a P, from: u32) -> Iter<'a, P> {
+        let mut page = self.head;
+        let mut skip = from.saturating_sub(INLINE as u32) / PER_PAGE;
+        while skip > 0 {
+            page = page.and_then(|p| next(port, p));
+            skip -= 1;
+        }
+        Iter { list: self, port, at: from, page }
+    }
+
+    /// Iterates over all ranges.
+    #[inline]
+    pub(super) fn iter<'a, P: Port>(&'a self, port: &'a P) -> Iter<'a, P> {
+        Iter { list: self, port, at: 0, page: self.head }
+    }
+
+    /// Empties the list and returns its pages to the pool.
+    pub(super) fn clear<P: Port>(&mut self, port: &P) {
+        let mut page = self.head;
+        while let Some(p) = page {
+            page = next(port, p);
+            port.page_free(p);
+        }
+        *self = Self::default();
+    }
+}
+
+fn next<P: Port>(port: &P, page: Pa) -> Option<Pa> {
+    let link = port.word(page, 0);
+    (link != 0).then_some(Pa(link))
+}
+
+/// Iterates over ranges.
+pub(super) struct Iter<'a, P: Port> {
+    list: &'a RangeList,
+    port: &'a P,
+    at: u32,
+    page: Option<Pa>,
+}
+
+impl<P: Port> Iterator for Iter<'_, P> {
+    type Item = (Ipa, u64);
+
+    #[inline]
+    fn next(&mut self) -> Option<(Ipa, u64)> {
+        if self.at >= self.list.len {
+            return None;
+        }
+        let word = match self.list.inline.get(self.at as usize) {
+            Some(word) => *word,
+            None => {
+                let index = (self.at - INLINE as u32) % PER_PAGE;
+                let page = self.page?;
+                if index == PER_PAGE - 1 {
+                    self.page = next(self.port, page);
+                }
+                self.port.word(page, index as usize + 1)
+            }
+        };
+        self.at += 1;
+        Some(unpack(word))
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::sim::SimMachine;
+
+    #[test]
+    fn lists_of_any_length_come_back_in_order() {
+        let m = SimMachine::new(8);
+        for n in [0u32, 1, 4, 5, 515, 516, 2000] {
+            let mut list = RangeList::default();
+            let range = |i: u32| Range { address: u64::from(i) << 12, pages: i + 1 };
+            (0..n).for_each(|i| list.push(&m, &range(i)).unwrap());
+            assert_eq!(list.len(), n);
+            for from in [0, 1, 4, 5, 514, 515, 516, 1999] {
+                let got = list.iter_from(&m, from).map(|(ipa, n)| (ipa.0, n as u32));
+                assert!(got.eq((from..n).map(|i| (range(i).address, range(i).pages))), "{n} from {from}");
+            }
+            list.clear(&m);
+            assert_eq!(m.pages_free(), 8);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `FFA_MEM_RECLAIM` (DEN0077A v1.1, section 16.7).
+
+use ffa_abi::Regs;
+use ffa_abi::memory::Flags;
+
+use super::table::{Phase, Transaction};
+use super::{Caller, handle, ownership, zero_flag};
+use crate::refusal::Refusal;
+use crate::{Port, Spmc};
+
+impl<P: Port> Spmc<P> {
+    /// Gives the owner back what nobody has mapped any more.
+    pub(super) fn reclaim(&self, caller: Caller<'_, P>, regs: &mut Regs) -> Result<(), Refusal> {
+        let [_, _, _, flags, ..] = regs.x;
+        let zero = zero_flag(Flags(flags as u32))?;
+        let t = self.memory.table.find(handle(regs))?;
+        if !caller.is(t.sender) {
+            return Err(Refusal::MemHandle);
+        }
+        if t.phase != Phase::Open {
+            return Err(Refusal::MemHalfSent);
+        }
+        if t.is_retrieved() {
+            return Err(Refusal::MemRetrieved);
+        }
+        if zero {
+            self.zero(&t)?;
+        }
+        self.restore_owner(&t);
+        self.memory.table.close(self.port, t);
+        regs.set_success(0);
+        Ok(())
+    }
+
+    /// Makes the pages the owner's again, with the permissions that it had.
+    pub(super) fn restore_owner(&self, t: &Transaction) {
+        let Some(mut tables) = self.tables_of(t.sender, t.space) else { return };
+        let normal = !t.sender.is_secure();
+        let mut walk = tables.walk(self.port);
+        for (at, pages) in t.ranges.iter(self.port) {
+            walk.commit(at, pages, |entry, _| ownership::take_back(entry, t.kind, normal));
+        }
+        walk.finish();
+    }
+}

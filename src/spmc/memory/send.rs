@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `FFA_MEM_SHARE`, `FFA_MEM_LEND`, `FFA_MEM_DONATE` (DEN0077A v1.1, sections 16.1 to 16.3).
+
+use ffa_abi::memory::{Access, Data, Flags, Instruction, MemoryKind, RANGE_SIZE, Ranges, Region};
+use ffa_abi::{Func, PartitionId, Regs};
+
+use super::ownership;
+use super::table::{Held, Kind, MAX_RECEIVERS, Phase, Receiver, Transaction};
+use super::{Caller, Reader, Tables, lengths};
+use crate::refusal::Refusal;
+use crate::stage2::{self, Access as PageAccess, check_range};
+use crate::{Ipa, PAGE_SIZE, Pa, Port, Space, Spmc};
+
+/// Header, access descriptors and composite header lie within this many bytes; ranges are copied by as many.
+pub(super) const CHUNK: usize = 512;
+
+/// Checks the rules about type and flags that do not depend on a receiver.
+fn check_region<P: Port>(region: &Region<'_>, caller: &Caller<'_, P>, kind: Kind) -> Result<(), Refusal> {
+    if !caller.is(region.sender) {
+        return Err(Refusal::MemSender);
+    }
+    let allowed = match kind {
+        Kind::Share => Flags::TIME_SLICE,
+        Kind::Lend | Kind::Donate => Flags::TIME_SLICE | Flags::ZERO,
+    };
+    if region.flags.has(!allowed) {
+        return Err(Refusal::BadFlags);
+    }
+    if region.handle.0 != 0 {
+        return Err(Refusal::MemReserved);
+    }
+    if region.receivers == 0 || region.receivers > MAX_RECEIVERS || kind == Kind::Donate && region.receivers != 1 {
+        return Err(Refusal::MemReceivers);
+    }
+    if region.attributes.non_secure {
+        return Err(Refusal::MemAttributes);
+    }
+    // One receiver that is to be the only user chooses the attributes itself.
+    let left_open = kind == Kind::Donate || kind == Kind::Lend && region.receivers == 1;
+    match region.attributes.kind {
+        MemoryKind::NotSpecified if left_open => Ok(()),
+        MemoryKind::Normal if !left_open => Ok(()),
+        MemoryKind::Device(_) | MemoryKind::OtherNormal if !left_open => Err(Refusal::MemKind),
+        MemoryKind::NotSpecified | MemoryKind::Normal | MemoryKind::Device(_) | MemoryKind::OtherNormal => {
+            Err(Refusal::MemAttributes)
+        }
+    }
+}
+
+/// Checks what the owner may say about a receiver's access.
+fn check_access(access: &Access, kind: Kind) -> Result<(), Refusal> {
+    if access.flags != 0 {
+        return Err(Refusal::MemReserved);
+    }
+    let specified = access.permissions.data != Data::NotSpecified;
+    if access.permissions.instruction != Instruction::NotSpecified || specified == (kind == Kind::Donate) {
+        return Err(Refusal::MemPermissions);
+    }
+    Ok(())
+}
+
+impl<P: Port> Spmc<P> {
+    /// Opens a transaction from the first, often the only fragment of a descriptor in the caller's TX buffer.
+    pub(super) fn send(&self, caller: Caller<'_, P>, kind: Kind, wide: bool, regs: &mut Regs) -> Result<(), Refusal> {
+        let (total, fragment) = lengths(wide, regs)?;
+        let mut t = self.memory.table.open()?;
+        let outcome = self.first_fragment(&caller, kind, total, fragment, &mut t);
+        let outcome = outcome.and_then(|()| self.complete_or_ask(&mut t, regs));
+        if outcome.is_err() {
+            self.memory.table.close(self.port, t);
+        }
+        outcome
+    }
+
+    fn first_fragment(
+        &self,
+        caller: &Caller<'_, P>,
+        kind: Kind,
+        total: u32,
+        fragment: u32,
+        t: &mut Transaction,
+    ) -> Result<(), Refusal> {
+        let mailbox = self.mailbox_of(caller).lock();
+        let mut reader = Reader::new(&mailbox, fragment)?;
+        let mut head = [0; CHUNK];
+        let n = reader.read(self.port, &mut head)?;
+        let head = head.get(..n).ok_or(Refusal::MemLength)?;
+        let region = Region::decode(head, self.version_of(caller))?;
+        check_region(&region, caller, kind)?;
+        let offset = self.receivers(&region, kind, t)?;
+        let composite = region.composite(offset)?;
+        // The ranges reach to the end of the descriptor, and fragments break between them.
+        let start = composite.at as u64;
+        let ranges_end = start + u64::from(composite.ranges) * RANGE_SIZE as u64;
+        if composite.ranges == 0 || u64::from(total) != ranges_end {
+            return Err(Refusal::MemLength);
+        }
+        if u64::from(fragment) < start || (u64::from(fragment) - start) % RANGE_SIZE as u64 != 0 {
+            return Err(Refusal::MemLength);
+        }
+        t.phase = Phase::Sending;
+        t.kind = kind;
+        t.sender = region.sender;
+        t.zero_first = region.flags.has(Flags::ZERO);
+        t.tag = region.tag;
+        t.pages = composite.pages;
+        t.expected = composite.ranges;
+        t.offset = fragment;
+        self.take_ranges(t, head.get(composite.at..).unwrap_or(&[]))?;
+        self.take_rest(t, &mut reader)
+    }
+
+    /// Checks the receivers and notes them; returns the composite's offset, on which all must agree.
+    fn receivers(&self, region: &Region<'_>, kind: Kind, t: &mut Transaction) -> Result<u32, Refusal> {
+        let mut offset = None;
+        for (index, access) in region.accesses().enumerate() {
+            let access = access?;
+            check_access(&access, kind)?;
+            self.check_receiver(region.sender, access.receiver)?;
+            if t.receiver(access.receiver).is_some() {
+                return Err(Refusal::MemReceivers);
+            }
+            if *offset.get_or_insert(access.composite) != access.composite {
+                return Err(Refusal::MemOffset);
+            }
+            let receiver = Receiver {
+                id: access.receiver,
+                data: access.permissions.data,
+                instruction: access.permissions.instruction,
+                retrieved: false,
+                writes: false,
+                next: u32::MAX,
+            };
+            t.receivers.try_push(receiver).map_err(|_| Refusal::MemReceivers)?;
+            t.set_impdef(self.port, index, &access)?;
+        }
+        offset.ok_or(Refusal::MemReceivers)
+    }
+
+    fn check_receiver(&self, sender: PartitionId, receiver: PartitionId) -> Result<(), Refusal> {
+        if receiver == sender {
+            return Err(Refusal::ToSelf);
+        }
+        if !receiver.is_secure() {
+            return Err(Refusal::MemToNormalWorld);
+        }
+        self.partitions.find(receiver).map(|_| ()).ok_or(Refusal::UnknownPartition)
+    }
+
+    /// Notes the ranges in `bytes`.
+    fn take_ranges(&self, t: &mut Transaction, bytes: &[u8]) -> Result<(), Refusal> {
+        for range in Ranges::new(bytes) {
+            let range = range?;
+            check_range(Ipa(range.address), u64::from(range.pages)).map_err(|_| Refusal::MemRange)?;
+            t.pages_so_far += u64::from(range.pages);
+            if t.pages_so_far > u64::from(t.pages) || t.ranges.len() >= t.expected {
+                return Err(Refusal::MemCount);
+            }
+            t.ranges.push(self.port, &range)?;
+        }
+        Ok(())
+    }
+
+    /// Notes the ranges that are still in the TX buffer.
+    pub(super) fn take_rest(&self, t: &mut Transaction, reader: &mut Reader) -> Result<(), Refusal> {
+        while reader.left > 0 {
+            let mut chunk = [0; CHUNK];
+            let n = reader.read(self.port, &mut chunk)?;
+            self.take_ranges(t, chunk.get(..n).unwrap_or(&[]))?;
+        }
+        Ok(())
+    }
+
+    /// Completes a transaction whose ranges are all here, or asks for the next fragment.
+    pub(super) fn complete_or_ask(&self, t: &mut Held<'_>, regs: &mut Regs) -> Result<(), Refusal> {
+        let (low, high) = t.handle().words();
+        let (low, high) = (u64::from(low), u64::from(high));
+        if t.ranges.len() == t.expected {
+            if t.pages_so_far != u64::from(t.pages) {
+                return Err(Refusal::MemCount);
+            }
+            self.hand_over(t)?;
+            t.phase = Phase::Open;
+            regs.set8([Func::Success.id32().into(), 0, low, high, 0, 0, 0, 0]);
+        } else {
+            let (offset, sender) = (t.offset.into(), u64::from(t.sender.0) << 16);
+            // A partition is told no sender: it is one (DEN0077A v1.1, table "FFA_MEM_FRAG_RX").
+            let sender = if t.sender.is_secure() { 0 } else { sender };
+            regs.set8([Func::MemFragRx.id32().into(), low, high, offset, sender, 0, 0, 0]);
+        }
+        Ok(())
+    }
+
+    /// Changes the owner's tables: claims every page, then commits, then zeroes if the owner wants it.
+    fn hand_over(&self, t: &mut Transaction) -> Result<(), Refusal> {
+        t.space = self.space_of(t);
+        let mut tables = self.tables_of(t.sender, t.space).ok_or(Refusal::UnknownPartition)?;
+        let mailbox = match self.partitions.find(t.sender) {
+            Some(p) => &p.mailbox,
+            None => &self.normal.mailbox,
+        };
+        let buffers = mailbox.lock().pair();
+        let normal = matches!(tables, Tables::Tracking(_));
+        let needs = match t.kind {
+            Kind::Donate => PageAccess::READ_WRITE,
+            Kind::Share | Kind::Lend if t.receivers.iter().any(|r| r.data == Data::ReadWrite) => PageAccess::READ_WRITE,
+            Kind::Share | Kind::Lend => PageAccess::READ,
+        };
+        let needs = if t.zero_first { PageAccess::READ_WRITE } else { needs };
+        let mut walk = tables.walk(self.port);
+        let mut claimed = 0;
+        let outcome = t.ranges.iter(self.port).try_for_each(|(at, pages)| {
+            if normal && !self.is_normal_ram(at.0, pages * PAGE_SIZE) {
+                return Err(Refusal::MemNotOwned);
+            }
+            if buffers.is_some_and(|b| b.touches(t.space, Pa(at.0), pages * PAGE_SIZE)) {
+                return Err(Refusal::MemBuffer);
+            }
+            let check = |entry, at| ownership::may_send(entry, at, t.kind, normal, needs);
+            walk.claim(at, pages, || Refusal::MemTwice, check)?;
+            claimed += 1;
+            Ok(())
+        });
+        if let Err(why) = outcome {
+            t.ranges.iter(self.port).take(claimed).for_each(|(at, pages)| walk.unclaim(at, pages));
+            walk.finish();
+            return Err(why);
+        }
+        for (at, pages) in t.ranges.iter(self.port) {
+            walk.commit(at, pages, |entry, at| ownership::send(entry, at, t.kind));
+        }
+        walk.finish();
+        if t.zero_first && self.zero(t).is_err() {
+            let mut walk = tables.walk(self.port);
+            for (at, pages) in t.ranges.iter(self.port) {
+                walk.commit(at, pages, |entry, _| ownership::take_back(entry, t.kind, normal));
+            }
+            walk.finish();
+            return Err(Refusal::MemFault);
+        }
+        Ok(())
+    }
+
+    /// Fills the memory of a transaction with zeroes.
+    pub(super) fn zero(&self, t: &Transaction) -> Result<(), Refusal> {
+        t.ranges.iter(self.port).try_for_each(|(at, pages)| {
+            self.port.zero(t.space, Pa(at.0), pages * PAGE_SIZE).map_err(|_| Refusal::MemFault)
+        })
+    }
+
+    /// Says in which space the sender's first page is: a partition may own Non-secure memory, too.
+    fn space_of(&self, t: &Transaction) -> Space {
+        let (Some(partition), Some((first, _))) = (self.partitions.find(t.sender), t.ranges.iter(self.port).next())
+        else {
+            return Space::NonSecure;
+        };
+        let secure = partition.stage2.lock().query(self.port, Space::Secure, first);
+        if secure.is_zero() { Space::NonSecure } else { Space::Secure }
+    }
+}
+
+// The widest descriptor's fixed parts fit in the first chunk.
+const _: () = assert!(48 + 32 * MAX_RECEIVERS + 16 <= CHUNK);
+const _: () = assert!(stage2::IPA_BITS <= 39);

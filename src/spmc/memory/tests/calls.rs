@@ -1,0 +1,595 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Each call in its good and its bad forms.
+use super::*;
+
+const MIB2: u64 = 512 * PAGE_SIZE;
+const NW: u64 = base(0);
+
+fn world() -> World {
+    World::new(SimMachine::leaked(256), 16)
+}
+
+/// Everything that a failed call must leave as it was.
+fn snapshot(w: &World) -> (Vec<(u64, Vec<u64>)>, usize) {
+    (w.m.pool_image(), w.m.pages_free())
+}
+
+#[test]
+fn a_share_lives_from_send_to_reclaim() {
+    let w = world();
+    for version in [Version::V1_0, Version::V1_1, Version::V1_2] {
+        (0..2).for_each(|who| w.set_version(who, version));
+        let before = snapshot(&w);
+        let h = w.send(0, &Sending::new(Kind::Share, &[1], &[(NW, 1)])).unwrap();
+        assert_ne!(h.0, 0);
+        assert_eq!(h.0 >> 63, 0);
+        assert_eq!(w.access(1, NW), None);
+        let r = w.retrieve(1, h, 0, Kind::Share).unwrap();
+        assert_eq!((r.sender, r.flags, r.tag, r.non_secure), (0, Flags::SHARE, 7, true));
+        assert_eq!(r.ranges, [(NW, 1)]);
+        assert_eq!(r.accesses.len(), 1);
+        assert_eq!(r.accesses[0].permissions.bits(), 0b0110, "read-write, not executable");
+        assert_eq!(w.access(1, NW), Some((true, true, false)));
+        assert_eq!(w.reclaim(0, h, 0), Err(Error::Denied));
+        w.relinquish(1, h, 0).unwrap();
+        assert_eq!(w.access(1, NW), None);
+        w.reclaim(0, h, 0).unwrap();
+        assert_eq!(w.reclaim(0, h, 0), Err(Error::InvalidParameters));
+        assert_eq!(snapshot(&w), before);
+    }
+}
+
+#[test]
+fn lend_takes_the_owners_access_and_reclaim_gives_it_back() {
+    let w = world();
+    let before = snapshot(&w);
+    let at = base(1) + 0x3000;
+    assert_eq!(w.access(1, at), Some((true, true, true)));
+    let h = w.send(1, &Sending::new(Kind::Lend, &[2], &[(at, 2)])).unwrap();
+    assert_eq!(w.access(1, at), None);
+    assert_eq!(w.access(1, at + 0x2000), Some((true, true, true)));
+    let again = w.send(1, &Sending::new(Kind::Share, &[3], &[(at, 1)]));
+    assert_eq!(again, Err(Error::Denied), "lent memory cannot be sent");
+    let asked = Permissions { data: Data::ReadWrite, instruction: Instruction::Executable };
+    let r = w.retrieve_bytes(2, &w.request(2, h, IDS[1], &[(IDS[2], asked)], Flags::LEND, 7)).unwrap();
+    assert!(!r.non_secure);
+    assert_eq!(w.access(2, at), Some((true, true, true)));
+    w.relinquish(2, h, 0).unwrap();
+    assert_eq!(w.access(2, at), None);
+    w.reclaim(1, h, 0).unwrap();
+    assert_eq!(w.access(1, at), Some((true, true, true)));
+    assert_eq!(snapshot(&w), before);
+}
+
+#[test]
+fn donated_memory_is_the_receivers() {
+    let w = world();
+    let at = base(1) + 0x3000;
+    let h = w.send(1, &Sending::new(Kind::Donate, &[2], &[(at, 1)])).unwrap();
+    assert_eq!(w.access(1, at), None);
+    w.retrieve(2, h, 1, Kind::Donate).unwrap();
+    assert_eq!(w.access(2, at), Some((true, true, false)));
+    // The transaction is over for both.
+    assert_eq!(w.reclaim(1, h, 0), Err(Error::InvalidParameters));
+    assert_eq!(w.relinquish(2, h, 0), Err(Error::InvalidParameters));
+    assert_eq!(w.send(1, &Sending::new(Kind::Share, &[3], &[(at, 1)])), Err(Error::Denied));
+    // It can be given back, and taken back before it is retrieved.
+    let h = w.send(2, &Sending::new(Kind::Donate, &[1], &[(at, 1)])).unwrap();
+    w.reclaim(2, h, 0).unwrap();
+    assert_eq!(w.access(2, at), Some((true, true, false)));
+    let h = w.send(2, &Sending::new(Kind::Donate, &[1], &[(at, 1)])).unwrap();
+    w.retrieve(1, h, 2, Kind::Donate).unwrap();
+    // The Normal world's donation, too, is final.
+    let h = w.send(0, &Sending::new(Kind::Donate, &[1], &[(NW, 1)])).unwrap();
+    w.retrieve(1, h, 0, Kind::Donate).unwrap();
+    assert_eq!(w.send(0, &Sending::new(Kind::Share, &[1], &[(NW, 1)])), Err(Error::Denied));
+    let h = w.send(1, &Sending::new(Kind::Lend, &[2], &[(NW, 1)])).unwrap();
+    assert!(w.retrieve(2, h, 1, Kind::Lend).unwrap().non_secure);
+    assert_eq!(w.access(2, NW), Some((true, true, false)));
+}
+
+#[test]
+fn several_borrowers_share_and_the_last_one_frees() {
+    let w = world();
+    let s = Sending::new(Kind::Lend, &[1, 2, 3], &[(NW + MIB2 - 0x1000, 3)]);
+    let h = w.send(0, &s).unwrap();
+    let rw = perms(Data::ReadWrite);
+    let all: Vec<_> = [1, 2, 3].iter().map(|&i| (IDS[i], rw)).collect();
+    assert_eq!(w.retrieve(1, h, 0, Kind::Lend), Err(Error::InvalidParameters), "must list all borrowers");
+    for who in [3, 1, 2] {
+        let r = w.retrieve_bytes(who, &w.request(who, h, 0, &all, 0, 7)).unwrap();
+        assert_eq!(r.accesses.len(), 1);
+        assert_eq!(w.access(who, NW + MIB2), Some((true, true, false)));
+    }
+    assert_eq!(w.retrieve_bytes(1, &w.request(1, h, 0, &all, 0, 7)), Err(Error::Denied), "twice");
+    for who in [1, 2, 3] {
+        assert_eq!(w.reclaim(0, h, 0), Err(Error::Denied));
+        w.relinquish(who, h, 0).unwrap();
+        assert_eq!(w.relinquish(who, h, 0), Err(Error::InvalidParameters));
+    }
+    let bypass = w.request(2, h, 0, &[(IDS[2], rw)], Flags::BYPASS_BORROWERS, 7);
+    w.retrieve_bytes(2, &bypass).unwrap();
+    w.relinquish(2, h, 0).unwrap();
+    w.reclaim(0, h, 0).unwrap();
+}
+
+#[test]
+fn a_page_may_be_shared_again_and_stays_shared_until_the_last_reclaim() {
+    let w = world();
+    let before = snapshot(&w);
+    let at = base(1) + 0x4000;
+    let handles: Vec<_> = (0..3).map(|_| w.send(1, &Sending::new(Kind::Share, &[2], &[(at, 1)])).unwrap()).collect();
+    for h in &handles {
+        assert_eq!(w.send(1, &Sending::new(Kind::Lend, &[2], &[(at, 1)])), Err(Error::Denied));
+        w.reclaim(1, *h, 0).unwrap();
+    }
+    assert_eq!(snapshot(&w), before);
+    let many = World::new(SimMachine::leaked(256), 64);
+    for i in 0..40 {
+        let outcome = many.send(1, &Sending::new(Kind::Share, &[2], &[(at, 1)]));
+        assert_eq!(outcome.is_ok(), i < 31, "share {i}");
+        assert!(outcome.is_ok() || outcome == Err(Error::NoMemory));
+    }
+}
+
+#[test]
+fn fragments_carry_descriptors_of_any_length_both_ways() {
+    let w = world();
+    let before = snapshot(&w);
+    // Every other page, so that no two ranges join.
+    let ranges: Vec<_> = (0..500).map(|i| (NW + i * 0x2000, 1)).collect();
+    for fragment in [96, 160, 4096] {
+        let s = Sending::new(Kind::Share, &[1], &ranges);
+        let h = w.send_bytes(0, Kind::Share, &w.lay(0, &s), fragment).unwrap();
+        let r = w.retrieve(1, h, 0, Kind::Share).unwrap();
+        assert_eq!(r.ranges, s.ranges);
+        for &(at, _) in &ranges {
+            assert!(w.access(1, at).is_some() && w.access(1, at + 0x1000).is_none());
+        }
+        // The response is told: there is no other fragment.
+        let (low, high) = h.words();
+        for offset in [0u64, 96, 112, 4096, 8096] {
+            let again = w.call(1, Func::MemFragRx, &[low.into(), high.into(), offset, 0]);
+            assert_eq!(again, Err(Error::InvalidParameters), "{offset}");
+        }
+        w.relinquish(1, h, 0).unwrap();
+        w.reclaim(0, h, 0).unwrap();
+        assert_eq!(snapshot(&w), before);
+    }
+}
+
+#[test]
+fn a_half_sent_transaction_can_only_go_on() {
+    let w = world();
+    let before = snapshot(&w);
+    let s = Sending::new(Kind::Lend, &[1], &[(NW, 1), (NW + 0x2000, 1), (NW + 0x4000, 1)]);
+    let bytes = w.lay(0, &s);
+    let first = bytes.len() - 32;
+    let start = || {
+        w.tx(0, &bytes[..first]);
+        let r = w.call(0, Func::MemLend, &[bytes.len() as u64, first as u64]).unwrap();
+        assert_eq!((r[0], r[3], r[4]), (Func::MemFragRx.id32().into(), first as u64, 0));
+        Handle::from_words(r[1] as u32, r[2] as u32)
+    };
+    let frag = |who, h: Handle, n: u64, w4: u64| w.call(who, Func::MemFragTx, &[h.0 & 0xffff_ffff, h.0 >> 32, n, w4]);
+    let h = start();
+    assert_eq!(w.retrieve(1, h, 0, Kind::Lend), Err(Error::InvalidParameters));
+    assert_eq!(w.reclaim(0, h, 0), Err(Error::InvalidParameters));
+    assert_eq!(w.relinquish(1, h, 0), Err(Error::InvalidParameters));
+    assert_eq!(frag(1, h, 16, 0), Err(Error::InvalidParameters), "a stranger");
+    assert_eq!(frag(0, Handle(h.0 + 1), 16, 0), Err(Error::InvalidParameters), "no such handle");
+    assert_eq!(frag(0, h, 16, 0x1_0000), Err(Error::InvalidParameters), "another owner");
+    assert_eq!(frag(0, h, 16, 1), Err(Error::InvalidParameters), "reserved bits");
+    // None of these hurt it.
+    w.tx(0, &bytes[first..]);
+    assert_eq!(frag(0, h, 32, 0).unwrap()[0], Func::Success.id32().into());
+    assert_eq!(frag(0, h, 16, 0), Err(Error::InvalidParameters), "complete");
+    w.reclaim(0, h, 0).unwrap();
+    // Each of these ends it.
+    for n in [0, 8, 48, 4112] {
+        let h = start();
+        w.tx(0, &bytes[first..]);
+        assert_eq!(frag(0, h, n, 0), Err(Error::InvalidParameters), "length {n}");
+        assert_eq!(frag(0, h, 32, 0), Err(Error::InvalidParameters), "gone");
+        assert_eq!(snapshot(&w), before);
+    }
+}
+
+#[test]
+fn a_hypervisor_may_look_at_what_it_sent() {
+    let w = world();
+    for version in [Version::V1_0, Version::V1_1, Version::V1_2] {
+        w.set_version(0, version);
+        let ranges: Vec<_> = (0..700).map(|i| (NW + i * 0x2000, 1)).collect();
+        let mut s = Sending::new(Kind::Share, &[1, 2], &ranges);
+        s.impdef = if version == Version::V1_2 { [5, 6] } else { [0; 2] };
+        let h = w.send(0, &s).unwrap();
+        for _ in 0..2 {
+            let r = w.retrieve_bytes(0, &w.request(0, h, 0, &[], 0, 0)).unwrap();
+            assert_eq!((r.accesses.len(), &r.ranges), (2, &ranges));
+            assert_eq!(r.accesses[1].impdef, s.impdef);
+        }
+        assert_eq!(w.retrieve_bytes(0, &w.request(0, h, 1, &[], 0, 0)), Err(Error::InvalidParameters));
+        assert_eq!(w.retrieve_bytes(0, &w.request(0, h, 0, &[], 1, 0)), Err(Error::InvalidParameters));
+        assert_eq!(w.retrieve(0, h, 0, Kind::Share), Err(Error::InvalidParameters));
+        w.reclaim(0, h, 0).unwrap();
+        let h = w.send(1, &Sending::new(Kind::Share, &[2], &[(base(1), 1)])).unwrap();
+        let peek = w.retrieve_bytes(0, &w.request(0, h, IDS[1], &[], 0, 0));
+        assert_eq!(peek, Err(Error::InvalidParameters), "not the Normal world's");
+        w.reclaim(1, h, 0).unwrap();
+    }
+}
+
+#[test]
+fn memory_is_zeroed_when_it_was_asked_for() {
+    let w = world();
+    let mark = |at: u64, s: Space| w.m.write(s, Pa(at), &[0xaa; 64]).unwrap();
+    let look = |at: u64, s: Space| {
+        let mut b = [0; 64];
+        w.m.read(s, Pa(at), &mut b).unwrap();
+        b[0]
+    };
+    let ns = Space::NonSecure;
+    // By the owner, before a receiver sees it.
+    mark(NW, ns);
+    let mut s = Sending::new(Kind::Lend, &[1], &[(NW, 1)]);
+    s.flags = Flags::ZERO;
+    let h = w.send(0, &s).unwrap();
+    assert_eq!(look(NW, ns), 0);
+    let nx = Permissions { data: Data::ReadWrite, instruction: Instruction::NotExecutable };
+    let r = w.retrieve_bytes(1, &w.request(1, h, 0, &[(IDS[1], nx)], Flags::ZERO | Flags::ZERO_AFTER, 7)).unwrap();
+    assert_eq!(r.flags, Flags::LEND | Flags::ZERO);
+    // By the receiver, after it.
+    mark(NW, ns);
+    w.relinquish(1, h, 0).unwrap();
+    assert_eq!(look(NW, ns), 0);
+    w.retrieve(1, h, 0, Kind::Lend).unwrap();
+    mark(NW, ns);
+    w.relinquish(1, h, Flags::ZERO).unwrap();
+    assert_eq!(look(NW, ns), 0);
+    // By the owner, when it takes it back.
+    mark(NW, ns);
+    w.reclaim(0, h, Flags::ZERO).unwrap();
+    assert_eq!(look(NW, ns), 0);
+    // Not for a share, not by a reader, not unless the owner offered.
+    s.kind = Kind::Share;
+    assert_eq!(w.send(0, &s), Err(Error::InvalidParameters));
+    let h = w.send(0, &Sending::new(Kind::Share, &[1], &[(NW, 1)])).unwrap();
+    w.retrieve(1, h, 0, Kind::Share).unwrap();
+    assert_eq!(w.relinquish(1, h, Flags::ZERO), Err(Error::InvalidParameters));
+    w.relinquish(1, h, 0).unwrap();
+    w.reclaim(0, h, 0).unwrap();
+    let mut s = Sending::new(Kind::Lend, &[1], &[(NW, 1)]);
+    s.receivers[0].1 = perms(Data::ReadOnly);
+    let h = w.send(0, &s).unwrap();
+    let ro = Permissions { data: Data::ReadOnly, instruction: Instruction::NotExecutable };
+    let asks = |flags| w.retrieve_bytes(1, &w.request(1, h, 0, &[(IDS[1], ro)], flags, 7));
+    assert_eq!(asks(Flags::ZERO), Err(Error::Denied));
+    assert_eq!(asks(Flags::ZERO_AFTER), Err(Error::Denied));
+    asks(0).unwrap();
+    assert_eq!(w.access(1, NW), Some((true, false, false)));
+    mark(NW, ns);
+    assert_eq!(w.relinquish(1, h, Flags::ZERO), Err(Error::Denied));
+    w.relinquish(1, h, 0).unwrap();
+    w.reclaim(0, h, 0).unwrap();
+    assert_eq!(look(NW, ns), 0xaa);
+    // Memory that is out of reach fails the call and nothing else.
+    let before = snapshot(&w);
+    w.m.add_hole(ns, Pa(NW + 0x5000), 0x1000);
+    let mut s = Sending::new(Kind::Lend, &[1], &[(NW + 0x4000, 3)]);
+    s.flags = Flags::ZERO;
+    assert_eq!(w.send(0, &s), Err(Error::Aborted));
+    assert_eq!(snapshot(&w), before);
+}
+
+#[test]
+fn nobody_gets_more_than_was_given() {
+    let w = world();
+    let read_only = base(1) + 0x200_0000;
+    assert_eq!(w.send(1, &Sending::new(Kind::Share, &[2], &[(read_only, 1)])), Err(Error::Denied));
+    assert_eq!(w.send(1, &Sending::new(Kind::Donate, &[2], &[(read_only, 1)])), Err(Error::Denied));
+    let mut s = Sending::new(Kind::Share, &[2], &[(read_only, 1)]);
+    s.receivers[0].1 = perms(Data::ReadOnly);
+    let h = w.send(1, &s).unwrap();
+    assert_eq!(w.retrieve(2, h, 1, Kind::Share), Err(Error::Denied), "asks for write access");
+    let ask = |data, instruction| {
+        w.retrieve_bytes(2, &w.request(2, h, IDS[1], &[(IDS[2], Permissions { data, instruction })], 0, 7))
+    };
+    for instruction in [Instruction::NotExecutable, Instruction::Executable] {
+        assert_eq!(ask(Data::ReadOnly, instruction), Err(Error::InvalidParameters));
+    }
+    ask(Data::NotSpecified, Instruction::NotSpecified).unwrap();
+    assert_eq!(w.access(2, read_only), Some((true, false, false)));
+    w.relinquish(2, h, 0).unwrap();
+    w.reclaim(1, h, 0).unwrap();
+    assert_eq!(w.access(1, read_only), Some((true, false, false)));
+}
+
+#[test]
+fn only_ones_own_plain_memory_can_be_sent() {
+    let w = world();
+    let before = snapshot(&w);
+    let share = |who: usize, at: u64, n: u32| w.send(who, &Sending::new(Kind::Share, &[3], &[(at, n)]));
+    for (who, at, n, why) in [
+        (0, base(1), 1, "a partition's"),
+        (0, 0x0e10_0000, 1, "the SPMC's"),
+        (0, DEVICE, 1, "a device"),
+        (0, NW - 0x1000, 2, "half outside"),
+        (0, NW + 0x0fff_f000, 2, "over the end"),
+        (0, buffers(0).tx.0, 1, "its TX buffer"),
+        (0, buffers(0).rx.0 - 0x1000, 3, "around its buffers"),
+        (1, base(2), 1, "another's"),
+        (1, NW, 1, "the Normal world's"),
+        (1, base(1) + OWN * PAGE_SIZE - 0x1000, 2, "half outside"),
+        (1, DEVICE + PAGE_SIZE, 1, "its own device"),
+        (1, buffers(1).rx.0, 1, "its RX buffer"),
+    ] {
+        for kind in [Kind::Share, Kind::Lend, Kind::Donate] {
+            let s = Sending::new(kind, &[3], &[(at, n)]);
+            assert_eq!(w.send(who, &s), Err(Error::Denied), "{why}");
+        }
+        assert_eq!(snapshot(&w), before, "{why}");
+    }
+    for (at, n) in [(NW + 1, 1), (NW, 0), (1 << 39, 1), ((1 << 39) - 0x1000, 2), (!0xfff, 1), (!0xfff, 2)] {
+        assert_eq!(share(0, at, n), Err(Error::InvalidParameters), "{at:#x} {n}");
+    }
+    // Named twice, in whatever way, with blocks and without.
+    for ranges in [
+        [(NW, 1), (NW, 1)],
+        [(NW, 4), (NW + 0x3000, 1)],
+        [(NW + 0x3000, 1), (NW, 4)],
+        [(NW, 512), (NW + 0x3000, 1)],
+        [(NW + 0x3000, 1), (NW, 512)],
+        [(NW, 1024), (NW + MIB2, 512)],
+    ] {
+        for (who, kind) in [(0, Kind::Share), (0, Kind::Lend), (1, Kind::Lend), (1, Kind::Share)] {
+            let moved: Vec<_> = ranges.iter().map(|&(a, n)| (a - NW + base(who), n)).collect();
+            let s = Sending::new(kind, &[3], &moved);
+            assert_eq!(w.send(who, &s), Err(Error::InvalidParameters), "{ranges:x?}");
+            assert_eq!(snapshot(&w), before, "{ranges:x?}");
+        }
+    }
+    // A buffer pair may not be put on memory that is sent.
+    let h = share(0, NW, 1).unwrap();
+    let mut regs = Regs::ZERO;
+    regs.x = [0; 18];
+    regs.x[1..4].copy_from_slice(&[NW, NW + 0x1000, 1]);
+    w.spmc.normal.mailbox.lock().unmap().unwrap();
+    assert_eq!(
+        w.spmc.rxtx_map_normal(Func::RxTxMap.id64(), &mut regs).map_err(|r| r.code()),
+        Err(Error::InvalidParameters)
+    );
+    w.spmc.normal.mailbox.lock().map(buffers(0)).unwrap();
+    w.reclaim(0, h, 0).unwrap();
+}
+
+#[test]
+fn blocks_stay_blocks() {
+    let w = world();
+    let before = snapshot(&w);
+    let at = base(1);
+    let roots = w.partition(1).roots;
+    assert_eq!(w.m.translate(&roots, Space::Secure, Ipa(at)).unwrap().pages, 512);
+    let h = w.send(1, &Sending::new(Kind::Lend, &[2], &[(at, 512)])).unwrap();
+    w.retrieve(2, h, 1, Kind::Lend).unwrap();
+    assert_eq!(w.m.translate(&w.partition(2).roots, Space::Secure, Ipa(at + 0x5000)).unwrap().pages, 512);
+    w.relinquish(2, h, 0).unwrap();
+    w.reclaim(1, h, 0).unwrap();
+    assert_eq!(snapshot(&w), before);
+    // One page out of a block splits it; the block is whole again after.
+    let h = w.send(1, &Sending::new(Kind::Lend, &[2], &[(at + 0x7000, 1)])).unwrap();
+    assert_eq!(w.m.translate(&roots, Space::Secure, Ipa(at + 0x8000)).unwrap().pages, 1);
+    assert_eq!(w.access(1, at + 0x7000), None);
+    w.reclaim(1, h, 0).unwrap();
+    assert_eq!(w.m.translate(&roots, Space::Secure, Ipa(at + 0x8000)).unwrap().pages, 512);
+    assert_eq!(snapshot(&w), before);
+}
+
+#[test]
+fn every_field_of_a_descriptor_is_checked() {
+    let w = world();
+    (0..4).for_each(|who| w.set_version(who, Version::V1_1));
+    let good = w.lay(0, &Sending::new(Kind::Share, &[1], &[(NW, 1), (NW + 0x2000, 1)]));
+    let before = snapshot(&w);
+    let with = |at: usize, value: u32| {
+        let mut b = good.clone();
+        b[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        w.send_bytes(0, Kind::Share, &b, 4096)
+    };
+    let invalid = Err(Error::InvalidParameters);
+    let denied = Err(Error::Denied);
+    for (at, value, expected, why) in [
+        (0x00, 0x002f_8001, denied, "a partition as sender"),
+        (0x00, 0x006f_0000, invalid, "NS attribute"),
+        (0x00, 0x0000_0000, invalid, "no attributes"),
+        (0x00, 0x001f_0000, denied, "device memory"),
+        (0x00, 0x002b_0000, invalid, "reserved cacheability"),
+        (0x00, 0x0027_0000, denied, "non-cacheable"),
+        (0x04, 1, invalid, "zero flag"),
+        (0x04, 4, invalid, "flag of a retrieve"),
+        (0x04, 1 << 31, invalid, "reserved flag"),
+        (0x08, 1, invalid, "a handle"),
+        (0x18, 0, invalid, "access size 0"),
+        (0x18, 17, invalid, "access size 17"),
+        (0x18, 32, invalid, "access size of v1.2"),
+        (0x1c, 0, invalid, "no receivers"),
+        (0x1c, 2, invalid, "two receivers, one there"),
+        (0x1c, 5, invalid, "too many receivers"),
+        (0x20, 0, invalid, "access offset 0"),
+        (0x20, 0x38, invalid, "access offset unaligned"),
+        (0x20, 0xffff_fff0, invalid, "access offset far out"),
+        (0x24, 1, invalid, "reserved"),
+        (0x30, 0x0002_0000, invalid, "receiver is the sender"),
+        (0x30, 0x0002_0001, denied, "receiver is a VM"),
+        (0x30, 0x0002_8009, invalid, "receiver unknown"),
+        (0x30, 0x0000_8001, invalid, "no permission"),
+        (0x30, 0x0003_8001, invalid, "reserved permission"),
+        (0x30, 0x0006_8001, invalid, "not executable, which the owner must not say"),
+        (0x30, 0x000a_8001, invalid, "executable"),
+        (0x30, 0x0102_8001, invalid, "flags"),
+        (0x34, 0, invalid, "no composite"),
+        (0x34, 0x30, invalid, "composite in the receivers"),
+        (0x34, 0x48, invalid, "composite unaligned"),
+        (0x34, 0x50, invalid, "composite one range late"),
+        (0x34, 0xffff_fff0, invalid, "composite far out"),
+        (0x38, 1, invalid, "reserved in the access descriptor"),
+        (0x40, 1, invalid, "too few pages"),
+        (0x40, 3, invalid, "too many pages"),
+        (0x44, 1, invalid, "a range too few"),
+        (0x44, 3, invalid, "a range too many"),
+        (0x44, 0, invalid, "no ranges"),
+        (0x44, u32::MAX, invalid, "ranges that wrap"),
+        (0x48, 1, invalid, "reserved in the composite"),
+        (0x5c, 1, invalid, "reserved in a range"),
+    ] {
+        assert_eq!(with(at, value).map(|_| ()), expected, "{why}");
+        assert_eq!(snapshot(&w), before, "{why}");
+    }
+    let n = good.len() as u64;
+    for args in [
+        [n, 0, 0, 0],
+        [0, 0, 0, 0],
+        [n, n + 16, 0, 0],
+        [n, n - 8, 0, 0],
+        [n, 16, 0, 0],
+        [n + 16, n, 0, 0],
+        [n - 16, n - 16, 0, 0],
+        [4112, 4112, 0, 0],
+        [u32::MAX.into(), n, 0, 0],
+        [n, n, 0x1000, 0],
+        [n, n, 0, 1],
+    ] {
+        w.tx(0, &good);
+        assert_eq!(w.call(0, Func::MemShare, &args).map(|_| ()), invalid, "{args:x?}");
+        assert_eq!(snapshot(&w), before, "{args:x?}");
+    }
+    let two = Sending::new(Kind::Share, &[1, 1], &[(NW, 1)]);
+    assert_eq!(w.send(0, &two).map(|_| ()), invalid, "a receiver twice");
+    let two = Sending::new(Kind::Donate, &[1, 2], &[(NW, 1)]);
+    assert_eq!(w.send(0, &two).map(|_| ()), invalid, "donation to two");
+    // No TX buffer at all.
+    w.spmc.normal.mailbox.lock().unmap().unwrap();
+    assert_eq!(w.call(0, Func::MemShare, &[n, n]).map(|_| ()), invalid);
+}
+
+#[test]
+fn a_retrieve_must_fit_the_transaction() {
+    let w = world();
+    let h = w.send(0, &Sending::new(Kind::Share, &[1], &[(NW, 1)])).unwrap();
+    let rw = perms(Data::ReadWrite);
+    let own = [(IDS[1], rw)];
+    let before = snapshot(&w);
+    let invalid = Err(Error::InvalidParameters);
+    let denied = Err(Error::Denied);
+    for (who, handle, sender, receivers, flags, tag, expected, why) in [
+        (2, h, 0, &[(IDS[2], rw)][..], 0, 7, invalid, "not a receiver"),
+        (1, Handle(h.0 ^ 1), 0, &own, 0, 7, invalid, "no such handle"),
+        (1, Handle(h.0 + 0x1_0000), 0, &own, 0, 7, invalid, "a later generation"),
+        (1, Handle(u64::MAX), 0, &own, 0, 7, invalid, "the invalid handle"),
+        (1, h, 1, &own, 0, 7, denied, "another sender"),
+        (1, h, 0, &own, 0, 8, invalid, "another tag"),
+        (1, h, 0, &own, Flags::LEND, 7, invalid, "another type"),
+        (1, h, 0, &own, Flags::ZERO, 7, invalid, "zero"),
+        (1, h, 0, &own, Flags::ZERO_AFTER, 7, invalid, "zero after"),
+        (1, h, 0, &own, 1 << 9, 7, invalid, "alignment hint"),
+        (1, h, 0, &own, 1 << 11, 7, invalid, "reserved flag"),
+        (1, h, 0, &[], 0, 7, invalid, "no receivers"),
+        (1, h, 0, &[(IDS[2], rw)], 0, 7, invalid, "another receiver"),
+        (1, h, 0, &[(IDS[1], rw), (IDS[2], rw)], 0, 7, invalid, "one receiver more"),
+    ] {
+        let got = w.retrieve_bytes(who, &w.request(who, handle, sender, receivers, flags, tag));
+        assert_eq!(got.map(|_| ()), expected, "{why}");
+        assert_eq!(snapshot(&w), before, "{why}");
+    }
+    // RX still holds an older message.
+    w.retrieve(1, h, 0, Kind::Share).unwrap();
+    w.relinquish(1, h, 0).unwrap();
+    let mut mailbox = w.partition(1).mailbox.lock();
+    mailbox.begin_delivery().unwrap().finish();
+    drop(mailbox);
+    assert_eq!(w.retrieve(1, h, 0, Kind::Share), Err(Error::Busy));
+    assert_eq!(snapshot(&w), before);
+    w.release_rx(1);
+    // Somebody else's memory at the address already.
+    w.retrieve(1, h, 0, Kind::Share).unwrap();
+    let again = w.send(0, &Sending::new(Kind::Share, &[1], &[(NW, 1)])).unwrap();
+    assert_eq!(w.retrieve(1, again, 0, Kind::Share), Err(Error::Denied));
+}
+
+#[test]
+fn the_table_of_transactions_has_an_end() {
+    let w = world();
+    let before = snapshot(&w);
+    let mut handles: Vec<_> =
+        (0..16).map(|i| w.send(0, &Sending::new(Kind::Share, &[1], &[(NW + i * 0x1000, 1)])).unwrap()).collect();
+    assert_eq!(w.send(0, &Sending::new(Kind::Share, &[1], &[(NW + 0x20_0000, 1)])), Err(Error::NoMemory));
+    let old = handles.remove(5);
+    w.reclaim(0, old, 0).unwrap();
+    let new = w.send(0, &Sending::new(Kind::Share, &[1], &[(NW, 1)])).unwrap();
+    assert_ne!(old, new, "a place has a new handle each time");
+    assert_eq!(w.reclaim(0, old, 0), Err(Error::InvalidParameters));
+    handles.push(new);
+    handles.into_iter().for_each(|h| w.reclaim(0, h, 0).unwrap());
+    assert_eq!(snapshot(&w), before);
+}
+
+#[test]
+fn permissions_are_a_partitions_own_to_change_while_it_starts() {
+    let w = world();
+    let at = base(1) + 0x2000;
+    let p = w.partition(1);
+    let set = |entered, at: u64, n: u64, bits: u64| {
+        let mut regs = Regs::ZERO;
+        regs.set8([Func::MemPermSet.id64().into(), at, n, bits, 0, 0, 0, 0]);
+        w.spmc.memory_call(Caller::Partition(p), Func::MemPermSet, entered, &mut regs).map_err(|r| r.code())
+    };
+    let get = |at: u64| w.call(1, Func::MemPermGet, &[at]).map(|r| r[2]);
+    let init = Entered::Init;
+    for (bits, access) in [(7, (true, false, false)), (5, (true, true, false)), (3, (true, false, true))] {
+        set(init, at, 2, bits).unwrap();
+        assert_eq!(w.access(1, at), Some(access));
+        assert_eq!(w.access(1, at + 0x1000), Some(access));
+        assert_eq!(w.access(1, at + 0x2000), Some((true, true, true)));
+        assert_eq!(get(at), Ok(bits));
+    }
+    let invalid = Err(Error::InvalidParameters);
+    for (at, n, bits) in [(at, 1, 1), (at, 1, 0), (at, 1, 2), (at, 1, 8 | 7), (at + 8, 1, 7), (at, 0, 7), (NW, 1, 7)] {
+        assert_eq!(set(init, at, n, bits), invalid, "{at:#x} {n} {bits}");
+    }
+    assert_eq!(set(init, base(1) + (OWN - 1) * PAGE_SIZE, 2, 7), invalid);
+    assert_eq!(set(Entered::Run, at, 1, 7), Err(Error::Denied));
+    assert_eq!(get(NW).map(|_| ()), invalid);
+}
+
+#[test]
+fn death_releases_what_was_borrowed_and_leaves_borrowers_alone() {
+    let w = world();
+    let before = snapshot(&w);
+    let at = base(1) + 0x4000;
+    // The borrower dies.
+    let h = w.send(1, &Sending::new(Kind::Lend, &[2], &[(at, 1)])).unwrap();
+    let nx = Permissions { data: Data::ReadWrite, instruction: Instruction::NotExecutable };
+    w.retrieve_bytes(2, &w.request(2, h, IDS[1], &[(IDS[2], nx)], Flags::ZERO_AFTER, 7)).unwrap();
+    w.m.write(Space::Secure, Pa(at), &[0xaa]).unwrap();
+    w.spmc.release_memory(w.partition(2));
+    assert_eq!(w.access(2, at), None);
+    let mut byte = [1];
+    w.m.read(Space::Secure, Pa(at), &mut byte).unwrap();
+    assert_eq!(byte, [0], "scrubbed");
+    w.reclaim(1, h, 0).unwrap();
+    // The owner dies: before anybody retrieved, after, and in the middle of sending.
+    let unseen = w.send(1, &Sending::new(Kind::Share, &[2], &[(at, 1)])).unwrap();
+    let seen = w.send(1, &Sending::new(Kind::Lend, &[2], &[(at + 0x1000, 1)])).unwrap();
+    w.retrieve(2, seen, 1, Kind::Lend).unwrap();
+    let half = w.lay(1, &Sending::new(Kind::Lend, &[2], &[(at + 0x2000, 1), (at + 0x5000, 1)]));
+    w.tx(1, &half);
+    w.call(1, Func::MemLend, &[half.len() as u64, half.len() as u64 - 16]).unwrap();
+    w.spmc.release_memory(w.partition(1));
+    assert_eq!(w.retrieve(2, unseen, 1, Kind::Share), Err(Error::InvalidParameters));
+    assert_eq!(w.access(2, at + 0x1000), Some((true, true, false)));
+    assert_eq!(w.access(1, at + 0x1000), None);
+    assert_eq!(w.reclaim(1, seen, 0), Err(Error::InvalidParameters));
+    w.relinquish(2, seen, 0).unwrap();
+    assert_eq!(w.access(1, at + 0x1000), Some((true, true, true)), "back with its owner");
+    assert_eq!(snapshot(&w), before);
+}
