@@ -8,7 +8,7 @@ use sp_protocol::command;
 use sp_rt::{Form, Message, ffa, interrupt, memory::now};
 
 /// Returns the first four words of a response, or what came instead of one.
-#[inline]
+#[inline(always)]
 fn delivered(x: [u64; 8]) -> Answer {
     let [fid, _, _, a, b, c, d, _] = x;
     let fid = fid as u32;
@@ -20,7 +20,7 @@ fn delivered(x: [u64; 8]) -> Answer {
 }
 
 /// Sends words 2 to 4 as words 0 to 2 to the partition in word 1; returns the first four words of its answer.
-#[inline]
+#[inline(always)]
 pub(crate) fn forward(message: &Message) -> Answer {
     let to = PartitionId(message.arg(1) as u16);
     let words = [message.arg(2), message.arg(3), message.arg(4), 0, 0];
