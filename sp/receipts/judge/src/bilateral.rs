@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Receipts of version 3: the agent's receipt, co-signed by the server that served it.
 
-use crate::canon::{self, Sink, write_string};
+use crate::canon::{self, Output, Sink, write_string};
 use crate::crypto::{Hasher, PublicKey, derive_id, encode, parse_signature, refuse_small_order};
 use crate::format::{BILATERAL, OUTCOME, RECEIPT, SIGNED_BILATERAL};
 use crate::receipt::{signer_key, verify_signature};
@@ -130,21 +130,25 @@ impl Judge {
             None => None,
         };
 
-        let mut response = Vec::from(&b"{\"content_hash\":"[..]);
+        let mut response = Output::default();
+        response.put(b"{\"content_hash\":");
         write_string(&content_hash.finish().text(), &mut response);
         if let Some(outcome) = &outcome {
             response.put(b",\"outcome\":");
             Record::read(outcome.root(), &OUTCOME, Field::Outcome, Duplicates::LastWins)?.write(&mut response)?;
         }
         response.put(b"}");
+        let response = response.finish()?;
 
         let mut nonce = String::from("rnd_");
         crate::crypto::push_hex(&request.nonce, &mut nonce);
         let server = PublicKey::from(key.verifying_key()).text();
-        let body = |signature: Option<&(String, String)>, out: &mut Vec<u8>| {
+        let body = |signature: Option<(String, String)>| {
+            let mut sink = Output::default();
+            let out = &mut sink;
             out.put(b"{\"agent_receipt\":");
             inner.write(out)?;
-            if let Some((id, _)) = signature {
+            if let Some((id, _)) = &signature {
                 out.put(b",\"id\":");
                 write_string(id, out);
             }
@@ -157,21 +161,17 @@ impl Judge {
             out.put(b",\"pubkey\":");
             write_string(&server, out);
             out.put(b"}");
-            if let Some((_, sig)) = signature {
+            if let Some((_, sig)) = &signature {
                 out.put(b",\"sig\":");
                 write_string(sig, out);
             }
             out.put(b",\"ts_response\":");
             write_string(&self.now.text(), out);
             out.put(b",\"v\":3}");
-            Ok(())
+            sink.finish()
         };
-        let mut signed = Vec::new();
-        body(None, &mut signed)?;
-        let signature = key.sign(&signed);
-        signed.clear();
-        body(Some(&(derive_id("rec_", &signature), encode(&signature.to_bytes()))), &mut signed)?;
-        Ok(signed)
+        let signature = key.sign(&body(None)?);
+        body(Some((derive_id("rec_", &signature), encode(&signature.to_bytes()))))
     }
 }
 

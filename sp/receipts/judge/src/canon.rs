@@ -25,12 +25,43 @@ pub fn write_value(value: Value<'_>, out: &mut impl Sink) -> Result<(), Verdict>
     Writer { out, members: Vec::new() }.value(value)
 }
 
+/// The most bytes of output that any call gives.
+pub const MAX_OUTPUT: usize = 98304;
+
+/// Canonical bytes in memory, up to [`MAX_OUTPUT`] of them.
+#[derive(Default)]
+pub(crate) struct Output {
+    bytes: Vec<u8>,
+    overflow: bool,
+}
+
+impl Output {
+    /// Gives the bytes, unless there were too many.
+    pub(crate) fn finish(self) -> Result<Vec<u8>, Verdict> {
+        if self.overflow {
+            return Err(Verdict::new(Class::Limit, Field::Output, Reason::TooMany));
+        }
+        Ok(self.bytes)
+    }
+}
+
+impl Sink for Output {
+    fn put(&mut self, bytes: &[u8]) {
+        let fits = self.bytes.len() + bytes.len() <= MAX_OUTPUT && self.bytes.try_reserve(bytes.len()).is_ok();
+        if fits && !self.overflow {
+            self.bytes.extend_from_slice(bytes);
+        } else {
+            self.overflow = true;
+        }
+    }
+}
+
 /// Gives the canonical form of a JSON text.
 pub fn canonicalize(text: &[u8]) -> Result<Vec<u8>, Verdict> {
     let document = crate::parse_receipt(text)?;
-    let mut bytes = Vec::new();
-    write_value(document.root(), &mut bytes)?;
-    Ok(bytes)
+    let mut out = Output::default();
+    write_value(document.root(), &mut out)?;
+    out.finish()
 }
 
 /// Writes a string with its quotes.
@@ -140,11 +171,9 @@ impl<S: Sink> Writer<'_, S> {
 
     fn object(&mut self, object: Value<'_>) -> Result<(), Verdict> {
         let base = self.members.len();
-        for key in object.keys() {
-            let no_room = |_| Verdict::new(Class::Limit, Field::Document, Reason::TooMany);
-            self.members.try_reserve(1).map_err(no_room)?;
-            self.members.push(key.position());
-        }
+        let no_room = |_| Verdict::new(Class::Limit, Field::Document, Reason::TooMany);
+        self.members.try_reserve_exact(object.keys().count()).map_err(no_room)?;
+        self.members.extend(object.keys().map(Value::position));
         let key = |at: u32| object.at(at).as_str().unwrap_or("");
         if let Some(mine) = self.members.get_mut(base..) {
             // Positions are in the order of the text, so of equal keys the last one is the one that counts.

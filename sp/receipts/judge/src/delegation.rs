@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Delegation: tokens, their chain from a trusted root, and receipts of version 4 that act under one.
 
-use crate::canon::Sink;
+use crate::canon::{Output, Sink};
 use crate::crypto::{Hasher, PublicKey, derive_id, parse_signature, refuse_small_order};
 use crate::format::{RECEIPT, SIGNED_TOKEN, STATED_SCOPE, TOKEN};
 use crate::receipt::{signer_pubkey, verify_signature};
@@ -68,13 +68,13 @@ impl Judge {
         self.check_decision(&receipt, options)?;
         check_revoked(&receipt, &authorization, options, self)?;
 
-        let mut stated = Vec::new();
+        let mut stated = Output::default();
         if self.is_strict() {
             scope.write_signed(STATED_SCOPE, &mut stated)?;
         } else {
             scope.write(&mut stated)?;
         }
-        Ok(stated)
+        stated.finish()
     }
 
     /// Verifies one delegation token: version, signature, and that it has not ended at a time (now, if not given).

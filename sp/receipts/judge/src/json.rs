@@ -18,6 +18,12 @@ pub const MAX_TEXT: usize = 65536 + 512;
 /// The deepest nesting that is read (the reference's limit).
 pub const MAX_NESTING: usize = 128;
 
+/// The number of digits from which an integer may not fit its node.
+const SMALL_DIGITS: usize = 10;
+
+/// The size of an integer in its node, with the sign.
+const SMALL_BITS: u32 = 2 * FIELD_BITS;
+
 const FIELD_BITS: u32 = 17;
 const FIELD_MASK: u64 = (1 << FIELD_BITS) - 1;
 
@@ -26,7 +32,7 @@ enum Tag {
     Null,
     False,
     True,
-    /// A number held in the two fields: a non-negative integer below 2^34.
+    /// A number held in the two fields: an integer of 34 bits with its sign.
     Small,
     /// A number in `numbers` at the first field.
     Unsigned,
@@ -84,8 +90,9 @@ impl Node {
         (self.0 & FIELD_MASK) as usize
     }
 
-    const fn both(self) -> u64 {
-        self.0 & ((1 << (2 * FIELD_BITS)) - 1)
+    const fn small(self) -> i64 {
+        const ABOVE: u32 = u64::BITS - SMALL_BITS;
+        ((self.0 << ABOVE) as i64) >> ABOVE
     }
 }
 
@@ -109,6 +116,7 @@ impl<'a> Document<'a> {
         let mut document = Self { text, nodes: Vec::new(), numbers: Vec::new(), decoded: String::new() };
         let no_room = |_| Verdict::new(Class::Limit, Field::Document, Reason::TooMany);
         document.nodes.try_reserve_exact(survey.values).map_err(no_room)?;
+        document.numbers.try_reserve_exact(survey.numbers).map_err(no_room)?;
         document.decoded.try_reserve_exact(survey.escaped).map_err(no_room)?;
 
         let mut parser = serde_json::Deserializer::from_str(text);
@@ -164,6 +172,7 @@ impl<'a> Document<'a> {
 /// What one pass over the text says about the room that its tree needs.
 struct Survey {
     values: usize,
+    numbers: usize,
     escaped: usize,
     depth: usize,
 }
@@ -172,6 +181,7 @@ impl Survey {
     /// Counts without judging: on what is not JSON the numbers are only bounds for the failed attempt.
     fn of(text: &[u8]) -> Self {
         let (mut values, mut escaped, mut depth, mut open) = (1usize, 0usize, 0usize, 0usize);
+        let (mut numbers, mut digits) = (0usize, 0usize);
         let (mut in_string, mut length, mut has_escape, mut skip) = (false, 0usize, false, false);
         for (at, &byte) in text.iter().enumerate() {
             if in_string {
@@ -189,7 +199,11 @@ impl Survey {
                 length += 1;
                 continue;
             }
+            digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
             match byte {
+                // What makes a number too large for its node: a fraction, an exponent, or ten digits.
+                b'.' | b'e' | b'E' => numbers += 1,
+                _ if digits == SMALL_DIGITS => numbers += 1,
                 b'"' => (in_string, length, has_escape) = (true, 0, false),
                 b',' | b':' => values += 1,
                 b'[' | b'{' => {
@@ -203,7 +217,7 @@ impl Survey {
                 _ => {}
             }
         }
-        Self { values: values.min(text.len() + 1), escaped, depth }
+        Self { values: values.min(text.len() + 1), numbers, escaped, depth }
     }
 }
 
@@ -238,7 +252,7 @@ impl<'de> Visitor<'de> for Grow<'_, 'de> {
     }
 
     fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<usize, E> {
-        room(if value < 1 << (2 * FIELD_BITS) {
+        room(if value < 1 << (SMALL_BITS - 1) {
             self.0.push(Node::new(Tag::Small, value >> FIELD_BITS, value))
         } else {
             self.0.push_number(Tag::Unsigned, value)
@@ -248,6 +262,9 @@ impl<'de> Visitor<'de> for Grow<'_, 'de> {
     fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<usize, E> {
         match u64::try_from(value) {
             Ok(value) => self.visit_u64(value),
+            Err(_) if value >= -(1 << (SMALL_BITS - 1)) => {
+                room(self.0.push(Node::new(Tag::Small, (value >> FIELD_BITS) as u64, value as u64)))
+            }
             Err(_) => room(self.0.push_number(Tag::Negative, value as u64)),
         }
     }
@@ -343,7 +360,10 @@ impl<'d> Value<'d> {
             Tag::Null => Kind::Null,
             Tag::False => Kind::Bool(false),
             Tag::True => Kind::Bool(true),
-            Tag::Small => Kind::Number(Number::Unsigned(node.both())),
+            Tag::Small => Kind::Number(match u64::try_from(node.small()) {
+                Ok(value) => Number::Unsigned(value),
+                Err(_) => Number::Negative(node.small()),
+            }),
             Tag::Unsigned => Kind::Number(Number::Unsigned(number())),
             Tag::Negative => Kind::Number(Number::Negative(number() as i64)),
             Tag::Float => Kind::Number(Number::Float(f64::from_bits(number()))),

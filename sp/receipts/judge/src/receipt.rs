@@ -205,7 +205,7 @@ pub fn signed_bytes(text: &[u8]) -> Result<alloc::vec::Vec<u8>, Verdict> {
         4 => (&RECEIPT, &SIGNED_AUTHORIZED),
         _ => return refuse(Class::InvalidReceipt, Field::V, Reason::Unsupported),
     };
-    let mut bytes = alloc::vec::Vec::new();
-    Record::read(root, of, Field::Document, Duplicates::LastWins)?.write_signed(part, &mut bytes)?;
-    Ok(bytes)
+    let mut out = canon::Output::default();
+    Record::read(root, of, Field::Document, Duplicates::LastWins)?.write_signed(part, &mut out)?;
+    out.finish()
 }

@@ -60,10 +60,11 @@ impl Trust {
         if self.generated_at.is_some_and(|loaded| generated_at < loaded) {
             return refuse(Class::TrustBundleError, Field::GeneratedAt, Reason::Rollback);
         }
-        let mut revocations = Vec::new();
+        let mut revocations = canon::Output::default();
         if let Some(records) = record.get(Field::Revocations) {
             canon::write_value(records, &mut revocations)?;
         }
+        let revocations = revocations.finish()?;
         *self = Self {
             roots: section(&record, Field::Roots)?,
             agents: section(&record, Field::Agents)?,

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the receipts partition does with a call: the state that it keeps, and one function that serves.
+//!
+//! Nothing of the transport is here: a message comes as a copy in the partition's own memory, an answer goes into a
+//! buffer of its own, and the time and the random numbers come through [`Platform`].
+#![no_std]
+#![forbid(unsafe_code)]
+extern crate alloc;
+
+mod message;
+mod operations;
+mod state;
+
+pub use receipts_client as protocol;
+pub use state::{Config, Platform, Service};
+
+use protocol::{Call, ClockSource, Operation, PartWriter, Reply, flags};
+use receipts::{Class, Field, Reason, Verdict};
+
+/// What an operation gives beside its verdict.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Done {
+    clock: ClockSource,
+    values: [u64; 3],
+}
+
+impl Done {
+    const fn with(clock: ClockSource, values: [u64; 3]) -> Self {
+        Self { clock, values }
+    }
+}
+
+/// A refusal, with what can be told beside it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Refused {
+    verdict: Verdict,
+    done: Done,
+}
+
+impl From<Verdict> for Refused {
+    fn from(verdict: Verdict) -> Self {
+        Self { verdict, done: Done::with(ClockSource::None, [0; 3]) }
+    }
+}
+
+pub(crate) const fn bad<T>(field: Field, reason: Reason) -> Result<T, Verdict> {
+    Err(Verdict::new(Class::BadRequest, field, reason))
+}
+
+impl Service {
+    /// Serves one call: judges the message (the caller's, copied) and writes the answer's parts into `answer`.
+    ///
+    /// Whatever the message holds, this returns: a malformed one is a verdict.
+    pub fn serve(&mut self, platform: &mut impl Platform, call: Call, message: &[u8], answer: &mut [u8]) -> Reply {
+        let mut writer = PartWriter::new(answer);
+        let outcome = self.dispatch(platform, call, message, &mut writer);
+        let written = u32::try_from(writer.used()).unwrap_or(u32::MAX);
+        match outcome {
+            Ok(done) => Reply { code: 0, clock: done.clock, written, values: done.values },
+            Err(Refused { verdict, done }) => {
+                Reply { code: verdict.code(), clock: done.clock, written, values: done.values }
+            }
+        }
+    }
+
+    fn dispatch(
+        &mut self,
+        platform: &mut impl Platform,
+        call: Call,
+        message: &[u8],
+        writer: &mut PartWriter<'_>,
+    ) -> Result<Done, Refused> {
+        let Some(operation) = Operation::from_number(call.operation) else {
+            return Err(Verdict::new(Class::BadRequest, Field::Operation, Reason::Unsupported).into());
+        };
+        if call.flags & !flags::ALL != 0 {
+            return Err(Verdict::new(Class::BadRequest, Field::Operation, Reason::Malformed).into());
+        }
+        let message = message::Message::read(message)?;
+        let mut ask = operations::Ask { service: self, platform, flags: call.flags, message: &message, writer };
+        match operation {
+            Operation::Hello => Ok(ask.hello()),
+            Operation::Verify => ask.verify(),
+            Operation::VerifyBilateral => ask.verify_bilateral(),
+            Operation::VerifyRequest => ask.verify_request(),
+            Operation::VerifyAuthorized => ask.verify_authorized(),
+            Operation::VerifyDelegation => ask.verify_delegation(),
+            Operation::VerifyDecision => ask.verify_decision(),
+            Operation::CheckRevocation => ask.check_revocation(),
+            Operation::Canonicalize => ask.canonicalize(),
+            Operation::SignedBytes => ask.signed_bytes(),
+            Operation::Append => ask.append(),
+            Operation::Head => ask.head(),
+            Operation::Checkpoint => ask.checkpoint(),
+            Operation::VerifyLines => ask.verify_lines(),
+            Operation::VerifyToHead => ask.verify_to_head(),
+            Operation::VerifyRecorded => ask.verify_recorded(),
+            Operation::Cosign => ask.cosign(),
+            Operation::TrustLoad => ask.trust_load(),
+            Operation::TrustQuery => ask.trust_query(),
+            Operation::TrustClear => ask.trust_clear(),
+            Operation::CompatReplayClear => ask.compat_replay_clear(),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A service on a platform that the test turns.
+#![allow(dead_code)] // each test uses its part
+
+use ed25519_dalek::SigningKey;
+use receipts::Instant;
+use receipts_client::{Call, MAX_ANSWER, Operation, Reply, Span, Tag};
+use receipts_service::{Config, Platform, Service};
+
+pub(crate) struct Turned {
+    pub(crate) now: Option<Instant>,
+    /// The next random byte; `None` for no source.
+    pub(crate) random: Option<u8>,
+}
+
+impl Platform for Turned {
+    fn now(&mut self) -> Option<Instant> {
+        self.now
+    }
+
+    fn random(&mut self, bytes: &mut [u8]) -> bool {
+        let Some(next) = &mut self.random else { return false };
+        for byte in bytes {
+            *next = next.wrapping_add(1);
+            *byte = *next;
+        }
+        true
+    }
+}
+
+pub(crate) fn platform() -> Turned {
+    Turned { now: Instant::parse("2026-11-20T21:20:18Z"), random: Some(0) }
+}
+
+pub(crate) fn provisioning() -> SigningKey {
+    SigningKey::from_bytes(&[99; 32])
+}
+
+pub(crate) fn config() -> Config {
+    Config { server_name: "hematite", provisioning: Some(provisioning().verifying_key()), nonces: 8, compat_nonces: 8 }
+}
+
+pub(crate) fn service() -> (Service, Turned) {
+    let mut platform = platform();
+    (Service::start(config(), &mut platform).expect("memory"), platform)
+}
+
+/// Makes one call and gives the reply with the bytes of its answer.
+pub(crate) fn call(
+    service: &mut Service,
+    platform: &mut Turned,
+    operation: Operation,
+    flags: u16,
+    message: &[u8],
+) -> (Reply, Vec<u8>) {
+    let mut answer = vec![0; MAX_ANSWER];
+    let call =
+        Call { operation: operation as u16, flags, handle: 0, message: Span::default(), answer: Span::default() };
+    let reply = service.serve(platform, call, message, &mut answer);
+    answer.truncate(reply.written as usize);
+    (reply, answer)
+}
+
+/// Finds a part of an answer.
+pub(crate) fn part(answer: &[u8], tag: Tag) -> Option<&[u8]> {
+    receipts_client::Parts::new(answer).map(|part| part.expect("parts")).find(|part| part.0 == tag).map(|part| part.1)
+}
