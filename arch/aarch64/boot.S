@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Entry on every CPU. Nothing is assumed of a warm entry: the MMU may be on, with this CPU's old EL2 state.
+
+    .section .text.boot, "ax"
+    .global _start
+_start:
+    msr     daifset, #0xf
+    mov     x19, x0                     // the SPMC manifest's address
+    bl      el2_quiesce
+    // Drop what a cache may hold of memory that is written with the MMU off, and push the image out.
+    adrp    x0, __image_start
+    adrp    x1, __data_end
+    add     x1, x1, :lo12:__data_end
+    bl      clean_invalidate
+    bl      clean_tables_and_stack
+    // The boot stack, by its physical address; the tables are built on it.
+    msr     spsel, #1
+    adrp    x0, __stacks_start
+    mov     x1, {STACK_SIZE}
+    add     sp, x0, x1
+    mov     x0, x19
+    bl      {build_tables}
+    bl      clean_tables_and_stack
+    bl      mmu_on
+    adrp    x0, __bss_start
+    add     x0, x0, :lo12:__bss_start
+    adrp    x1, __bss_end
+    add     x1, x1, :lo12:__bss_end
+1:  stp     xzr, xzr, [x0], #16
+    cmp     x0, x1
+    b.lo    1b
+    bl      cpu_find
+    // Building the SPMC takes more stack than serving: until then the stacks of all CPUs are this one's.
+    mov_imm x0, {BOOT_STACK_TOP}
+    sub     sp, x0, #16
+    mov     x0, x19
+    bl      {cold}
+    bl      cpu_find
+    bl      {serve}
+    b       .
+
+    .global warm_entry
+warm_entry:
+    msr     daifset, #0xf
+    msr     spsel, #1
+    bl      el2_quiesce
+    bl      mmu_on
+    bl      cpu_find
+    bl      {warm}
+    b       .
+
+// Turns the MMU and caches of this CPU off and puts EL2 in non-VHE mode. Leaf, no memory.
+el2_quiesce:
+    mov_imm x0, {SCTLR_OFF}
+    msr     sctlr_el2, x0
+    isb
+    mov     x0, #(1 << 31)              // HCR_EL2.RW; the whole table is loaded later
+    msr     hcr_el2, x0
+    isb
+    ret
+
+// Turns the MMU on with the tables of all CPUs. Leaf, no memory.
+mmu_on:
+    mov_imm x0, {MAIR}
+    msr     mair_el2, x0
+    mov_imm x0, {TCR}
+    mrs     x1, id_aa64mmfr0_el1
+    and     x1, x1, #0xf                // PARange, at most 48 bits
+    mov     x2, #5
+    cmp     x1, x2
+    csel    x1, x1, x2, lo
+    bfi     x0, x1, #16, #3             // TCR_EL2.PS
+    msr     tcr_el2, x0
+    adrp    x0, {stage1}
+    msr     ttbr0_el2, x0
+    adrp    x0, vectors
+    add     x0, x0, :lo12:vectors
+    msr     vbar_el2, x0
+    dsb     ish
+    tlbi    alle2
+    ic      iallu
+    dsb     ish
+    isb
+    mov_imm x0, {SCTLR_ON}
+    msr     sctlr_el2, x0
+    isb
+    ret
+
+// Finds this CPU by MPIDR_EL1, and gives it its block (TPIDR_EL2) and stack. A CPU that the platform does not
+// list waits for ever.
+cpu_find:
+    mrs     x0, mpidr_el1
+    mov_imm x1, 0xff00ffffff
+    and     x0, x0, x1
+    adrp    x1, {mpidrs}
+    add     x1, x1, :lo12:{mpidrs}
+    mov     x2, #0
+1:  ldr     x3, [x1, x2, lsl #3]
+    cmp     x3, x0
+    b.eq    2f
+    add     x2, x2, #1
+    cmp     x2, {CPUS}
+    b.ne    1b
+    wfi
+    b       .
+2:  mov_imm x0, {PERCPU_SIZE}
+    adrp    x1, {percpu}
+    add     x1, x1, :lo12:{percpu}
+    madd    x1, x2, x0, x1
+    msr     tpidr_el2, x1
+    str     x2, [x1, {PERCPU_INDEX}]
+    mov_imm x0, {STACKS_VA}
+    add     x0, x0, x2, lsl {STACK_BIT} + 1
+    mov_imm x2, (1 << {STACK_BIT}) + {STACK_SIZE}
+    add     x0, x0, x2
+    sub     sp, x0, #16
+    mov     x29, #0
+    mov     x1, x30
+    mov     x30, #0
+    br      x1
+
+clean_tables_and_stack:
+    mov     x20, x30
+    adrp    x0, __tables_start
+    adrp    x1, __tables_end
+    bl      clean_invalidate
+    adrp    x0, __stacks_start
+    add     x1, x0, {STACK_SIZE}
+    mov     x30, x20
+// Cleans and invalidates x0 (a page's start) to x1, to the point of coherency. Leaf, no memory.
+clean_invalidate:
+    mrs     x2, ctr_el0
+    ubfx    x2, x2, #16, #4             // DminLine: log2 of words
+    mov     x3, #4
+    lsl     x3, x3, x2
+1:  dc      civac, x0
+    add     x0, x0, x3
+    cmp     x0, x1
+    b.lo    1b
+    dsb     sy
+    ret

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The port of `spmc`, implemented by the machine.
+
+use core::fmt;
+use core::sync::atomic::Ordering::Relaxed;
+
+use ffa_abi::Regs;
+use spmc::{Entry, Fault, Ipa, MemFault, Pa, Port, Space, Stage2Roots};
+
+use crate::asm;
+use crate::context::Context;
+use crate::pool::{self, POOL};
+use crate::{nsmem, percpu, switch, timer, tlb, traps, uart};
+
+/// The machine that this runs on. There is one, so a value holds nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine {
+    _only_boot_makes_one: (),
+}
+
+impl Machine {
+    pub(crate) const fn new() -> Self {
+        Self { _only_boot_makes_one: () }
+    }
+
+    /// Returns how many bytes of the boot-time heap are used, and how many there are.
+    pub fn heap_use(&self) -> (usize, usize) {
+        pool::heap_use()
+    }
+}
+
+impl Port for Machine {
+    type Context = Context;
+
+    fn new_context(&self) -> Context {
+        Context::new()
+    }
+
+    fn reset(&self, context: &Context, entry: &Entry) {
+        context.reset(entry, traps::untrappable());
+    }
+
+    #[inline]
+    fn park(&self, context: &Context, regs: &Regs) {
+        switch::park(context);
+        // SAFETY: copies x8-x17 into the context's own area.
+        unsafe { asm::message_save(context, regs) };
+    }
+
+    #[inline]
+    fn unpark(&self, context: &Context, regs: &mut Regs) {
+        // SAFETY: copies x8-x17 into `regs`, which is borrowed for it.
+        unsafe { asm::message_load(context, regs) };
+    }
+
+    fn park_interrupted(&self, context: &Context, regs: &Regs) {
+        for (slot, value) in context.x.iter().zip(regs.x).take(8) {
+            slot.store(value, Relaxed);
+        }
+        self.park(context, regs);
+    }
+
+    fn unpark_interrupted(&self, context: &Context, regs: &mut Regs) {
+        for (slot, value) in context.x.iter().zip(&mut regs.x) {
+            *value = slot.load(Relaxed);
+        }
+    }
+
+    fn fault(&self) -> Fault {
+        percpu::this().fault.get()
+    }
+
+    fn read(&self, space: Space, pa: Pa, out: &mut [u8]) -> Result<(), MemFault> {
+        nsmem::read(space, pa, out)
+    }
+
+    fn write(&self, space: Space, pa: Pa, data: &[u8]) -> Result<(), MemFault> {
+        nsmem::write(space, pa, data)
+    }
+
+    fn zero(&self, space: Space, pa: Pa, len: u64) -> Result<(), MemFault> {
+        nsmem::zero(space, pa, len)
+    }
+
+    fn with_secure_bytes<R>(&self, pa: Pa, len: u64, f: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        nsmem::with_secure_bytes(pa, len, f)
+    }
+
+    fn sync_code(&self, pa: Pa, len: u64) {
+        nsmem::sync_code(pa, len);
+    }
+
+    fn page_alloc(&self) -> Option<Pa> {
+        POOL.alloc()
+    }
+
+    fn page_free(&self, page: Pa) {
+        POOL.free(page);
+    }
+
+    fn pages_free(&self) -> usize {
+        POOL.pages_free()
+    }
+
+    #[inline]
+    fn word(&self, page: Pa, index: usize) -> u64 {
+        POOL.word(page, index)
+    }
+
+    #[inline]
+    fn set_word(&self, page: Pa, index: usize, value: u64) {
+        POOL.set_word(page, index, value);
+    }
+
+    fn tables_written(&self) {
+        barrier!("dsb ishst", "isb");
+    }
+
+    fn tlb_invalidate(&self, roots: &Stage2Roots, space: Space, ipa: Ipa, pages: u64) {
+        tlb::invalidate(roots, space, ipa, pages);
+    }
+
+    fn tlb_invalidate_all(&self, roots: &Stage2Roots) {
+        tlb::invalidate_all(roots);
+    }
+
+    fn log(&self, line: fmt::Arguments<'_>) {
+        uart::line(line);
+    }
+
+    fn console(&self, text: &[u8]) {
+        uart::raw(text);
+    }
+
+    fn now(&self) -> u64 {
+        timer::now()
+    }
+
+    fn counter_hz(&self) -> u64 {
+        timer::hz()
+    }
+}

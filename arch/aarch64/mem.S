@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Copies to and from memory that may vanish. An abort between mem_start and mem_end makes the routine return 1
+// (see own_exception in vectors.S); they use no stack and call nothing.
+
+    .section .text.mem, "ax"
+    .global mem_start, mem_copy, mem_zero, mem_end, mem_fault
+// extern "C" fn mem_copy(to: u64, from: u64, bytes: u64) -> u64
+mem_start:
+mem_copy:
+    // Words while both are aligned alike, bytes otherwise: the other side may be device-like memory.
+    orr     x3, x0, x1
+    tst     x3, #7
+    b.ne    3f
+1:  subs    x2, x2, #16
+    b.lo    2f
+    ldp     x4, x5, [x1], #16
+    stp     x4, x5, [x0], #16
+    b       1b
+2:  adds    x2, x2, #8
+    b.mi    4f
+    ldr     x4, [x1], #8
+    str     x4, [x0], #8
+    b       5f
+4:  add     x2, x2, #8
+    b       3f
+5:
+3:  cbz     x2, 7f
+6:  ldrb    w4, [x1], #1
+    strb    w4, [x0], #1
+    subs    x2, x2, #1
+    b.ne    6b
+7:  mov     x0, #0
+    ret
+
+// extern "C" fn mem_zero(at: u64, bytes: u64, line: u64) -> u64
+// Whole pages, cleaned to the point of coherency so that an observer without a cache sees zeroes as well.
+mem_zero:
+    add     x1, x0, x1
+    mov     x3, x0
+1:  stp     xzr, xzr, [x3], #16
+    stp     xzr, xzr, [x3], #16
+    stp     xzr, xzr, [x3], #16
+    stp     xzr, xzr, [x3], #16
+    cmp     x3, x1
+    b.lo    1b
+2:  dc      civac, x0
+    add     x0, x0, x2
+    cmp     x0, x1
+    b.lo    2b
+    dsb     sy
+    mov     x0, #0
+    ret
+mem_end:
+mem_fault:
+    mov     x0, #1
+    ret

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Access to memory outside the SPMC, by copies that survive a fault. No reference to it ever exists.
+
+use spmc::{MemFault, Pa, Space};
+
+use crate::asm::{mem_copy, mem_zero};
+use crate::mmu;
+use crate::percpu;
+use crate::platform::SECURE_RAM;
+
+const PAGE: u64 = 4096;
+
+/// Says what a copy does with the memory outside.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Read,
+    Write,
+}
+
+/// Returns an address at which S-EL2 reaches `pa`, good to the end of its page.
+fn reach(space: Space, pa: u64, access: Access) -> Result<u64, MemFault> {
+    if pa >> 48 != 0 {
+        return Err(MemFault);
+    }
+    let non_secure = space == Space::NonSecure;
+    if !non_secure {
+        let own = mmu::own_memory();
+        if (own.0..own.1).contains(&pa) {
+            return Err(MemFault);
+        }
+        if (SECURE_RAM.0..SECURE_RAM.1).contains(&pa) {
+            return Ok(pa);
+        }
+    }
+    let cpu = percpu::this();
+    let index = percpu::cpu_index();
+    let write = access == Access::Write;
+    let which = usize::from(write);
+    let entry = mmu::window_entry(pa & !(PAGE - 1), non_secure, write);
+    let window = cpu.windows.get(which).ok_or(MemFault)?;
+    let at = if window.get() == entry {
+        mmu::window_address(index, which)
+    } else {
+        window.set(entry);
+        mmu::set_window(index, which, entry)
+    };
+    Ok(at + pa % PAGE)
+}
+
+/// Calls `f` with the address of each part of the range that lies in one page, and the part's offset and length.
+fn each_page(
+    space: Space,
+    pa: Pa,
+    len: u64,
+    access: Access,
+    mut f: impl FnMut(u64, u64, u64) -> Result<(), MemFault>,
+) -> Result<(), MemFault> {
+    let mut done = 0;
+    while done < len {
+        let at = pa.0.checked_add(done).ok_or(MemFault)?;
+        let part = (PAGE - at % PAGE).min(len - done);
+        f(reach(space, at, access)?, done, part)?;
+        done += part;
+    }
+    Ok(())
+}
+
+fn outcome(status: u64) -> Result<(), MemFault> {
+    if status == 0 { Ok(()) } else { Err(MemFault) }
+}
+
+/// Copies `out.len()` bytes from `pa`.
+pub(crate) fn read(space: Space, pa: Pa, out: &mut [u8]) -> Result<(), MemFault> {
+    let to = out.as_mut_ptr() as u64;
+    each_page(space, pa, out.len() as u64, Access::Read, |from, done, part| {
+        // SAFETY: `done + part` is at most out.len(); `from` is memory outside the SPMC for `part` bytes; a fault
+        // there makes the routine return 1.
+        outcome(unsafe { mem_copy(to + done, from, part) })
+    })
+}
+
+/// Copies `data` to `pa`.
+pub(crate) fn write(space: Space, pa: Pa, data: &[u8]) -> Result<(), MemFault> {
+    let from = data.as_ptr() as u64;
+    each_page(space, pa, data.len() as u64, Access::Write, |to, done, part| {
+        // SAFETY: as in `read`; `to` is never the SPMC's own memory, so no Rust object changes.
+        outcome(unsafe { mem_copy(to, from + done, part) })
+    })
+}
+
+/// Zeroes whole pages.
+pub(crate) fn zero(space: Space, pa: Pa, len: u64) -> Result<(), MemFault> {
+    if !pa.is_page_aligned() || len % PAGE != 0 {
+        return Err(MemFault);
+    }
+    let line = 4 << (mrs!("ctr_el0") >> 16 & 0xf);
+    each_page(space, pa, len, Access::Write, |at, _, part| {
+        // SAFETY: as in `write`; a whole page at its start.
+        outcome(unsafe { mem_zero(at, part, line) })
+    })
+}
+
+/// Makes code that was written through the data side visible to every CPU's fetches. Secure memory only.
+pub(crate) fn sync_code(pa: Pa, len: u64) {
+    let end = pa.0.saturating_add(len).min(SECURE_RAM.1);
+    let line = 4 << (mrs!("ctr_el0") >> 16 & 0xf);
+    let mut at = pa.0.max(SECURE_RAM.0) & !63;
+    while at < end {
+        // SAFETY: cleaning a line of memory that stage 1 maps changes no value.
+        unsafe { core::arch::asm!("dc cvau, {}", in(reg) at, options(nostack, preserves_flags)) };
+        at += line;
+    }
+    barrier!("dsb ish", "ic ialluis", "dsb ish", "isb");
+}
+
+/// Shows Secure memory as bytes to `f`: a package while it is parsed, before any partition runs.
+pub(crate) fn with_secure_bytes<R>(pa: Pa, len: u64, f: impl FnOnce(&[u8]) -> R) -> Option<R> {
+    let end = pa.0.checked_add(len)?;
+    let own = mmu::own_memory();
+    if pa.0 < own.1.max(SECURE_RAM.0) || end > SECURE_RAM.1 {
+        return None;
+    }
+    // SAFETY: the range is memory that stage 1 maps, outside the SPMC. Nothing writes it meanwhile: partitions
+    // have not been entered, the Normal world cannot reach Secure memory, and the SPMC boots on one CPU.
+    let bytes = unsafe { core::slice::from_raw_parts(pa.0 as *const u8, len as usize) };
+    Some(f(bytes))
+}

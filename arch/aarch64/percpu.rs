@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What each CPU has of its own, found by TPIDR_EL2.
+
+use core::cell::{Cell, UnsafeCell};
+use core::ptr;
+
+use spmc::{Fault, FaultKind, Ipa};
+
+use crate::context::{Context, El1, Groups, Keys, Timers};
+use crate::platform::CPUS;
+use crate::simd::NormalSimd;
+
+/// Says whose EL1 and EL0 registers, or whose SIMD registers, are in the hardware.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Live {
+    /// The Normal world's.
+    Normal,
+    /// This context's; compared, never followed.
+    Context(*const Context),
+    /// Nobody's: saved, or of no more use.
+    None,
+}
+
+/// The block of one CPU. Only that CPU touches it: S-EL2 never takes an interrupt, and an exception taken at S-EL2
+/// does not return to code that is in the middle of a change.
+#[repr(C, align(64))]
+pub(crate) struct PerCpu {
+    pub(crate) index: Cell<u64>,
+    /// Whose EL1 and EL0 system registers the hardware holds.
+    pub(crate) live: Cell<Live>,
+    /// Whose SIMD registers the hardware holds.
+    pub(crate) simd: Cell<Live>,
+    /// CPTR_EL2 as it is in the hardware.
+    pub(crate) cptr: Cell<u64>,
+    /// The Normal world's ICC_PMR_EL1, while a context is live.
+    pub(crate) pmr: Cell<u64>,
+    /// Which groups of the Normal world's registers are saved below instead of in the hardware.
+    pub(crate) saved: Cell<Groups>,
+    /// Which groups the hardware does not trap.
+    pub(crate) open: Cell<Groups>,
+    /// The context that ran last, for reports.
+    pub(crate) current: Cell<*const Context>,
+    pub(crate) fault: Cell<Fault>,
+    /// What this CPU's two windows show: the descriptor, 0 for nothing.
+    pub(crate) windows: [Cell<u64>; 2],
+    pub(crate) el1: UnsafeCell<El1>,
+    pub(crate) keys: UnsafeCell<Keys>,
+    pub(crate) timers: UnsafeCell<Timers>,
+    pub(crate) normal_simd: UnsafeCell<NormalSimd>,
+}
+
+// SAFETY: every field is only used by the CPU that the block belongs to (`this` gives no other).
+unsafe impl Sync for PerCpu {}
+
+impl PerCpu {
+    const fn new() -> Self {
+        Self {
+            index: Cell::new(0),
+            live: Cell::new(Live::Normal),
+            simd: Cell::new(Live::Normal),
+            cptr: Cell::new(0),
+            pmr: Cell::new(0),
+            saved: Cell::new(Groups::empty()),
+            open: Cell::new(Groups::empty()),
+            current: Cell::new(ptr::null()),
+            fault: Cell::new(Fault { kind: FaultKind::DataAbort, esr: 0, pc: 0, va: 0, ipa: Ipa(0) }),
+            windows: [const { Cell::new(0) }; 2],
+            el1: UnsafeCell::new(El1::new()),
+            keys: UnsafeCell::new(Keys::new()),
+            timers: UnsafeCell::new(Timers::new()),
+            normal_simd: UnsafeCell::new(NormalSimd::new()),
+        }
+    }
+}
+
+/// The blocks; boot.S picks one for each CPU.
+pub(crate) static PERCPU: [PerCpu; CPUS] = [const { PerCpu::new() }; CPUS];
+
+/// Returns the block of this CPU.
+#[inline(always)]
+pub(crate) fn this() -> &'static PerCpu {
+    let at = mrs!("tpidr_el2") as *const PerCpu;
+    // SAFETY: boot.S puts the address of this CPU's element of PERCPU in TPIDR_EL2 before any Rust code that
+    // calls this runs on the CPU, and nothing else writes the register.
+    unsafe { &*at }
+}
+
+/// Returns the number of the CPU that this runs on: its place in the platform's list.
+#[inline]
+pub fn cpu_index() -> usize {
+    this().index.get() as usize
+}

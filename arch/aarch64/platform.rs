@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The board: QEMU's `virt` with secure memory. The one place that knows an address.
+
+use core::sync::atomic::AtomicU64;
+
+/// How many CPUs the SPMC has room for.
+pub const CPUS: usize = 8;
+
+/// The secure console: a PL011.
+pub(crate) const UART: u64 = 0x0904_0000;
+
+/// Registers of the interrupt controller: distributor, ITS, redistributors.
+pub(crate) const GIC: (u64, u64) = (0x0800_0000, 0x0900_0000);
+
+/// Memory of the Secure physical address space, which stage 1 of S-EL2 maps; TF-A's own megabyte is left out.
+pub(crate) const SECURE_RAM: (u64, u64) = (0x0e10_0000, 0x0f00_0000);
+
+/// Bytes of the SPMC: image, stacks, tables, pool; from the start of [`SECURE_RAM`].
+pub(crate) const SPMC_SPAN: u64 = 0xc_0000;
+
+/// MPIDR_EL1's affinity of each CPU, by the SPMC's number of it. Assembly reads it too.
+pub(crate) static MPIDRS: [AtomicU64; CPUS] = {
+    let mut table = [const { AtomicU64::new(0) }; CPUS];
+    let mut i = 0;
+    while i < CPUS {
+        table[i] = AtomicU64::new(i as u64);
+        i += 1;
+    }
+    table
+};

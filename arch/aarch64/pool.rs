@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Memory that the SPMC hands out: a bounded pool of pages, and a small heap for what is built at boot.
+
+use core::alloc::{GlobalAlloc, Layout};
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use buddy_system_allocator::Heap;
+use spin::Mutex;
+use spmc::Pa;
+
+use crate::mmu;
+
+const PAGE: u64 = 4096;
+/// Pages that the pool can have at most: the whole span of the SPMC.
+const MOST: usize = (crate::platform::SPMC_SPAN / PAGE) as usize;
+const PAGE_LAYOUT: Layout = match Layout::from_size_align(PAGE as usize, PAGE as usize) {
+    Ok(layout) => layout,
+    Err(_) => panic!("a page is a power of two"),
+};
+
+unsafe extern "C" {
+    static __heap_start: u8;
+    static __heap_end: u8;
+    static __pool_start: u8;
+}
+
+/// The page pool.
+pub(crate) struct Pool {
+    free: Mutex<Heap<21>>,
+    count: AtomicU64,
+    /// One bit per page that is handed out: `word`, `set_word` and `free` touch no other.
+    taken: [AtomicU64; MOST.div_ceil(64)],
+}
+
+pub(crate) static POOL: Pool = Pool {
+    free: Mutex::new(Heap::empty()),
+    count: AtomicU64::new(0),
+    taken: [const { AtomicU64::new(0) }; MOST.div_ceil(64)],
+};
+
+impl Pool {
+    /// Gives the pool everything between the image's end and the end of the SPMC's span. Boot time, once.
+    pub(crate) fn init(&self) {
+        let start = (&raw const __pool_start) as u64;
+        let end = mmu::own_memory().1;
+        // SAFETY: linker.ld keeps this range free of anything else, and stage 1 maps it for data.
+        unsafe { self.free.lock().add_to_heap(start as usize, end as usize) };
+        self.count.store((end - start) / PAGE, Relaxed);
+    }
+
+    fn bit(page: Pa) -> Option<(usize, u64)> {
+        let index = page.0.checked_sub(mmu::own_memory().0)? / PAGE;
+        page.is_page_aligned().then_some(((index / 64) as usize, 1 << (index % 64)))
+    }
+
+    /// Tells whether `page` is handed out.
+    fn is_taken(&self, page: Pa) -> bool {
+        Self::bit(page).is_some_and(|(i, mask)| self.taken.get(i).is_some_and(|w| w.load(Relaxed) & mask != 0))
+    }
+
+    pub(crate) fn alloc(&self) -> Option<Pa> {
+        let page = self.free.lock().alloc(PAGE_LAYOUT).ok()?;
+        let pa = Pa(page.as_ptr() as u64);
+        for index in 0..(PAGE / 8) as usize {
+            // SAFETY: the page was the allocator's and is now this function's alone.
+            unsafe { page.cast::<u64>().add(index).write_volatile(0) };
+        }
+        let (i, mask) = Self::bit(pa)?;
+        self.taken.get(i)?.fetch_or(mask, Relaxed);
+        self.count.fetch_sub(1, Relaxed);
+        Some(pa)
+    }
+
+    pub(crate) fn free(&self, page: Pa) {
+        let Some((i, mask)) = Self::bit(page) else { return };
+        let Some(word) = self.taken.get(i) else { return };
+        if word.fetch_and(!mask, Relaxed) & mask == 0 {
+            return;
+        }
+        if let Some(at) = NonNull::new(page.0 as *mut u8) {
+            // SAFETY: the page was handed out by `alloc` with this layout and its bit has just been taken back, so
+            // it is freed once.
+            unsafe { self.free.lock().dealloc(at, PAGE_LAYOUT) };
+            self.count.fetch_add(1, Relaxed);
+        }
+    }
+
+    pub(crate) fn pages_free(&self) -> usize {
+        self.count.load(Relaxed) as usize
+    }
+
+    fn slot(&self, page: Pa, index: usize) -> Option<&'static AtomicU64> {
+        if index >= 512 || !self.is_taken(page) {
+            return None;
+        }
+        // SAFETY: the page is handed out, so it is mapped memory of the pool that no Rust object occupies; it is only
+        // ever used through these atomics. A page that is freed meanwhile stays mapped memory; its words may then
+        // be the allocator's, which takes a wrong caller in `spmc` (pages are freed by whoever owns their table).
+        Some(unsafe { AtomicU64::from_ptr((page.0 as *mut u64).add(index)) })
+    }
+
+    #[inline]
+    pub(crate) fn word(&self, page: Pa, index: usize) -> u64 {
+        self.slot(page, index).map_or(0, |w| w.load(Relaxed))
+    }
+
+    #[inline]
+    pub(crate) fn set_word(&self, page: Pa, index: usize, value: u64) {
+        if let Some(word) = self.slot(page, index) {
+            word.store(value, Relaxed);
+        }
+    }
+}
+
+/// The heap for boot-time structures.
+struct BootHeap(Mutex<Heap<20>>);
+
+#[global_allocator]
+static HEAP: BootHeap = BootHeap(Mutex::new(Heap::empty()));
+
+// SAFETY: the buddy allocator returns memory of the asked layout that nobody else holds, under a lock.
+unsafe impl GlobalAlloc for BootHeap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        self.0.lock().alloc(layout).map_or(ptr::null_mut(), NonNull::as_ptr)
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        if let Some(at) = NonNull::new(at) {
+            // SAFETY: the caller's contract: allocated here with this layout.
+            unsafe { self.0.lock().dealloc(at, layout) };
+        }
+    }
+}
+
+/// Gives the heap its memory. Boot time, once, before anything allocates.
+pub(crate) fn init_heap() {
+    let start = (&raw const __heap_start) as usize;
+    let end = (&raw const __heap_end) as usize;
+    // SAFETY: linker.ld reserves the range for this.
+    unsafe { HEAP.0.lock().add_to_heap(start, end) };
+}
+
+/// Counts the bytes of the heap: used and in all.
+pub(crate) fn heap_use() -> (usize, usize) {
+    let heap = HEAP.0.lock();
+    (heap.stats_alloc_actual(), heap.stats_total_bytes())
+}

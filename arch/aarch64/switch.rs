@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Who is on the CPU: entering partitions, calling the SPMD, and moving EL1 state between them.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use ffa_abi::Regs;
+use spmc::{Exit, Fault, FaultKind, Ipa};
+
+use crate::asm::{self, EXIT_FIQ, EXIT_IRQ, EXIT_SYNC};
+use crate::context::{Context, Groups};
+use crate::percpu::{self, Live, PerCpu};
+use crate::{gic, simd, trap, traps};
+
+/// Exception classes of ESR_EL2 that are calls.
+const EC_HVC: u64 = 0x16;
+const EC_SMC: u64 = 0x17;
+
+/// Runs a partition's execution context until something ends its run.
+///
+/// `regs` are x0-x17 on entry and on return. The caller holds the context in the state machine.
+#[inline]
+pub fn run(context: &'static Context, regs: &mut Regs) -> Exit {
+    let cpu = percpu::this();
+    if cpu.live.get() != Live::Context(context) || context.loaded_on.load(Relaxed) != cpu.index.get() + 1 {
+        switch_in(cpu, context);
+    }
+    loop {
+        // SAFETY: EL1, stage 2 and SIMD state are the context's (`switch_in`); the routine stores to the context and
+        // to `regs` alone and keeps the registers of the calling convention.
+        let vector = unsafe { asm::context_enter(context, regs) };
+        if vector == EXIT_SYNC {
+            let esr = mrs!("esr_el2");
+            match esr >> 26 & 0x3f {
+                EC_SMC => {
+                    skip(context);
+                    return Exit::Smc;
+                }
+                EC_HVC => return Exit::Hvc,
+                _ => {
+                    if let Some(exit) = trap::handle(cpu, context, regs, esr) {
+                        return exit;
+                    }
+                }
+            }
+        } else {
+            return interrupted(cpu, context, vector);
+        }
+    }
+}
+
+fn interrupted(cpu: &PerCpu, context: &Context, vector: u64) -> Exit {
+    match vector {
+        EXIT_IRQ => Exit::SecureInterrupt,
+        EXIT_FIQ => Exit::NormalInterrupt,
+        // EXIT_SERROR, the only other vector.
+        _ => {
+            let fault = Fault {
+                kind: FaultKind::SError,
+                esr: mrs!("esr_el2"),
+                pc: context.elr.load(Relaxed),
+                va: 0,
+                ipa: Ipa(0),
+            };
+            failed(cpu, fault)
+        }
+    }
+}
+
+/// Records a fault; what the hardware holds of the context is of no more use.
+pub(crate) fn failed(cpu: &PerCpu, fault: Fault) -> Exit {
+    cpu.fault.set(fault);
+    cpu.live.set(Live::None);
+    simd::drop_live(cpu);
+    Exit::Fault
+}
+
+/// Moves a context's program counter past a trapped instruction.
+#[inline(always)]
+pub(crate) fn skip(context: &Context) {
+    context.elr.store(context.elr.load(Relaxed).wrapping_add(4), Relaxed);
+}
+
+/// Loads a context's EL1 and EL0 state, after saving the Normal world's if that is what the hardware holds.
+fn switch_in(cpu: &PerCpu, context: &Context) {
+    if cpu.live.get() == Live::Normal {
+        // SAFETY: stores to this CPU's own area.
+        unsafe { asm::el1_save(cpu.el1.get()) };
+        cpu.pmr.set(gic::mask_normal());
+    }
+    // A context that was live here was parked or has ended: nothing to save.
+    if cpu.simd.get() != Live::Normal {
+        simd::drop_live(cpu);
+    }
+    // SAFETY: the values are the context's own; they take effect in its translation regime only, at its entry.
+    unsafe {
+        asm::el1_load(&raw const context.el1);
+        msr!("vmpidr_el2", context.vmpidr.load(Relaxed));
+        msr!("S3_4_C2_C6_0", context.vsttbr.load(Relaxed)); // VSTTBR_EL2
+        msr!("vttbr_el2", context.vttbr.load(Relaxed));
+    }
+    let groups = context.groups();
+    if groups != cpu.open.get() {
+        traps::open(cpu, groups);
+    }
+    if !groups.is_empty() {
+        load_groups(cpu, context, groups);
+    }
+    context.loaded_on.store(cpu.index.get() + 1, Relaxed);
+    cpu.current.set(context);
+    cpu.live.set(Live::Context(context));
+}
+
+/// Loads registers of `groups`, after saving the Normal world's where the hardware still holds them.
+pub(crate) fn load_groups(cpu: &PerCpu, context: &Context, groups: Groups) {
+    let unsaved = groups - cpu.saved.get();
+    // SAFETY: the areas belong to this CPU and to the context; the registers exist, since they trapped or reset
+    // found them. No code of S-EL2 depends on them (it does not sign pointers).
+    unsafe {
+        if unsaved.contains(Groups::KEYS) {
+            asm::keys_save(cpu.keys.get());
+        }
+        if unsaved.contains(Groups::TIMERS) {
+            asm::timers_save(cpu.timers.get());
+        }
+        if groups.contains(Groups::KEYS) {
+            asm::keys_load(&raw const context.keys);
+        }
+        if groups.contains(Groups::TIMERS) {
+            asm::timers_load(&raw const context.timers);
+        }
+    }
+    cpu.saved.set(cpu.saved.get() | groups);
+}
+
+/// Saves a context's EL1 and EL0 state if this CPU holds it, so that any CPU may enter it next.
+#[inline]
+pub(crate) fn park(context: &Context) {
+    let cpu = percpu::this();
+    if cpu.live.get() != Live::Context(context) {
+        return;
+    }
+    // SAFETY: stores to the context's own areas; the hardware holds its registers.
+    unsafe { asm::el1_save(&raw const context.el1) };
+    let groups = context.groups();
+    if !groups.is_empty() {
+        // SAFETY: as above.
+        unsafe {
+            if groups.contains(Groups::KEYS) {
+                asm::keys_save(&raw const context.keys);
+            }
+            if groups.contains(Groups::TIMERS) {
+                asm::timers_save(&raw const context.timers);
+            }
+        }
+    }
+    if cpu.simd.get() != Live::Normal {
+        simd::park(cpu, context);
+    }
+    context.loaded_on.store(0, Relaxed);
+    cpu.live.set(Live::None);
+}
+
+/// Answers the Normal world, or speaks to the SPMD; returns with the next call in `regs`.
+///
+/// x0-x17 go out and come in exactly as they are; the Normal world finds every other register as it left it.
+#[inline]
+pub fn smc(regs: &mut Regs) {
+    let cpu = percpu::this();
+    if cpu.live.get() != Live::Normal {
+        restore_normal(cpu);
+    }
+    if cpu.simd.get() != Live::Normal {
+        simd::restore_normal(cpu);
+    }
+    // SAFETY: the routine reads and writes `regs` alone and keeps the registers of the calling convention.
+    unsafe { asm::smc_call(regs) };
+}
+
+fn restore_normal(cpu: &PerCpu) {
+    // SAFETY: the values are those that this CPU's hardware held when the Normal world left it.
+    unsafe { asm::el1_load(cpu.el1.get()) };
+    gic::set_mask(cpu.pmr.get());
+    let saved = cpu.saved.get();
+    if !saved.is_empty() {
+        // SAFETY: as above.
+        unsafe {
+            if saved.contains(Groups::KEYS) {
+                asm::keys_load(cpu.keys.get());
+            }
+            if saved.contains(Groups::TIMERS) {
+                asm::timers_load(cpu.timers.get());
+            }
+        }
+        cpu.saved.set(Groups::empty());
+    }
+    cpu.live.set(Live::Normal);
+}

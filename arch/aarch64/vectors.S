@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The vectors of S-EL2. No policy here: an exception from a partition returns from `context_enter`; one taken at
+// S-EL2 itself is either a fault of the copy routines, which they report, or the end of this CPU.
+
+    .section .text.vectors, "ax"
+    .macro  slot, target, kind
+    .balign 0x80
+    stp     x0, x1, [sp, #-16]!
+    mov     x0, \kind
+    b       \target
+    .endm
+
+    // Taken at S-EL2: trade x0 for SP to look at it before trusting it. In a stack, bit {STACK_BIT} is set.
+    .macro  own, kind
+    .balign 0x80
+    add     sp, sp, x0
+    sub     x0, sp, x0
+    tbz     x0, {STACK_BIT}, 1f
+    sub     x0, sp, x0
+    sub     sp, sp, x0
+    stp     x0, x1, [sp, #-16]!
+    mov     x0, \kind
+    b       own_exception
+1:  sub     x0, sp, x0
+    sub     sp, sp, x0
+    mov     x0, \kind
+    b       stack_overflow
+    .endm
+
+    .balign 2048
+    .global vectors
+vectors:
+    own     0
+    own     1
+    own     2
+    own     3
+    own     4
+    own     5
+    own     6
+    own     7
+    slot    context_exit, {EXIT_SYNC}
+    slot    context_exit, {EXIT_IRQ}
+    slot    context_exit, {EXIT_FIQ}
+    slot    context_exit, {EXIT_SERROR}
+    slot    context_exit, {EXIT_SYNC}
+    slot    context_exit, {EXIT_IRQ}
+    slot    context_exit, {EXIT_FIQ}
+    slot    context_exit, {EXIT_SERROR}
+    .balign 0x80
+
+own_exception:
+    // The copy routines expect data aborts (EC 0x25) and nothing else; they leave x16 and x17 to us.
+    cmp     x0, #4
+    b.ne    2f
+    mrs     x1, esr_el2
+    lsr     x1, x1, #26
+    cmp     x1, #0x25
+    b.ne    2f
+    mrs     x0, elr_el2
+    adr     x1, mem_start
+    cmp     x0, x1
+    b.lo    1f
+    adr     x1, mem_end
+    cmp     x0, x1
+    b.hs    1f
+    adr     x0, mem_fault
+    msr     elr_el2, x0
+    ldp     x0, x1, [sp], #16
+    eret
+    sb_
+1:  mov     x0, #4
+2:  // A record of the registers: x0-x30, SP, kind.
+    sub     sp, sp, #272
+    stp     x2, x3, [sp, #16]
+    ldp     x2, x3, [sp, #272]
+    stp     x2, x3, [sp]
+    stp     x4, x5, [sp, #32]
+    stp     x6, x7, [sp, #48]
+    stp     x8, x9, [sp, #64]
+    stp     x10, x11, [sp, #80]
+    stp     x12, x13, [sp, #96]
+    stp     x14, x15, [sp, #112]
+    stp     x16, x17, [sp, #128]
+    stp     x18, x19, [sp, #144]
+    stp     x20, x21, [sp, #160]
+    stp     x22, x23, [sp, #176]
+    stp     x24, x25, [sp, #192]
+    stp     x26, x27, [sp, #208]
+    stp     x28, x29, [sp, #224]
+    add     x1, sp, #288
+    stp     x30, x1, [sp, #240]
+    str     x0, [sp, #256]
+    mov     x0, sp
+    bl      {own_fatal}
+    b       .
+
+stack_overflow:
+    // This CPU is lost; its outermost frames make room for the report.
+    mov     x1, sp
+    mrs     x2, tpidr_el2
+    ldr     x2, [x2, {PERCPU_INDEX}]
+    mov_imm x3, {STACKS_VA}
+    add     x3, x3, x2, lsl {STACK_BIT} + 1
+    mov_imm x2, (1 << {STACK_BIT}) + {STACK_SIZE} - 288
+    add     x3, x3, x2
+    mov     sp, x3
+    stp     x18, x19, [sp, #144]
+    stp     x20, x21, [sp, #160]
+    stp     x22, x23, [sp, #176]
+    stp     x24, x25, [sp, #192]
+    stp     x26, x27, [sp, #208]
+    stp     x28, x29, [sp, #224]
+    stp     x30, x1, [sp, #240]
+    str     x0, [sp, #256]
+    mov     x0, sp
+    bl      {own_fatal}
+    b       .

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Hematite: a Secure Partition Manager Core at Secure EL2. The composition root: what `spmc` decides, `arch`
+//! does, in one loop per CPU.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(target_os = "none")]
+mod firmware {
+    use arch::Machine;
+    use arch::boot::{self, Boot};
+    use ffa_abi::Regs;
+    use spin::Once;
+    use spmc::{Cpu, Next, Port, Spmc};
+
+    static MACHINE: Once<Machine> = Once::new();
+    static SPMC: Once<Spmc<Machine>> = Once::new();
+
+    arch::entry!(build, serve);
+
+    /// Builds the SPMC, on the first CPU.
+    fn build(boot: Boot) {
+        let machine = MACHINE.call_once(|| boot.machine);
+        machine.log(format_args!("Hematite {}", env!("CARGO_PKG_VERSION")));
+        // A refusal has said why on the console; `serve` tells the SPMD.
+        let Ok(spmc) = Spmc::boot(machine, boot.manifest) else { return };
+        SPMC.call_once(|| spmc);
+        if !boot::register_secondary_entry() {
+            machine.log(format_args!("the SPMD did not take the entry point of other CPUs: check binary_size"));
+        }
+        let (used, all) = machine.heap_use();
+        machine.log(format_args!("heap: {used} of {all} bytes used"));
+    }
+
+    /// Answers the calls of this CPU, for ever.
+    fn serve() -> ! {
+        let Some(spmc) = SPMC.get() else { refuse() };
+        let mut cpu = Cpu::new(arch::cpu_index());
+        let mut regs = Regs::ZERO;
+        let mut next = spmc.start(&mut cpu, &mut regs);
+        loop {
+            next = match next {
+                Next::Reply => {
+                    arch::smc(&mut regs);
+                    spmc.on_normal_world(&mut cpu, &mut regs)
+                }
+                Next::Run(context) => {
+                    let exit = arch::run(context.context(), &mut regs);
+                    spmc.on_partition_exit(&mut cpu, exit, &mut regs)
+                }
+            };
+        }
+    }
+
+    /// Tells the SPMD that there is no SPMC; it does not come back.
+    fn refuse() -> ! {
+        loop {
+            let mut regs = Regs::ZERO;
+            regs.set_error(ffa_abi::Error::NotSupported);
+            arch::smc(&mut regs);
+        }
+    }
+
+    #[panic_handler]
+    fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+        arch::panicked(info)
+    }
+}
+
+/// The firmware only exists for its own target.
+#[cfg(not(target_os = "none"))]
+fn main() {}
