@@ -11,6 +11,8 @@ pub mod id {
     pub const RELAY: u16 = 0x8002;
     /// `percpu`: a context for each CPU.
     pub const PERCPU: u16 = 0x8003;
+    /// `hostile`: dies and is restarted, queues interrupts.
+    pub const HOSTILE: u16 = 0x8004;
 }
 
 /// UUIDs of the partitions, as w1 to w4 of FFA_PARTITION_INFO_GET.
@@ -21,6 +23,8 @@ pub mod uuid {
     pub const RELAY: [u32; 4] = [0x7bba_817c, 0xc148_24f7, 0xe12c_4cba, 0x6ab0_cbc1];
     /// 3f03d0b1-ebf8-4290-9de2-d36b27764a4f.
     pub const PERCPU: [u32; 4] = [0xb1d0_033f, 0x9042_f8eb, 0x6bd3_e29d, 0x4f4a_7627];
+    /// 33f01b72-3371-4a94-a203-e89ceec154c3.
+    pub const HOSTILE: [u32; 4] = [0x721b_f033, 0x944a_7133, 0x9ce8_03a2, 0xc354_c1ee];
 }
 
 /// Word 0 of a request.
