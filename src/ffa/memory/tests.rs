@@ -55,7 +55,7 @@ fn sample(r: &mut Random) -> (Vec<u8>, Vec<(u16, u8)>, Vec<(u64, u32)>) {
 #[test]
 fn decodes_what_arm_ffa_encodes() {
     let mut r = Random(0x1234_5678_9abc_def1);
-    for _ in 0..2000 {
+    for _ in 0..if cfg!(miri) { 20 } else { 2000 } {
         let (bytes, receivers, ranges) = sample(&mut r);
         let region = Region::decode(&bytes, Version::V1_1).unwrap();
         let (head, ..) = oracle::MemTransactionDesc::unpack(&bytes).unwrap();
@@ -96,7 +96,7 @@ fn decodes_what_arm_ffa_encodes() {
 fn what_mutated_bytes_decode_to_is_what_arm_ffa_says() {
     let mut r = Random(77);
     let mut both = 0;
-    for _ in 0..40_000 {
+    for _ in 0..if cfg!(miri) { 50 } else { 40_000 } {
         let (mut bytes, ..) = sample(&mut r);
         for _ in 0..1 + r.below(3) {
             let i = r.below(bytes.len() as u64) as usize;
@@ -116,7 +116,7 @@ fn what_mutated_bytes_decode_to_is_what_arm_ffa_says() {
         let parts: Vec<_> = parts.map(|p| p.map(|p| (p.address, p.page_cnt)).unwrap()).collect();
         assert_eq!(ranges.iter().map(|r| (r.address, r.pages)).take(parts.len()).collect::<Vec<_>>(), parts);
     }
-    assert!(both > 2000, "only {both} samples were accepted by both");
+    assert!(both > if cfg!(miri) { 0 } else { 2000 }, "only {both} samples were accepted by both");
 }
 
 fn walk(bytes: &[u8], version: Version) -> Result<(Vec<Access>, Vec<Range>), Malformed> {
