@@ -67,7 +67,7 @@ fn others_meanwhile() -> Outcome {
     expect_echo(0x0fe)?;
     expect_error(&call_with(RUN, &[RELAY << 16 | 1])?, INVALID_PARAMETERS)?;
     let [echoed, ..] = bl33::sp::command(PERCPU, command::ECHO, [7, 0, 0, 0])?;
-    expect("percpu answers", echoed, 7)?;
+    expect("percpu answers", echoed, 0x1007)?;
     let (r, _) = finish(r, RELAY)?;
     expect("status of the spin", words(&r, RELAY)?[0], status::OK)?;
     bl33::sp::command(RELAY, command::ECHO, [0; 4]).map(|_| ())

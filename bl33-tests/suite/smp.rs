@@ -8,6 +8,7 @@ use bl33::ffa::*;
 use bl33::harness::{Case, Failure, Outcome, expect, expect_at, expect_that};
 use bl33::mem::{RX, TX};
 use bl33::mode;
+use bl33::sp::{command, status};
 use bl33::time::Random;
 
 pub(crate) const CASES: &[Case] = &[
@@ -78,9 +79,11 @@ fn context_per_cpu() -> Outcome {
         cpus::meet(&MEETING, cpus::count() as u32)?;
         for _ in 0..500 {
             // A context each: nobody is ever busy.
-            let r = direct64(PERCPU, [0, cpu, 0, 0, 0])?;
+            let r = direct64(PERCPU, [command::ECHO, cpu, 0, 0, 0])?;
             expect_at("x0 (DIRECT_RESP64) on CPU", cpu, r[0], DIRECT_RESP_64)?;
             expect_at("x1 on CPU", cpu, r[1], PERCPU << 16)?;
+            let [_, _, context, _] = bl33::sp::command(PERCPU, command::INFO, [0; 4])?;
+            expect("the context is the CPU's", context, cpu)?;
         }
         Ok(())
     })
@@ -96,8 +99,8 @@ fn all_cpus_all_partitions() -> Outcome {
                 0 => {
                     echo_in_turn(random.draw())?;
                 }
-                1 => answered(RELAY, cpu)?,
-                _ => answered(PERCPU, cpu)?,
+                1 => answered(RELAY, random.draw())?,
+                _ => answered(PERCPU, random.draw())?,
             }
         }
         Ok(())
@@ -105,14 +108,18 @@ fn all_cpus_all_partitions() -> Outcome {
     expect_echo(2)
 }
 
-fn answered(id: u64, cpu: u64) -> Outcome {
+/// Asks a partition that serves commands until it is not busy with another CPU, and checks the answer.
+fn answered(id: u64, value: u64) -> Outcome {
     for _ in 0..PATIENCE {
-        let r = direct64(id, [0, cpu, 0, 0, 0])?;
+        let r = direct64(id, [command::ECHO, value, !value, value << 9, 3])?;
         if error_code(&r) == Some(BUSY) && id == RELAY {
             continue;
         }
-        expect_at("x0 (DIRECT_RESP64) of partition", id, r[0], DIRECT_RESP_64)?;
-        return expect_at("x1 from partition", id, r[1], id << 16);
+        let want = [status::OK, value.wrapping_add(0x1000), !value, value << 9, 3];
+        for (word, (got, want)) in bl33::sp::words(&r, id)?.into_iter().zip(want).enumerate() {
+            expect_at("word", word as u64, got, want)?;
+        }
+        return Ok(());
     }
     Err(Failure::because("partition stayed busy:", id))
 }
