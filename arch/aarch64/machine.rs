@@ -10,7 +10,7 @@ use spmc::{Entry, Fault, Ipa, MemFault, Pa, Port, Space, Stage2Roots};
 use crate::asm;
 use crate::context::Context;
 use crate::pool::{self, POOL};
-use crate::{nsmem, percpu, switch, timer, tlb, traps, uart};
+use crate::{mmu, nsmem, percpu, switch, timer, tlb, traps, uart};
 
 /// The machine that this runs on. There is one, so a value holds nothing.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +80,11 @@ impl Port for Machine {
 
     fn zero(&self, space: Space, pa: Pa, len: u64) -> Result<(), MemFault> {
         nsmem::zero(space, pa, len)
+    }
+
+    fn own_memory(&self) -> (Pa, u64) {
+        let (start, end) = mmu::own_memory();
+        (Pa(start), end - start)
     }
 
     fn with_secure_bytes<R>(&self, pa: Pa, len: u64, f: impl FnOnce(&[u8]) -> R) -> Option<R> {
