@@ -113,23 +113,50 @@ impl Pool {
     }
 }
 
-/// The heap for boot-time structures.
-struct BootHeap(Mutex<Heap<20>>);
+/// The heap for boot-time structures: small ones in a buddy heap; large ones, which live for ever, are cut from the end
+/// of the rest, because a buddy heap would round them up to a power of two.
+struct BootHeap {
+    small: Mutex<Heap<20>>,
+    /// The first byte that large allocations have taken.
+    large: AtomicU64,
+}
+
+/// From this size on an allocation is large.
+const LARGE: usize = 32 << 10;
+/// Bytes of the buddy heap.
+const SMALL_HEAP: usize = 96 << 10;
 
 #[global_allocator]
-static HEAP: BootHeap = BootHeap(Mutex::new(Heap::empty()));
+static HEAP: BootHeap = BootHeap { small: Mutex::new(Heap::empty()), large: AtomicU64::new(0) };
 
-// SAFETY: the buddy allocator returns memory of the asked layout that nobody else holds, under a lock.
+impl BootHeap {
+    fn alloc_large(&self, layout: Layout) -> *mut u8 {
+        let floor = (&raw const __heap_start) as u64 + SMALL_HEAP as u64;
+        let mask = !(layout.align() as u64 - 1);
+        let taken = self.large.fetch_update(Relaxed, Relaxed, |top| {
+            top.checked_sub(layout.size() as u64).map(|at| at & mask).filter(|&at| at >= floor)
+        });
+        match taken {
+            Ok(top) => ((top - layout.size() as u64) & mask) as *mut u8,
+            Err(_) => ptr::null_mut(),
+        }
+    }
+}
+
+// SAFETY: the buddy allocator returns memory of the asked layout that nobody else holds, under a lock; a large
+// allocation is cut from memory below all earlier ones and above the buddy heap, once.
 unsafe impl GlobalAlloc for BootHeap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        self.0.lock().alloc(layout).map_or(ptr::null_mut(), NonNull::as_ptr)
+        if layout.size() >= LARGE {
+            return self.alloc_large(layout);
+        }
+        self.small.lock().alloc(layout).map_or(ptr::null_mut(), NonNull::as_ptr)
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        if let Some(at) = NonNull::new(at) {
-            // SAFETY: the caller's contract: allocated here with this layout.
-            unsafe { self.0.lock().dealloc(at, layout) };
-        }
+        let Some(at) = NonNull::new(at).filter(|_| layout.size() < LARGE) else { return };
+        // SAFETY: the caller's contract: allocated here with this layout.
+        unsafe { self.small.lock().dealloc(at, layout) };
     }
 }
 
@@ -138,11 +165,13 @@ pub(crate) fn init_heap() {
     let start = (&raw const __heap_start) as usize;
     let end = (&raw const __heap_end) as usize;
     // SAFETY: linker.ld reserves the range for this.
-    unsafe { HEAP.0.lock().add_to_heap(start, end) };
+    unsafe { HEAP.small.lock().add_to_heap(start, start + SMALL_HEAP) };
+    HEAP.large.store(end as u64, Relaxed);
 }
 
 /// Counts the bytes of the heap: used and in all.
 pub(crate) fn heap_use() -> (usize, usize) {
-    let heap = HEAP.0.lock();
-    (heap.stats_alloc_actual(), heap.stats_total_bytes())
+    let heap = HEAP.small.lock();
+    let large = (&raw const __heap_end) as u64 - HEAP.large.load(Relaxed);
+    (heap.stats_alloc_actual() + large as usize, (&raw const __heap_end) as usize - (&raw const __heap_start) as usize)
 }
