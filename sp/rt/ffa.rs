@@ -2,7 +2,7 @@
 //! The FF-A calls of a partition (DEN0077A), but for memory management, which [`crate::memory`] has.
 
 use crate::{Form, smc};
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use ffa_abi::{Error, Func, PartitionId, Uuid, Version};
 use spin::{Mutex, MutexGuard};
 
@@ -35,7 +35,17 @@ fn call32<const N: usize>(func: Func, arguments: [u64; N]) -> Result<[u64; 8], E
 /// `NOT_SUPPORTED` when the SPMC cannot work with `wanted`.
 pub fn version(wanted: Version) -> Result<Version, Error> {
     let [version, ..] = smc([Func::Version.id32().into(), wanted.bits().into(), 0, 0, 0, 0, 0, 0]);
-    Version::from_bits(version as u32).ok_or(Error::NotSupported)
+    let theirs = Version::from_bits(version as u32).ok_or(Error::NotSupported)?;
+    NEGOTIATED.store(theirs.min(wanted).bits(), Relaxed);
+    Ok(theirs)
+}
+
+/// The version that both sides have; as [`Version::bits`].
+static NEGOTIATED: AtomicU32 = AtomicU32::new(Version::V1_1.bits());
+
+/// Returns the version that [`version`] settled on, v1.1 before.
+pub fn negotiated() -> Version {
+    Version::from_bits(NEGOTIATED.load(Relaxed)).unwrap_or(Version::V1_1)
 }
 
 /// Asks for an interface or a feature: FFA_FEATURES. Returns w2 and w3.

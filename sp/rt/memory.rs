@@ -8,13 +8,14 @@ use crate::{
     ffa::{self, MAILBOX_SIZE, Mailbox},
     mmu::{self, Access, Attributes, MapError},
 };
-use ffa_abi::{Error, Func, Handle, PartitionId};
+use ffa_abi::{Error, Func, Handle, PartitionId, Version};
 
 const PAGE: u64 = 4096;
 /// Bytes of the transaction descriptor before its access descriptors.
 const HEADER: usize = 48;
-/// Bytes of an access descriptor.
+/// Bytes of an access descriptor: up to v1.1, and from v1.2 on.
 const ACCESS: usize = 16;
+const ACCESS_V1_2: usize = 32;
 /// Bytes of the composite descriptor before its ranges, and of a range.
 const COMPOSITE: usize = 16;
 const RANGE: usize = 16;
@@ -78,12 +79,17 @@ pub struct Terms {
     pub tag: u64,
 }
 
+/// Returns the size of an access descriptor in the version that was negotiated.
+fn access_size() -> usize {
+    if ffa::negotiated() >= Version::V1_2 { ACCESS_V1_2 } else { ACCESS }
+}
+
 impl Terms {
     /// Writes a transaction descriptor with one access descriptor; `composite` is the offset of the ranges or 0.
     fn write(&self, mailbox: &mut Mailbox, handle: Handle, composite: usize) {
         let head = u64::from(self.sender.0) | u64::from(self.attributes) << 16 | u64::from(self.flags) << 32;
         let access = u64::from(self.receiver.0) | u64::from(self.permissions) << 16 | (composite as u64) << 32;
-        let words = [head, handle.0, self.tag, ACCESS as u64 | 1 << 32, HEADER as u64, 0, access, 0];
+        let words = [head, handle.0, self.tag, access_size() as u64 | 1 << 32, HEADER as u64, 0, access, 0, 0, 0];
         words.into_iter().enumerate().for_each(|(i, word)| mailbox.write(8 * i, word));
     }
 }
@@ -93,7 +99,7 @@ impl Terms {
 /// # Errors
 /// As the SPMC answers; `NO_MEMORY` when the descriptor is larger than the TX buffer.
 pub fn send(func: Func, terms: &Terms, ranges: &[(u64, u32)]) -> Result<Handle, Error> {
-    let composite = HEADER + ACCESS;
+    let composite = HEADER + access_size();
     let length = composite + COMPOSITE + RANGE * ranges.len();
     if length > MAILBOX_SIZE {
         return Err(Error::NoMemory);
@@ -177,7 +183,7 @@ impl Region {
     fn request(&mut self, terms: &Terms) -> Result<(), MemoryError> {
         let mut mailbox = ffa::mailbox()?;
         terms.write(&mut mailbox, self.handle, 0);
-        let length = (HEADER + ACCESS) as u64;
+        let length = (HEADER + access_size()) as u64;
         let start = now();
         let answer = ffa::call([Func::MemRetrieveReq.id32().into(), length, length, 0, 0, 0, 0, 0])?;
         self.ticks = now().wrapping_sub(start);

@@ -86,7 +86,7 @@ fn me() -> PartitionId {
 pub fn run(context: &'static Context) -> ! {
     if context.is_primary() {
         // Nothing is lost where the version is refused: the SPMC serves the one in the manifest.
-        let _ = ffa::version(Version::V1_1);
+        let _ = ffa::version(Version::V1_2);
         match ffa::id() {
             Ok(id) => ME.store(id.0, Relaxed),
             Err(error) => sp_rt::log!("FFA_ID_GET: {error}"),
@@ -191,7 +191,7 @@ fn carry_out(context: &Context, message: &mut Message) -> Answer {
 /// Tells the partition's id and version as the SPMC gives them now, the context, and its messages.
 fn info(context: &Context) -> Answer {
     let id = ffa::id()?;
-    let version = ffa::version(Version::V1_1)?;
+    let version = ffa::version(Version::V1_2)?;
     let messages = MESSAGES.get(context.index()).map_or(0, |m| m.load(Relaxed));
     Ok([id.0.into(), version.bits().into(), context.index() as u64, messages])
 }
