@@ -27,6 +27,9 @@ EL3_DEAD = re.compile(r"^(PANIC at PC|PANIC in EL3|Unhandled Exception in EL3|BA
 NOISE = re.compile(r"^INFO:    (PSCI Power Domain Map:|  Domain Node :|  CPU Node :)|^WARNING: SPM: Unsupported call ")
 # Where the BL33 test image reads what is wanted of it.
 MODE_WORDS = 0x60200000
+# The SPMC says this when it stops a CPU, which it never should.
+SPMC_DEAD = re.compile(r"^PANIC on CPU ")
+CALLER = re.compile(r"^  called from (0x[0-9a-f]+)$")
 # How long a machine that EL3 gave up on may still print.
 DEAD_GRACE = 2.0
 TAIL = 30
@@ -160,9 +163,13 @@ def run(machine, timeout, name="qemu", show="stages", protocol="tests", expect=(
     deadline, dead_at, rest, ended = began + timeout, None, b"", False
 
     def take_secure(last=False):
+        nonlocal dead_at
         for line in secure.lines(last):
             result.secure_lines.append(line)
             screen.secure(line)
+            if SPMC_DEAD.match(line) and dead_at is None:
+                dead_at = time.monotonic() + DEAD_GRACE
+                result.reasons.append(f"the SPMC stopped: {line}")
 
     def take(line):
         nonlocal dead_at
@@ -194,7 +201,7 @@ def run(machine, timeout, name="qemu", show="stages", protocol="tests", expect=(
             if status != 0:
                 result.reasons.append(f"QEMU ended with status {status}")
         elif dead_at is not None:
-            result.reasons.append("EL3 panicked")
+            result.reasons.append("a part of the firmware panicked; the machine was ended")
         else:
             result.reasons.append(f"the machine did not power itself off within {timeout:g} s")
     finally:
@@ -264,6 +271,18 @@ def judge_tests(result):
         result.reasons.append("no test ran")
 
 
+def name_callers(lines):
+    """Add to a backtrace of the SPMC the functions that its addresses are in."""
+    elf = env.TARGET / "aarch64-unknown-none-softfloat" / "release" / "hematite"
+    addresses = [match[1] for line in lines if (match := CALLER.match(line))]
+    if not addresses or not elf.exists():
+        return lines
+    command = [f"{env.CROSS}addr2line", "-f", "-C", "-s", "-p", "-e", str(elf), *addresses]
+    named = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout.splitlines()
+    names = iter(named if len(named) == len(addresses) else [""] * len(addresses))
+    return [f"{line} {next(names)}" if CALLER.match(line) else line for line in lines]
+
+
 def explanation(result):
     """Tell why a run failed, with both consoles' tails."""
     text = [f"FAILED: {reason}" for reason in result.reasons]
@@ -273,5 +292,5 @@ def explanation(result):
     for title, lines in (("Normal world's console", result.lines), ("secure console", result.secure_lines)):
         lines = [line for line in lines if not NOISE.match(line)]
         text.append(f"---- the {title}, its last {min(TAIL, len(lines))} lines of {len(lines)}")
-        text += [f"  {line}" for line in lines[-TAIL:]]
+        text += [f"  {line}" for line in name_callers(lines[-TAIL:])]
     return "\n".join([*text, "----"])

@@ -93,6 +93,14 @@ class Judge(unittest.TestCase):
         self.assertFalse(result.good)
         self.assertLess(time.monotonic() - began, 20)
 
+    def test_spmc_panic(self):
+        began = time.monotonic()
+        result = self.play(PASSING, secure="PANIC on CPU 1: x\n")
+        self.assertFalse(result.good)
+        result = self.play("", secure="PANIC on CPU 1: x\n", then="exec sleep 60", timeout=50)
+        self.assertFalse(result.good)
+        self.assertLess(time.monotonic() - began, 20)
+
     def test_last_line_without_newline(self):
         self.assertTrue(self.play(PASSING.rstrip("\n")).good)
 
