@@ -13,7 +13,7 @@ pub const MAILBOX_SIZE: usize = 4096;
 ///
 /// # Errors
 /// What the SPMC answers; a status code outside the specification counts as `NOT_SUPPORTED`.
-#[inline(always)]
+#[inline]
 pub fn call(x: [u64; 8]) -> Result<[u64; 8], Error> {
     let answer = smc(x);
     let [fid, _, status, ..] = answer;
@@ -85,7 +85,7 @@ pub(crate) fn secondary_ep_register(entry: u64) -> Result<(), Error> {
 ///
 /// # Errors
 /// As the SPMC answers.
-#[inline(always)]
+#[inline]
 pub fn direct_request(
     form: Form,
     from: PartitionId,

@@ -35,7 +35,7 @@ pub use context::Context;
 pub use exception::{Fault, Probe, give_up};
 pub use ffa_abi as abi;
 pub use log::print;
-pub use serve::{Form, Message, serve, serve_from};
+pub use serve::{Form, Message, serve, serve_with};
 
 /// Names the function that each execution context runs: `fn(&'static Context) -> !`.
 #[macro_export]

@@ -113,45 +113,56 @@ impl Message {
     }
 }
 
-fn wait(regs: &mut Regs) {
-    regs.set8([Func::MsgWait.id32().into(), 0, 0, 0, 0, 0, 0, 0]);
-}
+const WAIT: [u64; 8] = [Func::MsgWait.id32() as u64, 0, 0, 0, 0, 0, 0, 0];
 
 /// Tells the SPMC that this context is ready, then answers every direct request with what `handler` makes of it.
 pub fn serve(handler: impl FnMut(&mut Message)) -> ! {
-    let mut regs = Regs::ZERO;
-    wait(&mut regs);
-    serve_from(regs, handler)
+    serve_with(|_| None, handler)
 }
 
-/// As [`serve`], making another call first: FFA_MSG_WAIT's answer, or a request, may come back from any call that
-/// gives the CPU away.
-pub fn serve_from(first: Regs, mut handler: impl FnMut(&mut Message)) -> ! {
+/// As [`serve`], offering x0 to x7 of whatever arrives to `quick` first: x0 to x7 that it returns are the next call.
+///
+/// It is inlined, so that a message can pass through the partition without touching memory.
+#[inline(always)]
+pub fn serve_with(mut quick: impl FnMut(&[u64; 8]) -> Option<[u64; 8]>, mut handler: impl FnMut(&mut Message)) -> ! {
+    let mut message = Message { regs: Regs::ZERO, form: Form::Wide };
+    let mut x = WAIT;
+    loop {
+        x = exchange(x, &mut message.regs);
+        while let Some(next) = quick(&x) {
+            x = exchange(next, &mut message.regs);
+        }
+        message.regs.set8(x);
+        answer(&mut message, &mut handler);
+        let [a, b, c, d, e, f, g, h, ..] = message.regs.x;
+        x = [a, b, c, d, e, f, g, h];
+    }
+}
+
+/// Answers the request in `message`, or waits where there is none; leaves x0 to x7 of the next call there.
+#[inline(never)]
+fn answer(message: &mut Message, handler: &mut impl FnMut(&mut Message)) {
     const NARROW: u32 = Func::DirectReq.id32();
     const WIDE: u32 = Func::DirectReq.id64();
     const EXTENDED: u32 = Func::DirectReq2.id64();
-    let mut message = Message { regs: first, form: Form::Wide };
     loop {
-        if message.form == Form::Extended && message.regs.fid() == Func::DirectResp2.id64() {
-            crate::smc_all(&mut message.regs);
-        } else {
-            exchange(&mut message.regs);
-        }
         message.form = match message.regs.fid() {
             WIDE => Form::Wide,
             NARROW => Form::Narrow,
             EXTENDED => Form::Extended,
             // FFA_RUN, FFA_INTERRUPT, an error: there is nothing to answer.
-            _ => {
-                wait(&mut message.regs);
-                continue;
-            }
+            _ => return message.regs.set8(WAIT),
         };
         if message.form != Form::Extended && message.regs.x[2] & FRAMEWORK != 0 {
             message.answer_framework();
         } else {
-            handler(&mut message);
+            handler(message);
             message.answer();
         }
+        if message.form != Form::Extended {
+            return;
+        }
+        // The response takes x8 to x17 along; what it brings back is looked at here.
+        crate::smc_all(&mut message.regs);
     }
 }
