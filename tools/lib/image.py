@@ -189,21 +189,19 @@ def pack(bl32, bl33, partitions, flash=env.FIRMWARE / "flash.bin", cpus=CPUS, fl
 def firmware(bl32="hematite", bl33="tests", names=None, **packing):
     """Build everything and pack a flash image; return its path.
 
-    `bl32`: hematite, floor (the stub, which has no partitions) or a raw image's path. `bl33`: an executable of
+    `bl32`: hematite, floor (the stub, for which the partitions are loaded and never run) or a raw image's path. `bl33`: an executable of
     bl33-tests, a raw image's path, or none. `names`: the partitions (None: all that are packed by default).
     """
     env.FIRMWARE.mkdir(parents=True, exist_ok=True)
     packing.get("flash", env.FIRMWARE).parent.mkdir(parents=True, exist_ok=True)
-    partitions = []
     if bl32 == "hematite":
         env.say("building the SPMC")
         bl32_image = build_spmc()
     else:
         bl32_image = build_floor() if bl32 == "floor" else pathlib.Path(bl32).read_bytes()
-    if bl32 != "floor":
-        partitions = find_partitions(names=names)
-        env.say(f"building the partitions: {', '.join(partition.name for partition in partitions) or 'none'}")
-        build_partitions(partitions)
+    partitions = find_partitions(names=names)
+    env.say(f"building the partitions: {', '.join(partition.name for partition in partitions) or 'none'}")
+    build_partitions(partitions)
     if bl33 == "none":
         bl33_image = None
     elif "/" in str(bl33):

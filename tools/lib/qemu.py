@@ -24,7 +24,10 @@ CHATTER = re.compile(r"^(INFO|VERBOSE): |^WARNING: SPM: Unsupported call ")
 # EL3 spins for ever after these.
 EL3_DEAD = re.compile(r"^(PANIC at PC|PANIC in EL3|Unhandled Exception in EL3|BACKTRACE: START: .*panic|ASSERT: )")
 # Noise in a tail: TF-A lists its power domains at each power-off, and each call that no SPMC ever sees.
-NOISE = re.compile(r"^INFO:    (PSCI Power Domain Map:|  Domain Node :|  CPU Node :)|^WARNING: SPM: Unsupported call ")
+NOISE = re.compile(
+    r"^INFO:    (PSCI Power Domain Map:|  Domain Node :|  CPU Node :)|^WARNING: SPM: Unsupported call "
+    r"|^\w+\s+= 0x[0-9a-f]{16}$|^0x[0-9a-f]{3}:\t|^(gicd_ispendr regs|Offset\t)"
+)
 # Where the BL33 test image reads what is wanted of it.
 MODE_WORDS = 0x60200000
 # The SPMC says this when it stops a CPU, which it never should.

@@ -134,7 +134,8 @@ mod tests {
     #[test]
     fn lists_of_any_length_come_back_in_order() {
         let m = SimMachine::new(8);
-        for n in [0u32, 1, 4, 5, 515, 516, 2000] {
+        let lengths = if cfg!(miri) { &[0u32, 5, 516][..] } else { &[0, 1, 4, 5, 515, 516, 2000] };
+        for &n in lengths {
             let mut list = RangeList::default();
             let range = |i: u32| Range { address: u64::from(i) << 12, pages: i + 1 };
             (0..n).for_each(|i| list.push(&m, &range(i)).unwrap());
