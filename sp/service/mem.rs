@@ -36,7 +36,7 @@ fn with(handle: u64, act: impl FnOnce(&mut Region) -> Answer) -> Answer {
 }
 
 /// Retrieves and maps: `who` is sender | permissions << 16 | attributes << 32 (0: not said), permissions 0 meaning
-/// read-write, execute-never. Returns pages, ranges, the first address, and the ticks of the call.
+/// read-write. Returns pages, ranges, the first address, and the ticks of the call.
 pub(crate) fn retrieve(handle: u64, who: u64, tag: u64, flags: u64) -> Answer {
     let permissions = match (who >> 16) as u8 {
         0 => memory::READ_WRITE,
