@@ -22,6 +22,9 @@ pub const POOL_BASE: u64 = 0x0e20_0000;
 
 type Page = Box<[u64; 512]>;
 
+/// Pages of memory by space (Non-secure or not) and page number.
+type Memory = HashMap<(bool, u64), Box<[u8; 4096]>>;
+
 /// What a simulated execution context keeps.
 #[derive(Debug, Default)]
 pub struct SimContext {
@@ -53,16 +56,31 @@ pub struct Translation {
 
 #[derive(Default)]
 struct Pool {
-    pages: HashMap<u64, Page>,
+    /// By position; `None` is a page that is not allocated.
+    pages: Vec<Option<Page>>,
     spare: BTreeSet<u64>,
     fail_after: Option<usize>,
     asked: usize,
 }
 
+impl Pool {
+    fn index(page: u64) -> usize {
+        if page.is_multiple_of(PAGE_SIZE) { (page.wrapping_sub(POOL_BASE) / PAGE_SIZE) as usize } else { usize::MAX }
+    }
+
+    fn get(&self, page: u64) -> Option<&Page> {
+        self.pages.get(Self::index(page))?.as_ref()
+    }
+
+    fn slot(&mut self, page: u64) -> Option<&mut Option<Page>> {
+        self.pages.get_mut(Self::index(page))
+    }
+}
+
 /// The machine.
 pub struct SimMachine {
     pool: Mutex<Pool>,
-    memory: Mutex<HashMap<(bool, u64), Box<[u8; 4096]>>>,
+    memory: Mutex<Memory>,
     holes: Mutex<Vec<(Space, u64, u64)>>,
     tlb: Mutex<Vec<(Vmid, Space, Translation)>>,
     clock: AtomicU64,
@@ -79,8 +97,9 @@ impl SimMachine {
     /// Makes a machine whose pool has `pages` pages.
     pub fn new(pages: usize) -> Self {
         let spare = (0..pages as u64).map(|i| POOL_BASE + i * PAGE_SIZE).collect();
+        let pages = (0..pages).map(|_| None).collect();
         Self {
-            pool: Mutex::new(Pool { spare, ..Pool::default() }),
+            pool: Mutex::new(Pool { pages, spare, ..Pool::default() }),
             memory: Mutex::default(),
             holes: Mutex::default(),
             tlb: Mutex::default(),
@@ -126,9 +145,8 @@ impl SimMachine {
     /// Lists the pool pages in use with their contents.
     pub fn pool_image(&self) -> Vec<(u64, Vec<u64>)> {
         let pool = self.pool.lock().unwrap();
-        let mut all: Vec<_> = pool.pages.iter().map(|(pa, w)| (*pa, w.to_vec())).collect();
-        all.sort();
-        all
+        let used = pool.pages.iter().enumerate().filter_map(|(i, w)| Some((i, w.as_ref()?)));
+        used.map(|(i, w)| (POOL_BASE + i as u64 * PAGE_SIZE, w.to_vec())).collect()
     }
 
     /// Translates as the hardware of a CPU running that partition would, through the TLB; `None` is a fault.
@@ -164,7 +182,7 @@ impl SimMachine {
         for level in 1..=3u32 {
             tables.push(table);
             let shift = 12 + 9 * (3 - level);
-            let page = pool.pages.get(&table).unwrap_or_else(|| panic!("walk through {table:#x}, which is no table"));
+            let page = pool.get(table).unwrap_or_else(|| panic!("walk through {table:#x}, which is no table"));
             let d = page[(ipa.0 >> shift & 511) as usize];
             match (d & 3, level) {
                 (3, 1 | 2) => table = d & 0xffff_ffff_f000,
@@ -269,7 +287,7 @@ impl Port for SimMachine {
     }
 
     fn zero(&self, space: Space, pa: Pa, len: u64) -> Result<(), MemFault> {
-        assert!(pa.0 % PAGE_SIZE == 0 && len % PAGE_SIZE == 0, "zeroing takes whole pages");
+        assert!(pa.0.is_multiple_of(PAGE_SIZE) && len.is_multiple_of(PAGE_SIZE), "zeroing takes whole pages");
         self.check(space, pa, len)?;
         let mut memory = self.memory.lock().unwrap();
         for page in pa.0 / PAGE_SIZE..(pa.0 + len) / PAGE_SIZE {
@@ -297,13 +315,13 @@ impl Port for SimMachine {
         }
         pool.asked += 1;
         let page = pool.spare.pop_first()?;
-        pool.pages.insert(page, Box::new([0; 512]));
+        *pool.slot(page)? = Some(Box::new([0; 512]));
         Some(Pa(page))
     }
 
     fn page_free(&self, page: Pa) {
         let mut pool = self.pool.lock().unwrap();
-        assert!(pool.pages.remove(&page.0).is_some(), "free of {page}, which is not allocated");
+        assert!(pool.slot(page.0).is_some_and(|p| p.take().is_some()), "free of {page}, which is not allocated");
         pool.spare.insert(page.0);
         let tlb = self.tlb.lock().unwrap();
         let user = tlb.iter().find(|(_, _, t)| t.tables.contains(&page.0));
@@ -316,13 +334,14 @@ impl Port for SimMachine {
 
     fn word(&self, page: Pa, index: usize) -> u64 {
         let pool = self.pool.lock().unwrap();
-        let words = pool.pages.get(&page.0).unwrap_or_else(|| panic!("read of {page}, which is no pool page"));
+        let words = pool.get(page.0).unwrap_or_else(|| panic!("read of {page}, which is no pool page"));
         words.get(index).copied().unwrap_or(0)
     }
 
     fn set_word(&self, page: Pa, index: usize, value: u64) {
         let mut pool = self.pool.lock().unwrap();
-        let words = pool.pages.get_mut(&page.0).unwrap_or_else(|| panic!("write to {page}, which is no pool page"));
+        let words = pool.slot(page.0).and_then(Option::as_mut);
+        let words = words.unwrap_or_else(|| panic!("write to {page}, which is no pool page"));
         words[index] = value;
     }
 
