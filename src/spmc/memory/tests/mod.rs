@@ -8,7 +8,7 @@ mod failure;
 #[cfg(not(loom))]
 mod model;
 #[cfg(loom)]
-mod races;
+mod races_under_loom;
 
 use alloc::boxed::Box;
 use alloc::string::ToString;
