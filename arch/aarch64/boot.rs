@@ -59,6 +59,7 @@ pub(crate) extern "C" fn warm() -> ! {
     let cpu = percpu::this();
     cpu.live.set(Live::Normal);
     cpu.simd.set(Live::Normal);
+    cpu.pmr.set(None);
     cpu.saved.set(crate::context::Groups::empty());
     for window in &cpu.windows {
         window.set(0);

@@ -53,6 +53,11 @@ pub(crate) type Simd = Saved<66>;
 const SCTLR: usize = 2;
 /// SCTLR_EL1's bits that are one after a reset without the features that give them another meaning.
 const SCTLR_RESET: u64 = 0x30d0_0800;
+/// Where CPACR_EL1 is.
+const CPACR: usize = 21;
+/// ZEN and SMEN of CPACR_EL1, always set in the hardware: SVE and SME, which a partition does not have, then trap to
+/// S-EL2, which makes them undefined, and not to EL1 as disabled. The partition sees FPEN alone.
+pub(crate) const CPACR_OPEN: u64 = 3 << 16 | 3 << 24;
 /// SPSR_EL2 of a fresh context: EL1h, AArch64, DAIF masked.
 const SPSR_RESET: u64 = 0x3c5;
 
@@ -74,6 +79,8 @@ pub struct Context {
     pub(crate) vttbr: AtomicU64,
     pub(crate) groups: AtomicU64,
     pub(crate) csselr: AtomicU64,
+    /// Not 0: Non-secure interrupts wait while it runs.
+    pub(crate) queued: AtomicU64,
     /// One more than the CPU whose hardware holds the EL1 state, 0 for none.
     pub(crate) loaded_on: AtomicU64,
     pub(crate) el1: El1,
@@ -97,6 +104,7 @@ impl Context {
             vttbr: AtomicU64::new(0),
             groups: AtomicU64::new(0),
             csselr: AtomicU64::new(0),
+            queued: AtomicU64::new(1),
             loaded_on: AtomicU64::new(0),
             el1: El1::new(),
             keys: Keys::new(),
@@ -125,9 +133,11 @@ impl Context {
         self.vttbr.store(entry.roots.non_secure.0 | u64::from(entry.roots.vmid.0) << 48, Relaxed);
         self.groups.store(groups.bits(), Relaxed);
         self.csselr.store(0, Relaxed);
+        self.queued.store(1, Relaxed);
         self.loaded_on.store(0, Relaxed);
         self.el1.clear();
         self.el1.set(SCTLR, SCTLR_RESET);
+        self.el1.set(CPACR, CPACR_OPEN);
         self.keys.clear();
         self.timers.clear();
         self.simd.clear();

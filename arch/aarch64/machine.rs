@@ -40,6 +40,10 @@ impl Port for Machine {
         context.reset(entry, traps::untrappable());
     }
 
+    fn queue_interrupts(&self, context: &Context, queued: bool) {
+        context.queued.store(queued.into(), Relaxed);
+    }
+
     #[inline]
     fn park(&self, context: &Context, regs: &Regs) {
         switch::park(context);

@@ -32,8 +32,8 @@ pub(crate) struct PerCpu {
     pub(crate) simd: Cell<Live>,
     /// CPTR_EL2 as it is in the hardware.
     pub(crate) cptr: Cell<u64>,
-    /// The Normal world's ICC_PMR_EL1, while a context is live.
-    pub(crate) pmr: Cell<u64>,
+    /// The Normal world's ICC_PMR_EL1, while a context that queues its interrupts is live.
+    pub(crate) pmr: Cell<Option<u64>>,
     /// Which groups of the Normal world's registers are saved below instead of in the hardware.
     pub(crate) saved: Cell<Groups>,
     /// Which groups the hardware does not trap.
@@ -59,7 +59,7 @@ impl PerCpu {
             live: Cell::new(Live::Normal),
             simd: Cell::new(Live::Normal),
             cptr: Cell::new(0),
-            pmr: Cell::new(0),
+            pmr: Cell::new(None),
             saved: Cell::new(Groups::empty()),
             open: Cell::new(Groups::empty()),
             current: Cell::new(ptr::null()),

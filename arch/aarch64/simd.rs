@@ -9,8 +9,9 @@ use crate::percpu::{Live, PerCpu};
 
 /// CPTR_EL2 (non-VHE form) as a partition without live SIMD registers runs: every trap of `traps.rs`.
 pub(crate) const CPTR_DENY: u64 = CPTR_ALLOW | 1 << 10;
-/// The same with TFP clear. TTA (20) and TAM (30): no trace, no activity monitors. TZ (8) and TSM (12) stay set.
-const CPTR_ALLOW: u64 = 0x33ff | 1 << 20 | 1 << 30;
+/// The same with TFP clear. TTA (20) and TAM (30): no trace, no activity monitors; TCPAC (31): see
+/// `context::CPACR_OPEN`. TZ (8) and TSM (12) stay set.
+const CPTR_ALLOW: u64 = 0x33ff | 1 << 20 | 1 << 30 | 1 << 31;
 const CPTR_TZ: u64 = 1 << 8;
 const CPTR_TSM: u64 = 1 << 12;
 

@@ -85,7 +85,14 @@ fn switch_in(cpu: &PerCpu, context: &Context) {
     if cpu.live.get() == Live::Normal {
         // SAFETY: stores to this CPU's own area.
         unsafe { asm::el1_save(cpu.el1.get()) };
-        cpu.pmr.set(gic::mask_normal());
+    }
+    // Signalled: the Normal world's own mask stays, and what it lets through ends the run.
+    if context.queued.load(Relaxed) != 0 {
+        if cpu.pmr.get().is_none() {
+            cpu.pmr.set(Some(gic::mask_normal()));
+        }
+    } else {
+        restore_mask(cpu);
     }
     // A context that was live here was parked or has ended: nothing to save.
     if cpu.simd.get() != Live::Normal {
@@ -176,10 +183,17 @@ pub fn smc(regs: &mut Regs) {
     unsafe { asm::smc_call(regs) };
 }
 
+#[inline(always)]
+fn restore_mask(cpu: &PerCpu) {
+    if let Some(mask) = cpu.pmr.take() {
+        gic::set_mask(mask);
+    }
+}
+
 fn restore_normal(cpu: &PerCpu) {
     // SAFETY: the values are those that this CPU's hardware held when the Normal world left it.
     unsafe { asm::el1_load(cpu.el1.get()) };
-    gic::set_mask(cpu.pmr.get());
+    restore_mask(cpu);
     let saved = cpu.saved.get();
     if !saved.is_empty() {
         // SAFETY: as above.

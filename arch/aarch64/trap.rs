@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use ffa_abi::Regs;
 use spmc::{Exit, Fault, FaultKind, Ipa};
 
-use crate::context::{Context, Groups};
+use crate::context::{CPACR_OPEN, Context, Groups};
 use crate::percpu::PerCpu;
 use crate::switch::{failed, load_groups, skip};
 use crate::{idregs, simd, traps};
@@ -116,6 +116,9 @@ const CCSIDR2: u64 = name(3, 1, 0, 0, 2);
 const CSSELR: u64 = name(3, 2, 0, 0, 0);
 const CTR: u64 = name(3, 3, 0, 0, 1);
 const ACTLR: u64 = name(3, 0, 1, 0, 1);
+const CPACR: u64 = name(3, 0, 1, 0, 2);
+/// CPACR_EL1.FPEN.
+const CPACR_FPEN: u64 = 3 << 20;
 const MDSCR: u64 = name(2, 0, 0, 2, 2);
 const OSLAR: u64 = name(2, 0, 1, 0, 4);
 const OSDLR: u64 = name(2, 0, 1, 3, 4);
@@ -150,6 +153,7 @@ fn read(context: &Context, register: u64) -> Option<u64> {
     match register {
         CTR => Some(mrs!("ctr_el0")),
         CLIDR => Some(mrs!("clidr_el1")),
+        CPACR => Some(mrs!("cpacr_el1") & CPACR_FPEN),
         CSSELR => Some(context.csselr.load(Relaxed)),
         CCSIDR => Some(with_csselr(context, || mrs!("ccsidr_el1"))),
         CCSIDR2 => (mrs!("S3_0_C0_C7_2") >> 20 & 0xf != 0).then(|| with_csselr(context, || mrs!("S3_1_C0_C0_2"))),
@@ -161,6 +165,11 @@ fn read(context: &Context, register: u64) -> Option<u64> {
 
 fn write(context: &Context, register: u64, value: u64) -> bool {
     match register {
+        CPACR => {
+            // SAFETY: the context is live: this is its register, with what it may choose.
+            unsafe { msr!("cpacr_el1", value & CPACR_FPEN | CPACR_OPEN) };
+            true
+        }
         CSSELR => {
             context.csselr.store(value & 0x1f, Relaxed);
             true

@@ -102,6 +102,10 @@ pub trait Port: Sync + Sized + 'static {
     /// `entry` says, FP state zero, the rest zero.
     fn reset(&self, context: &Self::Context, entry: &Entry);
 
+    /// Makes Non-secure interrupts wait while `context` runs (`queued`), or end its run (signalled), from its next
+    /// entry on. A context that was reset starts queued.
+    fn queue_interrupts(&self, context: &Self::Context, queued: bool);
+
     /// Takes the running context off the CPU: saves its EL1 and EL0 system registers, and x8-x17 of `regs`,
     /// so that another CPU may enter it as soon as its state is published.
     fn park(&self, context: &Self::Context, regs: &Regs);

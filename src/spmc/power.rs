@@ -155,6 +155,10 @@ impl<P: Port> Spmc<P> {
     ) -> Next<P> {
         context.set_call(Call { entered: Entered::Framework, depth: 1, caller: None, requester, answer });
         regs.set8(message);
+        if requester == self.id {
+            // The CPU is on its way up or down: nobody could resume a preempted context.
+            self.port.queue_interrupts(context.context(), true);
+        }
         self.port.unpark(context.context(), regs);
         cpu.current = Some(context);
         Next::Run(context)
@@ -181,11 +185,13 @@ impl<P: Port> Spmc<P> {
         if call.requester != self.id {
             return self.finish(cpu, responder, call, regs);
         }
+        let partition = self.partitions.get(responder.partition as usize);
         if w3 as u32 != 0 {
-            let name = self.partitions.get(responder.partition as usize).map_or("?", |p| &p.identity.name);
+            let name = partition.map_or("?", |p| &p.identity.name);
             self.port.log(format_args!("{name}: answers a power message with status {}", w3 as i32));
         }
         self.port.park(responder.context(), regs);
+        self.port.queue_interrupts(responder.context(), partition.is_some_and(|p| p.queues_interrupts()));
         let _ = responder.state.try_move(State::Running, State::Idle);
         Ok(self.continue_power(cpu, regs))
     }

@@ -22,6 +22,7 @@ impl<P: Port> Spmc<P> {
         self.port.park(context.context(), regs);
         if call.entered == Entered::Init {
             context.set_ready(true);
+            self.port.queue_interrupts(context.context(), partition.queues_interrupts());
             let _ = context.state.try_move(State::Starting, State::Idle);
             return Ok(self.continue_start(cpu, regs));
         }

@@ -18,7 +18,7 @@ pub(crate) use table::Partitions;
 
 use crate::console::LineBuffer;
 use crate::mailbox::Mailbox;
-use crate::manifest::PartitionManifest;
+use crate::manifest::{NsInterruptAction, PartitionManifest};
 use crate::port::{Entry, Port, Stage2Roots};
 use crate::sync::{AtomicU64, Mutex, Ordering};
 use crate::version::Negotiated;
@@ -146,6 +146,11 @@ impl<P: Port> Partition<P> {
 
     /// Says with what execution context `vcpu` begins: secondary ones where the partition registered, else
     /// where the first one began.
+    /// Tells whether Non-secure interrupts wait until the partition is done (`ns-interrupts-action`).
+    pub(crate) fn queues_interrupts(&self) -> bool {
+        self.manifest.ns_interrupts == NsInterruptAction::Queued
+    }
+
     pub(crate) fn entry(&self, vcpu: u16) -> Entry {
         let secondary = self.secondary_entry.load(Ordering::Acquire);
         let pc = if vcpu != 0 && secondary != 0 { Ipa(secondary) } else { self.identity.entry };
