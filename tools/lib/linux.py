@@ -15,6 +15,7 @@ SOURCES = env.ROOT / "linux"
 OUT = env.TARGET / "linux"
 KERNEL_BASE = 0x60000000
 INITRD_BASE = 0x70000000
+USER_TARGET = "aarch64-unknown-linux-musl"
 PKVM_LINE = "Protected hVHE mode initialized successfully"
 # What no console may show. (TF-A's own `WARNING:` lines are not Linux's.)
 FORBIDDEN = (
@@ -213,6 +214,11 @@ def user_programs():
         if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
             env.run([f"{env.CROSS}gcc", "-static", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, source])
         found[source.stem] = program.read_bytes()
+    flags = {**os.environ, "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER": f"{env.CROSS}gcc"}
+    words = ["cargo", "build", "--release", "--quiet", "--target", USER_TARGET, "--package", "agent-receipt"]
+    if subprocess.run(words, cwd=env.ROOT, env=flags).returncode != 0:
+        env.die("building agent-receipt failed")
+    found["agent-receipt"] = (env.TARGET / USER_TARGET / "release" / "agent-receipt").read_bytes()
     return found
 
 

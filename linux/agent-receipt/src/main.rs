@@ -111,7 +111,7 @@ fn parse(words: &[String]) -> Result<(Command, bool), String> {
 
 /// Carries a command out.
 fn carry_out(command: &Command) -> Result<Answer, Trouble> {
-    let mut ask = |operation, flags, parts: &[(Tag, &[u8])]| Ok(Device::open()?.call(operation, flags, parts)?);
+    let ask = |operation, flags, parts: &[(Tag, &[u8])]| Ok(Device::open()?.call(operation, flags, parts)?);
     match command {
         Command::Hello => ask(Operation::Hello, 0, &[]),
         Command::Verify { file, key, flags } => {

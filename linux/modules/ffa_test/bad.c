@@ -68,11 +68,21 @@ static void handles(int unused)
 {
 	static const struct refusal calls[] = {
 		{ "FFA_MEM_RECLAIM of no handle", FFA_MEM_RECLAIM, 0, NO_HANDLE, NO_HANDLE },
-		{ "FFA_MEM_FRAG_TX of no handle", FFA_MEM_FRAG_TX, 0, NO_HANDLE, NO_HANDLE, 16 },
 		{ "FFA_MEM_FRAG_RX of no handle", FFA_MEM_FRAG_RX, 0, NO_HANDLE, NO_HANDLE },
 		{ "FFA_MEM_RELINQUISH", FFA_MEM_RELINQUISH },
 		{ "FFA_MEM_RETRIEVE_REQ", FFA_MEM_RETRIEVE_REQ, 0, 48, 48 },
 		{ "FFA_MEM_RETRIEVE_REQ, 64 bits", FFA_FN64_MEM_RETRIEVE_REQ, 0, 0, 0 },
+	};
+
+	refused(calls, ARRAY_SIZE(calls));
+}
+
+/* Not under the protected hypervisor: it takes a refused fragment for its own fault, and stops. */
+static void fragment_of_nothing(int unused)
+{
+	static const struct refusal calls[] = {
+		{ "FFA_MEM_FRAG_TX of no handle", FFA_MEM_FRAG_TX, 0, NO_HANDLE, NO_HANDLE, 16 },
+		{ "FFA_MEM_FRAG_TX of nothing", FFA_MEM_FRAG_TX, 0, NO_HANDLE, NO_HANDLE, 0 },
 	};
 
 	refused(calls, ARRAY_SIZE(calls));
@@ -109,6 +119,7 @@ static const struct ffa_case cases[] = {
 	{ "bad::calls_of_partitions", calls_of_partitions },
 	{ "bad::run", run_of_nobody },
 	{ "bad::handles", handles },
+	{ "bad::fragment_of_nothing", fragment_of_nothing, IF_BARE },
 	{ "bad::lengths", lengths },
 	{ "bad::buffers", buffers },
 };

@@ -33,11 +33,12 @@ enum partition { ECHO, RELAY, PERCPU, PARTITIONS };
 
 /*
  * When a case runs: Linux 7's protected hypervisor blocks notifications, the
- * others let them through.
+ * others let them through. Bare is without the protected hypervisor.
  */
 #define ALWAYS		0
 #define IF_NOTIFYING	1
 #define IF_BLOCKED	2
+#define IF_BARE		3
 
 struct ffa_case {
 	const char *name;

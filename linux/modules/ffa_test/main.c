@@ -90,6 +90,8 @@ static bool wanted(const struct ffa_case *test, const char *filter)
 		return false;
 	if (test->when == IF_BLOCKED && !blocked)
 		return false;
+	if (test->when == IF_BARE && protected)
+		return false;
 	return !strcmp(filter, "all") || !strncmp(test->name, filter, strlen(filter));
 }
 

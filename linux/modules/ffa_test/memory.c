@@ -10,8 +10,8 @@
 #include "partner.h"
 
 #define MARK		0xcafeface
-/* One descriptor page holds some 250 ranges: this many take three fragments. */
-#define MANY_RANGES	510
+/* One descriptor page holds some 250 ranges; the partition takes up to 320. */
+#define MANY_RANGES	310
 #define FEW_RANGES	16
 #define MANY_HANDLES	24
 
@@ -91,12 +91,15 @@ static void live(enum how how, enum partition borrower, unsigned int pages)
 {
 	struct area area;
 	unsigned int i;
+	int ret;
 
 	if (!make_area(&area, pages))
 		return;
 	if (!expect_error(send_to(&area, how, partition_id(borrower), FFA_MEM_RW), 0, "sending"))
 		goto out;
-	if (expect_error(tell_retrieve(borrower, 0, area.handle), 0, "the partition's retrieval")) {
+	ret = how == SHARE ? tell_retrieve(borrower, 0, area.handle) :
+			     tell_retrieve_lent(borrower, 0, area.handle);
+	if (expect_error(ret, 0, "the partition's retrieval")) {
 		for (i = 0; i < pages; i++)
 			if (!expect_error(tell_write(borrower, area.handle, i * PAGE_SIZE, MARK + i), 0, "its write"))
 				break;

@@ -39,6 +39,13 @@ int tell_retrieve(enum partition which, u16 sender, u64 handle)
 	return tell3(which, CMD_RETRIEVE, handle, sender, 0);
 }
 
+int tell_retrieve_lent(enum partition which, u16 sender, u64 handle)
+{
+	u64 permissions = FFA_MEM_RW | FFA_MEM_NO_EXEC;
+
+	return tell3(which, CMD_RETRIEVE, handle, sender | permissions << 16, 0);
+}
+
 int tell_relinquish(enum partition which, u64 handle)
 {
 	return tell3(which, CMD_RELINQUISH, handle, 0, 0);

@@ -10,6 +10,8 @@
  * status (2: a call of the partition was refused).
  */
 int tell_retrieve(enum partition which, u16 sender, u64 handle);
+/* The only borrower of lent memory has to say that it will not execute there. */
+int tell_retrieve_lent(enum partition which, u16 sender, u64 handle);
 int tell_relinquish(enum partition which, u64 handle);
 /* At a byte offset, pages in the order of the handle's ranges. */
 int tell_write(enum partition which, u64 handle, u64 offset, u64 value);
