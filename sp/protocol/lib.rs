@@ -203,7 +203,7 @@ pub mod probe {
     pub const TRANSLATE_EL2: u64 = 23;
     /// TLBI ALLE1.
     pub const TLBI_EL2: u64 = 24;
-    /// ERETAA, which is undefined without pointer authentication... and DC CISW, a set/way operation.
+    /// DC CISW, a set/way operation.
     pub const SET_WAY: u64 = 25;
     /// HLT.
     pub const HLT: u64 = 26;
