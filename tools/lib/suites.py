@@ -13,7 +13,7 @@ import subprocess
 import time
 import typing
 
-from . import env, image, qemu
+from . import env, image, manifest, qemu
 
 CARGO_RESULT = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored;", re.M)
 PYTHON_RESULT = re.compile(r"^Ran (\d+) tests? in ", re.M)
@@ -126,13 +126,17 @@ def clippy_firmware():
 
 
 def lint_manifests():
-    """Check the manifests of the partitions and the SPMC's, one test each."""
+    """Check each partition's manifest by itself, then what is packed by default together with the SPMC's manifest."""
     manifests = sorted(env.ROOT.glob("sp/*/manifest.dts"))
     if not manifests:
         raise Stop("no partition manifest was found")
+    partitions = image.find_partitions()
+    spmc = env.write_if_changed(env.FIRMWARE / "lint-spmc.dts", manifest.spmc_source(partitions, image.CPUS))
+    packages = env.write_if_changed(env.FIRMWARE / "lint-tb_fw_config.dts", manifest.tb_fw_config_source(partitions))
+    packed = [spmc, packages, *(partition.folder / "manifest.dts" for partition in partitions)]
     outcome = Outcome(0, 0)
-    for manifest in manifests:
-        one = check(["cargo", "lint-manifests", manifest])
+    for files in (*([one] for one in manifests), packed):
+        one = check(["cargo", "lint-manifests", *files])
         outcome.passed += one.passed
         outcome.failed += one.failed
         outcome.text += one.text if one.failed else ""

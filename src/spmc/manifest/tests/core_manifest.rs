@@ -65,6 +65,7 @@ fn a_hafnium_platforms_manifest_is_read_unchanged() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too long")]
 fn no_partitions_at_all_is_a_platform_too() {
     let start = SPMC.find("\t\tvm1 {").unwrap();
     let end = SPMC.find("\t};\n\tcpus").unwrap();
@@ -76,6 +77,7 @@ fn no_partitions_at_all_is_a_platform_too() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too long")]
 fn ranges_that_touch_cover_as_one() {
     let m = core_manifest(SPMC).unwrap();
     assert!(m.covers(MemoryKind::Secure, 0xe10_0000, 0xe0_0000));
@@ -87,6 +89,7 @@ fn ranges_that_touch_cover_as_one() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too long")]
 fn each_rule_refuses_in_words() {
     for (from, to, words) in [
         ("arm,ffa-core-manifest-1.0", "arm,ffa-manifest-1.0", "compatible is \"arm,ffa-manifest-1.0\", expected"),
@@ -171,6 +174,7 @@ fn each_rule_refuses_in_words() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too long")]
 fn capacities_are_refused_loudly() {
     let mut smcs = String::from("smc_whitelist = <");
     (0..17).for_each(|_| smcs.push_str(" 0x84000050"));
@@ -198,6 +202,7 @@ fn capacities_are_refused_loudly() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too long")]
 fn what_has_no_effect_is_told() {
     let source = edit(SPMC, "vcpu_count = <1>;", "vcpu_count = <1>; vcpus = <1>;");
     let source = edit(&source, "entrypoint = <0x0 0xe100000>;", "entrypoint = <0xe100000>;");

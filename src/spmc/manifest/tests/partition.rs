@@ -48,6 +48,7 @@ fn every_field_is_read() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too long")]
 fn defaults_are_hafniums() {
     let m = partition(PARTITION_1_1, LOAD).unwrap();
     assert_eq!((m.format, m.ffa_version, m.id, m.load_address), (Format::V1_1, Version::V1_1, None, None));
@@ -72,6 +73,7 @@ fn defaults_are_hafniums() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too long")]
 fn managed_exit_is_said_in_two_ways() {
     let old = edit(PARTITION_1_1, "ffa-version", "managed-exit; managed-exit-virq; ffa-version");
     let m = partition(&old, LOAD).unwrap();
@@ -83,6 +85,7 @@ fn managed_exit_is_said_in_two_ways() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too long")]
 fn each_rule_refuses_in_words() {
     for (from, to, words) in [
         ("arm,ffa-manifest-1.0", "arm,ffa-manifest-2.0", "compatible is \"arm,ffa-manifest-2.0\", expected"),
@@ -209,6 +212,7 @@ fn each_rule_refuses_in_words() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too long")]
 fn services_of_the_1_1_binding_are_checked() {
     for (from, to, words) in [
         ("services {", "service {", "a node \"services\""),
@@ -231,6 +235,7 @@ fn services_of_the_1_1_binding_are_checked() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too long")]
 fn capacities_are_refused_loudly() {
     let nodes = |count: usize, body: &dyn Fn(usize) -> String| (0..count).map(body).collect::<String>();
     let regions = nodes(14, &|i| {
@@ -257,6 +262,7 @@ fn capacities_are_refused_loudly() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too long")]
 fn what_has_no_effect_is_told() {
     let blob =
         dts::compile(&edit(PARTITION, "power-management-messages = <1>;", "power-management-messages = <0x11>;"));

@@ -19,6 +19,7 @@ fn second(spmc: &str, first: &str, second: &str) -> Result<PartitionId, Refusal>
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too long")]
 fn good_partitions_get_their_identifiers() {
     assert_eq!(second(SPMC, PARTITION_1_1, PARTITION), Ok(PartitionId(0x8010)));
     let without = edit(PARTITION, "\tid = <0x8010>;", "");
@@ -26,6 +27,7 @@ fn good_partitions_get_their_identifiers() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too long")]
 fn each_rule_refuses_in_words() {
     let with = |from: &str, to: &str| second(SPMC, PARTITION_1_1, &edit(PARTITION, from, to));
     for (from, to, words) in [
@@ -95,6 +97,7 @@ fn each_rule_refuses_in_words() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too long")]
 fn load_ranges_are_checked() {
     let overlap = edit(SPMC, "load_address = <0x0 0xe400000>;", "load_address = <0x0 0xe380000>;");
     let words = "SPMC manifest of 'percpu': load_address 0xe380000-0xe47ffff overlaps 'echo' 0xe300000-0xe3fffff";
@@ -107,6 +110,7 @@ fn load_ranges_are_checked() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too long")]
 fn an_index_without_a_node_is_refused() {
     let core = core_manifest(SPMC).unwrap();
     let m: PartitionManifest = partition(PARTITION_1_1, 0xe30_0000).unwrap();
