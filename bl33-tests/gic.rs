@@ -10,6 +10,9 @@ use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use crate::sysreg::{self, read_sysreg, write_sysreg};
 use crate::{harness, time};
 
+const GICD_CTLR: *mut u32 = 0x0800_0000 as *mut u32;
+/// The Normal world's view: ARE_NS, EnableGrp1A.
+const GICD_ON: u32 = 1 << 4 | 1 << 1;
 const GICR: usize = 0x080a_0000;
 const GICR_STRIDE: usize = 0x2_0000;
 const GICR_TYPER: usize = 0x8;
@@ -61,6 +64,12 @@ pub fn disable(intid: u32) {
 /// Names a function that is told each interrupt before it is ended (it must quieten a level-triggered one).
 pub fn set_handler(handler: Option<fn(u32)>) {
     HANDLER.store(handler.map_or(0, |h| h as usize), Relaxed);
+}
+
+/// Lets the distributor pass non-secure group 1 on; once for all CPUs.
+pub(crate) fn init() {
+    // SAFETY: a device register; BL31 left the Normal world's bits of it to us.
+    unsafe { ptr::write_volatile(GICD_CTLR, GICD_ON) };
 }
 
 /// Opens this CPU's interface to group 1 interrupts and unmasks them.

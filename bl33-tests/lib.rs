@@ -50,6 +50,7 @@ macro_rules! entry {
 #[unsafe(no_mangle)]
 extern "C" fn bl33_boot() -> ! {
     uart::init();
+    gic::init();
     gic::init_cpu();
     // SAFETY: every binary defines it with `entry!`, with this signature.
     unsafe { bl33_main() };
