@@ -84,7 +84,7 @@ fn agree_with_the_calls() -> Outcome {
                 // FFA_VERSION answers in its own way.
                 _ if number == 0x63 => false,
                 // EL3 itself says DENIED to this one.
-                r if number == 0x7c => error_code(&r) == Some(DENIED),
+                r if id == NORMAL_WORLD_RESUME => error_code(&r) == Some(DENIED),
                 r => error_code(&r) == Some(NOT_SUPPORTED),
             };
             if number != 0x63 && !offered {
