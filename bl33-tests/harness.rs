@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use crate::{gic, mode, print, println, psci};
 
 /// A case has this long, in seconds, before the watchdog ends the run; more in the long mode.
-const LIMIT_S: u64 = 20;
+const LIMIT_S: u64 = 60;
 const LONG_LIMIT_S: u64 = 300;
 
 static PASSED: AtomicU32 = AtomicU32::new(0);

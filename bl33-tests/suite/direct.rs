@@ -3,6 +3,7 @@
 
 use bl33::ffa::*;
 use bl33::harness::{Case, Outcome, expect, expect_at, expect_that};
+use bl33::mode;
 use bl33::time::Random;
 
 pub(crate) const CASES: &[Case] = &[
@@ -17,7 +18,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("direct::reserved_w2", reserved_w2),
     Case::new("direct::framework_messages", framework_messages),
     Case::new("direct::response_without_request", response_without_request),
-    Case::new("direct::ten_thousand", ten_thousand),
+    Case::new("direct::one_after_the_other", one_after_the_other),
     Case::new("direct::req2_round_trip", req2_round_trip),
     Case::new("direct::req2_refused", req2_refused),
 ];
@@ -164,8 +165,8 @@ fn response_without_request() -> Outcome {
     expect_echo(5)
 }
 
-fn ten_thousand() -> Outcome {
-    for i in 0..10_000u64 {
+fn one_after_the_other() -> Outcome {
+    for i in 0..if mode::long() { 100_000u64 } else { 1000 } {
         let r = direct64(ECHO, [i, i << 20, !i, 0, 1])?;
         expect("x0", r[0], DIRECT_RESP_64)?;
         expect("x4", r[4], (i << 20) + 0x1000)?;

@@ -80,7 +80,8 @@ fn agree_with_the_calls() -> Outcome {
             let id = width | number;
             let offered = error_code(&features(id)?) != Some(NOT_SUPPORTED);
             // FFA_FEATURES itself is asked about something that exists.
-            let refused = match call_with(id, if number == 0x64 { &[VERSION] } else { &[] })? {
+            let argument = if number == 0x64 { VERSION } else { 0 };
+            let refused = match smc([id, argument, 0, 0, 0, 0, 0, 0]) {
                 // FFA_VERSION answers in its own way.
                 _ if number == 0x63 => false,
                 // EL3 itself says DENIED to this one.

@@ -16,7 +16,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("hostile::every_id_with_buffers", every_id_with_buffers).noisy(),
     Case::new("hostile::ids_beyond_the_range", ids_beyond_the_range).noisy(),
     Case::new("hostile::dirty_function_id", dirty_function_id).noisy(),
-    Case::new("hostile::random_calls", || random_calls(5_000)).noisy(),
+    Case::new("hostile::random_calls", || random_calls(3_000)).noisy(),
     Case::new("hostile::million_random_calls", || random_calls(1_000_000)).long().noisy(),
 ];
 

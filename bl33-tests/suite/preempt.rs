@@ -130,7 +130,7 @@ fn yield_and_resume() -> Outcome {
 fn at_any_moment() -> Outcome {
     let mut random = Random::new(0xa11);
     let mut interrupted = 0;
-    for i in 0..500 {
+    for i in 0..200 {
         let id = if i % 2 == 0 { RELAY } else { PERCPU };
         gic::timer_after(random.below(time::frequency() / 20_000));
         let value = random.draw();
@@ -145,5 +145,5 @@ fn at_any_moment() -> Outcome {
         expect_that("echo's answer", words(&r, ECHO)? == want, i)?;
     }
     gic::timer_off();
-    expect_that("some were interrupted, of 500", interrupted > 0, interrupted)
+    expect_that("some were interrupted, of 200", interrupted > 0, interrupted)
 }

@@ -64,7 +64,7 @@ fn one_partition_from_two_cpus() -> Outcome {
     cpus::on_all(n, 15_000, |cpu| {
         cpus::meet(&MEETING, cpus::count().min(2) as u32)?;
         let mut random = Random::new(0x2c9 + cpu);
-        for _ in 0..2000 {
+        for _ in 0..1000 {
             let busy = echo_in_turn(random.draw())?;
             BUSY_SEEN.fetch_add(u64::from(busy), Relaxed);
         }
@@ -77,7 +77,7 @@ fn context_per_cpu() -> Outcome {
     MEETING.store(0, Release);
     cpus::on_all(cpus::count(), 15_000, |cpu| {
         cpus::meet(&MEETING, cpus::count() as u32)?;
-        for _ in 0..500 {
+        for _ in 0..200 {
             // A context each: nobody is ever busy.
             let r = direct64(PERCPU, [command::ECHO, cpu, 0, 0, 0])?;
             expect_at("x0 (DIRECT_RESP64) on CPU", cpu, r[0], DIRECT_RESP_64)?;
@@ -94,7 +94,7 @@ fn all_cpus_all_partitions() -> Outcome {
     cpus::on_all(cpus::count(), if mode::long() { 200_000 } else { 15_000 }, |cpu| {
         cpus::meet(&MEETING, cpus::count() as u32)?;
         let mut random = Random::new(0xa11 + cpu);
-        for _ in 0..if mode::long() { 100_000 } else { 2000 } {
+        for _ in 0..if mode::long() { 100_000 } else { 1000 } {
             match random.below(3) {
                 0 => {
                     echo_in_turn(random.draw())?;
@@ -129,7 +129,7 @@ fn calls_without_a_partition() -> Outcome {
     MEETING.store(0, Release);
     cpus::on_all(cpus::count(), 15_000, |_| {
         cpus::meet(&MEETING, cpus::count() as u32)?;
-        for _ in 0..1000 {
+        for _ in 0..500 {
             expect_success(&call_with(FEATURES, &[DIRECT_REQ_64])?)?;
             expect_error(&call_with(DIRECT_REQ_64, &[0x9abc])?, INVALID_PARAMETERS)?;
             let r = call_with(PARTITION_INFO_GET, &[0, 0, 0, 0, 1])?;
