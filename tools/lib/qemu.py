@@ -35,7 +35,7 @@ SPMC_DEAD = re.compile(r"^PANIC on CPU ")
 CALLER = re.compile(r"^  called from (0x[0-9a-f]+)$")
 # How long a machine that EL3 gave up on may still print.
 DEAD_GRACE = 2.0
-TAIL = 30
+TAIL = 25
 
 
 @dataclasses.dataclass
@@ -288,12 +288,14 @@ def name_callers(lines):
 
 def explanation(result):
     """Tell why a run failed, with both consoles' tails."""
-    text = [f"FAILED: {reason}" for reason in result.reasons]
-    for test, verdict in result.verdicts.items():
-        if verdict != "ok":
-            text.append(f"FAILED: test {test}: {verdict.removeprefix('FAILED: ')}")
+    text = []
     for title, lines in (("Normal world's console", result.lines), ("secure console", result.secure_lines)):
         lines = [line for line in lines if not NOISE.match(line)]
         text.append(f"---- the {title}, its last {min(TAIL, len(lines))} lines of {len(lines)}")
         text += [f"  {line}" for line in name_callers(lines[-TAIL:])]
-    return "\n".join([*text, "----"])
+    text.append("----")
+    for test, verdict in result.verdicts.items():
+        if verdict != "ok":
+            text.append(f"FAILED: test {test}: {verdict.removeprefix('FAILED: ')}")
+    text += [f"FAILED: {reason}" for reason in result.reasons]
+    return "\n".join(text)
