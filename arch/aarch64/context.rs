@@ -15,10 +15,12 @@ bitflags! {
         const KEYS = 1;
         /// The EL1 virtual and physical timers; always switched where they cannot be trapped.
         const TIMERS = 2;
+        /// AFSR0, AFSR1, AMAIR and CONTEXTIDR of EL1; always switched where they cannot be trapped.
+        const RARE = 4;
     }
 }
 
-/// A run of saved registers in the order of its list in switch.S.
+/// A run of saved registers in the order of its list in asm.rs or switch.S.
 #[repr(C, align(16))]
 pub(crate) struct Saved<const N: usize>([AtomicU64; N]);
 
@@ -40,8 +42,10 @@ impl<const N: usize> Saved<N> {
     }
 }
 
-/// EL1 and EL0 system registers: `el1_pairs` in switch.S.
-pub(crate) type El1 = Saved<22>;
+/// EL1 and EL0 system registers: `el1_registers` in asm.rs.
+pub(crate) type El1 = Saved<18>;
+/// What a partition seldom uses: `rare_pairs` in switch.S.
+pub(crate) type Rare = Saved<4>;
 /// Pointer authentication keys: `key_pairs`.
 pub(crate) type Keys = Saved<10>;
 /// EL1 timers: `timer_pairs`.
@@ -54,7 +58,7 @@ const SCTLR: usize = 2;
 /// SCTLR_EL1's bits that are one after a reset without the features that give them another meaning.
 const SCTLR_RESET: u64 = 0x30d0_0800;
 /// Where CPACR_EL1 is.
-const CPACR: usize = 21;
+const CPACR: usize = 17;
 /// ZEN and SMEN of CPACR_EL1, always set in the hardware: SVE and SME, which a partition does not have, then trap to
 /// S-EL2, which makes them undefined, and not to EL1 as disabled. The partition sees FPEN alone.
 pub(crate) const CPACR_OPEN: u64 = 3 << 16 | 3 << 24;
@@ -86,6 +90,7 @@ pub struct Context {
     pub(crate) el1: El1,
     pub(crate) keys: Keys,
     pub(crate) timers: Timers,
+    pub(crate) rare: Rare,
     pub(crate) simd: Simd,
 }
 
@@ -109,6 +114,7 @@ impl Context {
             el1: El1::new(),
             keys: Keys::new(),
             timers: Timers::new(),
+            rare: Rare::new(),
             simd: Simd::new(),
         }
     }
@@ -140,6 +146,7 @@ impl Context {
         self.el1.set(CPACR, CPACR_OPEN);
         self.keys.clear();
         self.timers.clear();
+        self.rare.clear();
         self.simd.clear();
     }
 

@@ -47,14 +47,12 @@ impl Port for Machine {
     #[inline]
     fn park(&self, context: &Context, regs: &Regs) {
         switch::park(context);
-        // SAFETY: copies x8-x17 into the context's own area.
-        unsafe { asm::message_save(context, regs) };
+        asm::message_save(context, regs);
     }
 
     #[inline]
     fn unpark(&self, context: &Context, regs: &mut Regs) {
-        // SAFETY: copies x8-x17 into `regs`, which is borrowed for it.
-        unsafe { asm::message_load(context, regs) };
+        asm::message_load(context, regs);
     }
 
     fn park_interrupted(&self, context: &Context, regs: &Regs) {

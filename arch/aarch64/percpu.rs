@@ -6,7 +6,7 @@ use core::ptr;
 
 use spmc::{Fault, FaultKind, Ipa};
 
-use crate::context::{Context, El1, Groups, Keys, Timers};
+use crate::context::{Context, El1, Groups, Keys, Rare, Timers};
 use crate::platform::CPUS;
 use crate::simd::NormalSimd;
 
@@ -43,9 +43,10 @@ pub(crate) struct PerCpu {
     pub(crate) fault: Cell<Fault>,
     /// What this CPU's two windows show: the descriptor, 0 for nothing.
     pub(crate) windows: [Cell<u64>; 2],
-    pub(crate) el1: UnsafeCell<El1>,
-    pub(crate) keys: UnsafeCell<Keys>,
-    pub(crate) timers: UnsafeCell<Timers>,
+    pub(crate) el1: El1,
+    pub(crate) keys: Keys,
+    pub(crate) timers: Timers,
+    pub(crate) rare: Rare,
     pub(crate) normal_simd: UnsafeCell<NormalSimd>,
 }
 
@@ -65,9 +66,10 @@ impl PerCpu {
             current: Cell::new(ptr::null()),
             fault: Cell::new(Fault { kind: FaultKind::DataAbort, esr: 0, pc: 0, va: 0, ipa: Ipa(0) }),
             windows: [const { Cell::new(0) }; 2],
-            el1: UnsafeCell::new(El1::new()),
-            keys: UnsafeCell::new(Keys::new()),
-            timers: UnsafeCell::new(Timers::new()),
+            el1: El1::new(),
+            keys: Keys::new(),
+            timers: Timers::new(),
+            rare: Rare::new(),
             normal_simd: UnsafeCell::new(NormalSimd::new()),
         }
     }

@@ -2,18 +2,14 @@
 // The world switch: entering a partition is a function that returns when it traps.
 
     .section .text.switch, "ax"
-    .global context_enter, context_exit, smc_call, message_save, message_load, el1_save, el1_load, keys_save, keys_load, timers_save, timers_load
+    .global context_enter, context_exit, keys_save, keys_load, timers_save, timers_load, rare_save, rare_load
 
-// extern "C" fn context_enter(context: *const Context, regs: *mut Regs) -> u64
-// Returns which vector ended the run. x0-x17 are the message registers; x18-x30, ELR and SPSR the context's.
+// Called from inline assembly: x0 = the context, x1 = the message. Returns which vector ended the run in x0; every other
+// register but SP, x19 and x29 is lost. x0-x17 are the message registers; x18-x30, ELR and SPSR the context's.
 context_enter:
-    stp     x29, x30, [sp, #-112]!
+    stp     x29, x30, [sp, #-48]!
     mov     x29, sp
-    stp     x27, x28, [sp, #32]
-    stp     x25, x26, [sp, #48]
-    stp     x23, x24, [sp, #64]
-    stp     x21, x22, [sp, #80]
-    stp     x19, x20, [sp, #96]
+    str     x19, [sp, #32]
     stp     x0, x1, [sp, #16]
     ldp     x18, x19, [x0, {X18}]
     ldp     x20, x21, [x0, {X18} + 16]
@@ -61,84 +57,20 @@ context_exit:
     mrs     x4, spsr_el2
     stp     x30, x3, [x2, {X18} + 96]
     str     x4, [x2, {X18} + 112]
-    ldp     x27, x28, [sp, #32]
-    ldp     x25, x26, [sp, #48]
-    ldp     x23, x24, [sp, #64]
-    ldp     x21, x22, [sp, #80]
-    ldp     x19, x20, [sp, #96]
-    ldp     x29, x30, [sp], #112
+    ldr     x19, [sp, #32]
+    ldp     x29, x30, [sp], #48
     ret
 
-// extern "C" fn smc_call(regs: *mut Regs)
-// EL3 preserves x18-x30 of ours, but nothing says so: it is treated as a function call.
-smc_call:
-    stp     x29, x30, [sp, #-32]!
-    mov     x29, sp
-    str     x0, [sp, #16]
-    mov     x18, x0
-    ldp     x0, x1, [x18]
-    ldp     x2, x3, [x18, #16]
-    ldp     x4, x5, [x18, #32]
-    ldp     x6, x7, [x18, #48]
-    ldp     x8, x9, [x18, #64]
-    ldp     x10, x11, [x18, #80]
-    ldp     x12, x13, [x18, #96]
-    ldp     x14, x15, [x18, #112]
-    ldp     x16, x17, [x18, #128]
-    smc     #0
-    ldr     x18, [sp, #16]
-    stp     x0, x1, [x18]
-    stp     x2, x3, [x18, #16]
-    stp     x4, x5, [x18, #32]
-    stp     x6, x7, [x18, #48]
-    stp     x8, x9, [x18, #64]
-    stp     x10, x11, [x18, #80]
-    stp     x12, x13, [x18, #96]
-    stp     x14, x15, [x18, #112]
-    stp     x16, x17, [x18, #128]
-    ldp     x29, x30, [sp], #32
-    ret
-
-// Copies x8-x17 between a context (x0) and a message (x1).
-message_save:
-    add     x2, x1, #64
-    add     x0, x0, #64
-    b       1f
-message_load:
-    add     x2, x0, #64
-    add     x0, x1, #64
-1:  ldp     x3, x4, [x2]
-    ldp     x5, x6, [x2, #16]
-    ldp     x7, x8, [x2, #32]
-    ldp     x9, x10, [x2, #48]
-    ldp     x11, x12, [x2, #64]
-    stp     x3, x4, [x0]
-    stp     x5, x6, [x0, #16]
-    stp     x7, x8, [x0, #32]
-    stp     x9, x10, [x0, #48]
-    stp     x11, x12, [x0, #64]
-    ret
-
-    // EL1 and EL0 registers that a partition and the Normal world both use: one list, both directions.
-    .macro  el1_pairs, op
-    \op     sp_el0, sp_el1, 0
-    \op     sctlr_el1, vbar_el1, 16
-    \op     ttbr0_el1, ttbr1_el1, 32
-    \op     tcr_el1, mair_el1, 48
-    \op     amair_el1, contextidr_el1, 64
-    \op     tpidr_el0, tpidrro_el0, 80
-    \op     tpidr_el1, par_el1, 96
-    \op     elr_el1, spsr_el1, 112
-    \op     esr_el1, far_el1, 128
-    \op     afsr0_el1, afsr1_el1, 144
-    \op     cntkctl_el1, cpacr_el1, 160
-    .endm
     .macro  key_pairs, op
     \op     apiakeylo_el1, apiakeyhi_el1, 0
     \op     apibkeylo_el1, apibkeyhi_el1, 16
     \op     apdakeylo_el1, apdakeyhi_el1, 32
     \op     apdbkeylo_el1, apdbkeyhi_el1, 48
     \op     apgakeylo_el1, apgakeyhi_el1, 64
+    .endm
+    .macro  rare_pairs, op
+    \op     amair_el1, contextidr_el1, 0
+    \op     afsr0_el1, afsr1_el1, 16
     .endm
     .macro  timer_pairs, op
     \op     cntv_ctl_el0, cntv_cval_el0, 0
@@ -156,17 +88,17 @@ message_load:
     .endm
 
     .arch_extension pauth
-el1_save:
-    el1_pairs save
-    ret
-el1_load:
-    el1_pairs load
-    ret
 keys_save:
     key_pairs save
     ret
 keys_load:
     key_pairs load
+    ret
+rare_save:
+    rare_pairs save
+    ret
+rare_load:
+    rare_pairs load
     ret
 timers_save:
     timer_pairs save

@@ -7,7 +7,7 @@ use ffa_abi::Regs;
 use spmc::{Exit, Fault, FaultKind, Ipa};
 
 use crate::asm::{self, EXIT_FIQ, EXIT_IRQ, EXIT_SYNC};
-use crate::context::{Context, Groups};
+use crate::context::{Context, Groups, Keys, Rare, Timers};
 use crate::percpu::{self, Live, PerCpu};
 use crate::{gic, simd, trap, traps};
 
@@ -25,9 +25,8 @@ pub fn run(context: &'static Context, regs: &mut Regs) -> Exit {
         switch_in(cpu, context);
     }
     loop {
-        // SAFETY: EL1, stage 2 and SIMD state are the context's (`switch_in`); the routine stores to the context and
-        // to `regs` alone and keeps the registers of the calling convention.
-        let vector = unsafe { asm::context_enter(context, regs) };
+        // SAFETY: EL1, stage 2 and SIMD state are the context's (`switch_in`).
+        let vector = unsafe { asm::enter(context, regs) };
         if vector == EXIT_SYNC {
             let esr = mrs!("esr_el2");
             match esr >> 26 & 0x3f {
@@ -83,8 +82,7 @@ pub(crate) fn skip(context: &Context) {
 /// Loads a context's EL1 and EL0 state, after saving the Normal world's if that is what the hardware holds.
 fn switch_in(cpu: &PerCpu, context: &Context) {
     if cpu.live.get() == Live::Normal {
-        // SAFETY: stores to this CPU's own area.
-        unsafe { asm::el1_save(cpu.el1.get()) };
+        asm::el1_save(&cpu.el1);
     }
     // Signalled: the Normal world's own mask stays, and what it lets through ends the run.
     if context.queued.load(Relaxed) != 0 {
@@ -100,7 +98,7 @@ fn switch_in(cpu: &PerCpu, context: &Context) {
     }
     // SAFETY: the values are the context's own; they take effect in its translation regime only, at its entry.
     unsafe {
-        asm::el1_load(&raw const context.el1);
+        asm::el1_load(&context.el1);
         msr!("vmpidr_el2", context.vmpidr.load(Relaxed));
         msr!("S3_4_C2_C6_0", context.vsttbr.load(Relaxed)); // VSTTBR_EL2
         msr!("vttbr_el2", context.vttbr.load(Relaxed));
@@ -119,24 +117,46 @@ fn switch_in(cpu: &PerCpu, context: &Context) {
 
 /// Loads registers of `groups`, after saving the Normal world's where the hardware still holds them.
 pub(crate) fn load_groups(cpu: &PerCpu, context: &Context, groups: Groups) {
-    let unsaved = groups - cpu.saved.get();
-    // SAFETY: the areas belong to this CPU and to the context; the registers exist, since they trapped or reset
-    // found them. No code of S-EL2 depends on them (it does not sign pointers).
+    save_groups(groups - cpu.saved.get(), &cpu.keys, &cpu.timers, &cpu.rare);
+    // SAFETY: the registers are the context's, which is live.
+    unsafe { restore_groups(groups, &context.keys, &context.timers, &context.rare) };
+    cpu.saved.set(cpu.saved.get() | groups);
+}
+
+/// Saves the registers of `groups` that the hardware holds.
+fn save_groups(groups: Groups, keys: &Keys, timers: &Timers, rare: &Rare) {
+    // SAFETY: stores to the areas, whose fields are atomics; the registers exist, since a trap or a reset found them.
     unsafe {
-        if unsaved.contains(Groups::KEYS) {
-            asm::keys_save(cpu.keys.get());
-        }
-        if unsaved.contains(Groups::TIMERS) {
-            asm::timers_save(cpu.timers.get());
-        }
         if groups.contains(Groups::KEYS) {
-            asm::keys_load(&raw const context.keys);
+            asm::keys_save(keys);
         }
         if groups.contains(Groups::TIMERS) {
-            asm::timers_load(&raw const context.timers);
+            asm::timers_save(timers);
+        }
+        if groups.contains(Groups::RARE) {
+            asm::rare_save(rare);
         }
     }
-    cpu.saved.set(cpu.saved.get() | groups);
+}
+
+/// Loads the registers of `groups`.
+///
+/// # Safety
+///
+/// What is entered at EL1 next is what they belong to.
+unsafe fn restore_groups(groups: Groups, keys: &Keys, timers: &Timers, rare: &Rare) {
+    // SAFETY: S-EL2 depends on none of them (it does not sign pointers); the registers exist, as above.
+    unsafe {
+        if groups.contains(Groups::KEYS) {
+            asm::keys_load(keys);
+        }
+        if groups.contains(Groups::TIMERS) {
+            asm::timers_load(timers);
+        }
+        if groups.contains(Groups::RARE) {
+            asm::rare_load(rare);
+        }
+    }
 }
 
 /// Saves a context's EL1 and EL0 state if this CPU holds it, so that any CPU may enter it next.
@@ -146,19 +166,10 @@ pub(crate) fn park(context: &Context) {
     if cpu.live.get() != Live::Context(context) {
         return;
     }
-    // SAFETY: stores to the context's own areas; the hardware holds its registers.
-    unsafe { asm::el1_save(&raw const context.el1) };
+    asm::el1_save(&context.el1);
     let groups = context.groups();
     if !groups.is_empty() {
-        // SAFETY: as above.
-        unsafe {
-            if groups.contains(Groups::KEYS) {
-                asm::keys_save(&raw const context.keys);
-            }
-            if groups.contains(Groups::TIMERS) {
-                asm::timers_save(&raw const context.timers);
-            }
-        }
+        save_groups(groups, &context.keys, &context.timers, &context.rare);
     }
     if cpu.simd.get() != Live::Normal {
         simd::park(cpu, context);
@@ -179,8 +190,7 @@ pub fn smc(regs: &mut Regs) {
     if cpu.simd.get() != Live::Normal {
         simd::restore_normal(cpu);
     }
-    // SAFETY: the routine reads and writes `regs` alone and keeps the registers of the calling convention.
-    unsafe { asm::smc_call(regs) };
+    asm::smc(regs);
 }
 
 #[inline(always)]
@@ -190,21 +200,15 @@ fn restore_mask(cpu: &PerCpu) {
     }
 }
 
+#[inline]
 fn restore_normal(cpu: &PerCpu) {
     // SAFETY: the values are those that this CPU's hardware held when the Normal world left it.
-    unsafe { asm::el1_load(cpu.el1.get()) };
+    unsafe { asm::el1_load(&cpu.el1) };
     restore_mask(cpu);
     let saved = cpu.saved.get();
     if !saved.is_empty() {
-        // SAFETY: as above.
-        unsafe {
-            if saved.contains(Groups::KEYS) {
-                asm::keys_load(cpu.keys.get());
-            }
-            if saved.contains(Groups::TIMERS) {
-                asm::timers_load(cpu.timers.get());
-            }
-        }
+        // SAFETY: the values that this CPU's hardware held when the Normal world left it.
+        unsafe { restore_groups(saved, &cpu.keys, &cpu.timers, &cpu.rare) };
         cpu.saved.set(Groups::empty());
     }
     cpu.live.set(Live::Normal);

@@ -116,6 +116,10 @@ const CCSIDR2: u64 = name(3, 1, 0, 0, 2);
 const CSSELR: u64 = name(3, 2, 0, 0, 0);
 const CTR: u64 = name(3, 3, 0, 0, 1);
 const ACTLR: u64 = name(3, 0, 1, 0, 1);
+const AFSR0: u64 = name(3, 0, 5, 1, 0);
+const AFSR1: u64 = name(3, 0, 5, 1, 1);
+const AMAIR: u64 = name(3, 0, 10, 3, 0);
+const CONTEXTIDR: u64 = name(3, 0, 13, 0, 1);
 const CPACR: u64 = name(3, 0, 1, 0, 2);
 /// CPACR_EL1.FPEN.
 const CPACR_FPEN: u64 = 3 << 20;
@@ -131,6 +135,9 @@ fn system_register(cpu: &PerCpu, context: &Context, regs: &mut Regs, esr: u64) {
     let is_read = esr & 1 != 0;
     if is_timer(register) {
         return use_group(cpu, context, Groups::TIMERS);
+    }
+    if [AFSR0, AFSR1, AMAIR, CONTEXTIDR].contains(&register) {
+        return use_group(cpu, context, Groups::RARE);
     }
     if is_read {
         match read(context, register) {

@@ -58,6 +58,10 @@ const VTCR_VS: u64 = 1 << 19;
 /// VSTCR_EL2: the same geometry; SA and SW clear: Secure memory, Secure tables.
 const VSTCR: u64 = 25 | 1 << 6 | 1 << 31;
 
+/// HFGRTR_EL2 and HFGWTR_EL2: AFSR0, AFSR1, AMAIR and CONTEXTIDR of EL1 trap; zero elsewhere traps all that newer
+/// features add.
+const HFG_RARE: u64 = 1 << 0 | 1 << 1 | 1 << 3 | 1 << 11;
+
 fn has_ecv() -> bool {
     mrs!("id_aa64mmfr0_el1") >> 60 & 0xf != 0
 }
@@ -81,7 +85,10 @@ fn has_hcx() -> bool {
 
 /// Returns the groups that every context must switch, because this CPU cannot trap them.
 pub(crate) fn untrappable() -> Groups {
-    if has_ecv() { Groups::empty() } else { Groups::TIMERS }
+    let mut groups = Groups::empty();
+    groups.set(Groups::TIMERS, !has_ecv());
+    groups.set(Groups::RARE, !has_fgt());
+    groups
 }
 
 fn hcr(groups: Groups) -> u64 {
@@ -103,6 +110,11 @@ pub(crate) fn open(cpu: &PerCpu, groups: Groups) {
     unsafe {
         msr!("hcr_el2", hcr(groups));
         msr!("cnthctl_el2", cnthctl(groups));
+        if has_fgt() {
+            let rare = if groups.contains(Groups::RARE) { 0 } else { HFG_RARE };
+            msr!("S3_4_C1_C1_4", rare); // HFGRTR_EL2
+            msr!("S3_4_C1_C1_5", rare); // HFGWTR_EL2
+        }
     }
     cpu.open.set(groups);
 }
@@ -127,9 +139,7 @@ pub(crate) fn init(cpu: &PerCpu) {
         msr!("vttbr_el2", 0);
         msr!("S3_4_C2_C6_0", 0); // VSTTBR_EL2
         if has_fgt() {
-            // HFGRTR, HFGWTR, HFGITR, HDFGRTR, HDFGWTR: zero traps all that newer features add.
-            msr!("S3_4_C1_C1_4", 0);
-            msr!("S3_4_C1_C1_5", 0);
+            // HFGITR, HDFGRTR, HDFGWTR: zero traps all that newer features add.
             msr!("S3_4_C1_C1_6", 0);
             msr!("S3_4_C3_C1_4", 0);
             msr!("S3_4_C3_C1_5", 0);
