@@ -151,12 +151,17 @@ def build_bl33(name="tests"):
 
 
 def build_floor():
-    """Assemble the stub BL32 that the bench measures against; return its raw image."""
+    """Assemble the stub BL32 that the bench measures against; return its raw image.
+
+    It is as long as the SPMC's where that is built already: TF-A copies a package slower or faster by how it is aligned
+    in the flash image, so the boots compare only where the layouts are the same.
+    """
     source, elf = env.ROOT / "tools/floor/floor.S", env.FIRMWARE / "floor.elf"
     elf.parent.mkdir(parents=True, exist_ok=True)
     base = f"-Ttext=0x{manifest.SPMC_LOAD_ADDRESS:x}"
     env.run([f"{env.CROSS}gcc", "-nostdlib", "-static", "-Wl,--build-id=none", base, "-o", elf, source])
-    return objcopy(elf, env.FIRMWARE / "floor.bin")
+    spmc = env.FIRMWARE / "hematite.bin"
+    return objcopy(elf, env.FIRMWARE / "floor.bin").ljust(spmc.stat().st_size if spmc.exists() else 0, b"\0")
 
 
 def pack(bl32, bl33, partitions, flash=env.FIRMWARE / "flash.bin", cpus=CPUS, flavour="default", spmc_manifest=None):

@@ -58,7 +58,7 @@ class Machine:
         words = [binary, "-machine", machine + ("," + self.machine if self.machine else ""), "-cpu", self.cpu]
         words += ["-smp", str(self.cpus), "-m", self.memory, "-display", "none", "-monitor", "none", "-nic", "none"]
         words += ["-bios", str(self.flash), "-serial", "stdio", "-serial", f"file:{secure_console}"]
-        words += ["-icount", "shift=0"] if self.icount else []
+        words += ["-icount", "shift=0,sleep=off"] if self.icount else []
         words += ["-s", "-S"] if self.gdb else []
         return words + list(self.extra)
 
