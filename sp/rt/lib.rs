@@ -21,30 +21,45 @@
 
 mod call;
 mod context;
+pub mod device;
 mod entry;
 mod exception;
 pub mod ffa;
+mod heap;
 pub mod interrupt;
 mod log;
 pub mod memory;
 pub mod mmu;
+pub mod random;
 mod serve;
 
 pub use call::{hvc, hvc_all, smc, smc_all};
 pub use context::Context;
 pub use exception::{Fault, Probe, give_up};
 pub use ffa_abi as abi;
+pub use heap::Heap;
 pub use log::print;
 pub use serve::{Form, Message, serve, serve_with};
 
-/// Names the function that each execution context runs: `fn(&'static Context) -> !`.
+/// Names the function that each execution context runs: `fn(&'static Context) -> !`. `tables = N` changes how many
+/// translation tables there are for the image and for memory that others send (32 by default, at most 64).
 #[macro_export]
 macro_rules! partition {
     ($main:path) => {
+        $crate::partition!($main, tables = 32);
+    };
+    ($main:path, tables = $tables:literal) => {
         #[unsafe(no_mangle)]
         fn partition_main(context: &'static $crate::Context) -> ! {
             let main: fn(&'static $crate::Context) -> ! = $main;
             main(context)
+        }
+
+        #[unsafe(no_mangle)]
+        fn partition_tables() -> &'static [$crate::mmu::Table] {
+            #[unsafe(link_section = ".bss.noinit")]
+            static TABLES: [$crate::mmu::Table; $tables] = [const { $crate::mmu::Table::new() }; $tables];
+            &TABLES
         }
     };
 }

@@ -325,6 +325,75 @@ impl Region {
         self.address(offset).map(|at| unsafe { core::ptr::write_volatile(at as *mut u64, value) }).is_some()
     }
 
+    /// Walks over `length` bytes at `offset` in pieces that lie together; tells whether the region has them all.
+    fn pieces(&self, offset: u64, length: usize, mut piece: impl FnMut(u64, core::ops::Range<usize>)) -> bool {
+        let (mut skip, mut done) = (offset, 0);
+        for &(base, pages) in self.ranges() {
+            let size = u64::from(pages) * PAGE;
+            if skip >= size {
+                skip -= size;
+                continue;
+            }
+            let here = usize::try_from(size - skip).unwrap_or(usize::MAX).min(length - done);
+            piece(base + skip, done..done + here);
+            (skip, done) = (0, done + here);
+            if done == length {
+                return true;
+            }
+        }
+        length == 0
+    }
+
+    /// Copies from the region at `offset`, each byte read once; tells whether it has them all.
+    pub fn copy_from(&self, offset: u64, to: &mut [u8]) -> bool {
+        self.pieces(offset, to.len(), |address, place| {
+            let to = to.get_mut(place).unwrap_or_default();
+            let (head, rest) = to.split_at_mut(to.len().min(address.next_multiple_of(8) as usize - address as usize));
+            let words = address + head.len() as u64;
+            // SAFETY: as in `read_at`; `head`, `rest` and the region do not overlap, since no reference to the
+            // region exists, and the addresses are those of the piece.
+            unsafe {
+                head.iter_mut()
+                    .enumerate()
+                    .for_each(|(i, byte)| *byte = ((address as usize + i) as *const u8).read_volatile());
+                let mut chunks = rest.chunks_exact_mut(8);
+                let mut at = words as usize;
+                for chunk in &mut chunks {
+                    chunk.copy_from_slice(&(at as *const u64).read_volatile().to_ne_bytes());
+                    at += 8;
+                }
+                for byte in chunks.into_remainder() {
+                    *byte = (at as *const u8).read_volatile();
+                    at += 1;
+                }
+            }
+        })
+    }
+
+    /// Copies to the region at `offset`; tells whether it has room for all.
+    pub fn copy_to(&self, offset: u64, from: &[u8]) -> bool {
+        self.pieces(offset, from.len(), |address, place| {
+            let from = from.get(place).unwrap_or_default();
+            let (head, rest) = from.split_at(from.len().min(address.next_multiple_of(8) as usize - address as usize));
+            let words = address + head.len() as u64;
+            // SAFETY: as in `write_at`; the addresses are those of the piece.
+            unsafe {
+                head.iter().enumerate().for_each(|(i, byte)| ((address as usize + i) as *mut u8).write_volatile(*byte));
+                let mut at = words as usize;
+                let mut chunks = rest.chunks_exact(8);
+                for chunk in &mut chunks {
+                    let word = chunk.try_into().map_or(0, u64::from_ne_bytes);
+                    (at as *mut u64).write_volatile(word);
+                    at += 8;
+                }
+                for byte in chunks.remainder() {
+                    (at as *mut u8).write_volatile(*byte);
+                    at += 1;
+                }
+            }
+        })
+    }
+
     /// Writes `pattern` to every 32-bit word; returns their number.
     pub fn fill(&self, pattern: u32) -> u64 {
         let value = u64::from(pattern) | u64::from(pattern) << 32;

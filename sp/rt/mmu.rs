@@ -14,8 +14,6 @@ use spin::{Mutex, MutexGuard};
 
 const PAGE: u64 = 4096;
 const ENTRIES: usize = 512;
-/// Translation tables for the image and for everything that [`map`] adds.
-const TABLES: usize = 32;
 /// Virtual addresses have 39 bits, so that level 1 is the root.
 const ADDRESS_BITS: u32 = 39;
 
@@ -94,12 +92,24 @@ impl fmt::Display for MapError {
     }
 }
 
+/// A translation table.
+#[derive(Debug)]
 #[repr(C, align(4096))]
-struct Table([AtomicU64; ENTRIES]);
+pub struct Table([AtomicU64; ENTRIES]);
 
-/// Table 0 is the root. Not zeroed at entry: `Stage1::take` clears.
-#[unsafe(link_section = ".bss.noinit")]
-static POOL: [Table; TABLES] = [const { Table([const { AtomicU64::new(0) }; ENTRIES]) }; TABLES];
+impl Table {
+    /// Makes an empty table.
+    #[expect(clippy::new_without_default, reason = "there are only the ones that `partition!` makes")]
+    pub const fn new() -> Self {
+        Self([const { AtomicU64::new(0) }; ENTRIES])
+    }
+}
+
+unsafe extern "Rust" {
+    /// The tables for the image and for everything that [`map`] adds, which [`crate::partition!`] defines: at most 64.
+    /// Table 0 is the root. Not zeroed at entry: `Stage1::take` clears.
+    safe fn partition_tables() -> &'static [Table];
+}
 
 /// Which tables are in use; whoever holds the lock may change entries.
 struct Stage1 {
@@ -136,22 +146,22 @@ pub fn image_start() -> u64 {
 }
 
 fn address_of(table: usize) -> u64 {
-    POOL.as_ptr() as u64 + table as u64 * PAGE
+    partition_tables().as_ptr() as u64 + table as u64 * PAGE
 }
 
 fn table_at(entry: u64) -> usize {
-    (entry & OUTPUT).wrapping_sub(POOL.as_ptr() as u64) as usize / PAGE as usize
+    (entry & OUTPUT).wrapping_sub(partition_tables().as_ptr() as u64) as usize / PAGE as usize
 }
 
 /// Returns the entry for `address` in `table`, which is of `level` (1 to 3).
 fn entry(table: usize, level: u32, address: u64) -> Option<&'static AtomicU64> {
-    POOL.get(table)?.0.get((address >> (12 + 9 * (3 - level))) as usize % ENTRIES)
+    partition_tables().get(table)?.0.get((address >> (12 + 9 * (3 - level))) as usize % ENTRIES)
 }
 
 impl Stage1 {
     fn take(&mut self) -> Option<usize> {
-        let free = (!self.used).trailing_zeros() as usize;
-        POOL.get(free)?.0.iter().for_each(|entry| entry.store(0, Relaxed));
+        let free = self.used.trailing_ones() as usize;
+        partition_tables().get(free)?.0.iter().for_each(|entry| entry.store(0, Relaxed));
         self.used |= 1 << free;
         Some(free)
     }
@@ -194,7 +204,8 @@ impl Stage1 {
             let level3 = below(above)?;
             entry(level3, 3, address).ok_or(MapError::NotMapped)?.store(0, Relaxed);
             let last = address % (PAGE * ENTRIES as u64) == PAGE * (ENTRIES as u64 - 1) || address == range.last();
-            if last && POOL.get(level3).is_some_and(|t| t.0.iter().all(|entry| entry.load(Relaxed) == 0)) {
+            if last && partition_tables().get(level3).is_some_and(|t| t.0.iter().all(|entry| entry.load(Relaxed) == 0))
+            {
                 above.store(0, Relaxed);
                 self.give_back(level3);
             }
@@ -285,7 +296,7 @@ pub(crate) fn build() {
     }
     IMAGE_TABLES.store(stage1.used, Relaxed);
     // What was written with the MMU off must not be hidden by lines that were cached before.
-    let tables = POOL.as_ptr() as u64;
+    let tables = partition_tables().as_ptr() as u64;
     let here = &raw const stage1 as u64 & !(PAGE - 1);
     let written = [
         (rodata, &raw const noinit_start as u64),

@@ -7,6 +7,8 @@ SPMC_LOAD_ADDRESS = 0x0E100000
 SPMC_SIZE = 0x00200000
 SECURE_MEMORY = (0x0E100000, 0x00F00000)
 NORMAL_MEMORY = (0x40000000, 0x80000000)
+# The real-time clock (PL031), which both worlds reach.
+RTC = (0x09010000, 0x1000)
 # TF-A copies the SPMC's manifest into one page.
 SPMC_MANIFEST_LIMIT = 4096
 
@@ -58,7 +60,7 @@ def spmc_source(partitions, cpus):
             "\t\t};",
         ]
     lines += ["\t};"]
-    for kind, (base, size) in (("memory", SECURE_MEMORY), ("ns-memory", NORMAL_MEMORY)):
+    for kind, (base, size) in (("memory", SECURE_MEMORY), ("ns-memory", NORMAL_MEMORY), ("device-memory", RTC)):
         lines += [
             f"\tmemory@{base:x} {{",
             f'\t\tdevice_type = "{kind}";',

@@ -24,7 +24,7 @@ pub const MAX_RECEIPT: usize = 65536;
 pub const MAX_MESSAGE: usize = 73728;
 
 /// The largest answer, in bytes: all parts with their headers.
-pub const MAX_ANSWER: usize = 98304;
+pub const MAX_ANSWER: usize = 73728;
 
 macro_rules! numbered {
     ($(#[$doc:meta])* $name:ident($number:ty) { $($(#[$vdoc:meta])* $variant:ident = $value:literal,)* }) => {
@@ -104,8 +104,10 @@ pub mod flags {
     pub const STRUCTURE: u16 = 1 << 4;
     /// Check decision and revocations with the loaded trust, too.
     pub const TRUST: u16 = 1 << 5;
+    /// Keep the region for the next call; without it, the partition relinquishes it before it answers.
+    pub const KEEP: u16 = 1 << 6;
     /// All that are defined.
-    pub const ALL: u16 = (1 << 6) - 1;
+    pub const ALL: u16 = (1 << 7) - 1;
 }
 
 numbered! {

@@ -2,8 +2,8 @@
 //! A JSON text in bounded memory.
 //!
 //! `serde_json` does the parsing, so that what is and is not JSON is exactly what the reference accepts. What it
-//! finds is kept in a packed tree: eight bytes a value, eight more for a number that does not fit inline. A text of
-//! 64 KiB never needs more than about four times its size, however it is built, and every allocation is fallible.
+//! finds is kept in a packed tree: eight bytes a value, eight more for a number that does not fit inline. The number of
+//! values is limited, room for them is made once and fallibly, and strings stay where they are unless they have escapes.
 //! Members keep their order and duplicates, because the two ways in which the reference reads a receipt differ there.
 
 use crate::verdict::{Class, Field, Reason, Verdict};
@@ -14,6 +14,9 @@ use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 
 /// The largest JSON text that is read, in bytes: a receipt of 64 KiB and the audit record around it.
 pub const MAX_TEXT: usize = 65536 + 512;
+
+/// The most values that a text may have; a key is one, and a number of ten digits, with a fraction or an exponent is two.
+pub const MAX_VALUES: usize = 16384;
 
 /// The deepest nesting that is read (the reference's limit).
 pub const MAX_NESTING: usize = 128;
@@ -115,17 +118,20 @@ impl<'a> Document<'a> {
         let survey = Survey::of(text.as_bytes());
         let mut document = Self { text, nodes: Vec::new(), numbers: Vec::new(), decoded: String::new() };
         let no_room = |_| Verdict::new(Class::Limit, Field::Document, Reason::TooMany);
+        // The survey is exact on what is JSON, and what is not is refused all the same.
+        if survey.depth >= MAX_NESTING {
+            return Err(Verdict::new(class, Field::Document, Reason::TooDeep));
+        }
+        if survey.values + survey.numbers > MAX_VALUES {
+            return Err(Verdict::new(Class::Limit, Field::Document, Reason::TooMany));
+        }
         document.nodes.try_reserve_exact(survey.values).map_err(no_room)?;
         document.numbers.try_reserve_exact(survey.numbers).map_err(no_room)?;
         document.decoded.try_reserve_exact(survey.escaped).map_err(no_room)?;
 
         let mut parser = serde_json::Deserializer::from_str(text);
         let parsed = Grow(&mut document).deserialize(&mut parser).and_then(|_| parser.end());
-        match parsed {
-            Ok(()) => Ok(document),
-            Err(_) if survey.depth >= MAX_NESTING => Err(Verdict::new(class, Field::Document, Reason::TooDeep)),
-            Err(_) => Err(not_json),
-        }
+        parsed.map(|()| document).map_err(|_| not_json)
     }
 
     /// Gives the outermost value.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A server's check of a tool-call request: that this call, with these arguments, is what a trusted agent just signed.
 
+use crate::canon;
 use crate::crypto::PublicKey;
 use crate::format::RECEIPT;
 use crate::json::{Kind, Number, Value};
@@ -206,22 +207,43 @@ fn spelled_alike(a: Value<'_>, b: Value<'_>) -> Result<bool, Verdict> {
     })
 }
 
-/// Lists the members of an object as a reader keeps them: a name where it came first, with the value that came last.
+/// Lists the members of an object as a reader keeps them: the key where it came first, and the one whose value counts,
+/// where it came last.
 fn effective_members(object: Value<'_>) -> Result<Vec<(u32, u32)>, Verdict> {
     let mut members: Vec<(u32, u32)> = Vec::new();
+    let mut order: Vec<u32> = Vec::new();
     let no_room = |_| Verdict::new(Class::Limit, Field::Document, Reason::TooMany);
-    members.try_reserve_exact(object.keys().count()).map_err(no_room)?;
+    let count = object.keys().count();
+    members.try_reserve_exact(count).map_err(no_room)?;
+    order.try_reserve_exact(count).map_err(no_room)?;
     members.extend(object.keys().map(|key| (key.position(), key.position())));
-    let name = |at: u32| object.at(at).as_str().unwrap_or("");
-    members.sort_unstable_by(|a, b| name(a.0).cmp(name(b.0)).then(a.0.cmp(&b.0)));
-    members.dedup_by(|later, earlier| {
-        let same = name(later.0) == name(earlier.0);
-        if same {
-            earlier.1 = later.1;
+    order.extend(0..count as u32);
+
+    let key = |index: u32| members.get(index as usize).map_or(0, |member| member.0);
+    let name = |index: u32| object.at(key(index)).as_str().unwrap_or("");
+    canon::sort(&mut order, &|a, b| name(a).cmp(name(b)).then(a.cmp(&b)));
+    let mut again: Vec<(u32, u32)> = Vec::new();
+    let mut first = None;
+    for &index in &order {
+        match first {
+            Some(first) if name(first) == name(index) => {
+                again.try_reserve(1).map_err(no_room)?;
+                again.push((first, index));
+            }
+            _ => first = Some(index),
         }
-        same
-    });
-    members.sort_unstable();
+    }
+    // In the order of `order`, so that of several the last one stays.
+    for (first, later) in again {
+        let last = members.get(later as usize).map_or(0, |member| member.0);
+        if let Some(member) = members.get_mut(first as usize) {
+            member.1 = last;
+        }
+        if let Some(member) = members.get_mut(later as usize) {
+            member.1 = u32::MAX;
+        }
+    }
+    members.retain(|member| member.1 != u32::MAX);
     Ok(members)
 }
 

@@ -267,17 +267,17 @@ impl<'d> Record<'d> {
     }
 
     /// Writes the whole structure in canonical form.
-    pub(crate) fn write(&self, out: &mut impl Sink) -> Result<(), Verdict> {
+    pub(crate) fn write(&self, out: &mut dyn Sink) -> Result<(), Verdict> {
         write_struct(self.value, self.of, None, out)
     }
 
     /// Writes the signed part of the structure in canonical form.
-    pub(crate) fn write_signed(&self, signed: &Signed, out: &mut impl Sink) -> Result<(), Verdict> {
+    pub(crate) fn write_signed(&self, signed: &Signed, out: &mut dyn Sink) -> Result<(), Verdict> {
         write_struct(self.value, self.of, Some(signed), out)
     }
 }
 
-fn write(value: Value<'_>, of: Type, signed: Option<&Signed>, out: &mut impl Sink) -> Result<(), Verdict> {
+fn write(value: Value<'_>, of: Type, signed: Option<&Signed>, out: &mut dyn Sink) -> Result<(), Verdict> {
     match of {
         Type::Any | Type::Map => return canon::write_value(value, out),
         Type::Text | Type::Choice(_) => canon::write_string(choice(value).unwrap_or(""), out),
@@ -301,7 +301,7 @@ fn write(value: Value<'_>, of: Type, signed: Option<&Signed>, out: &mut impl Sin
     Ok(())
 }
 
-fn write_struct(value: Value<'_>, of: &Struct, signed: Option<&Signed>, out: &mut impl Sink) -> Result<(), Verdict> {
+fn write_struct(value: Value<'_>, of: &Struct, signed: Option<&Signed>, out: &mut dyn Sink) -> Result<(), Verdict> {
     let mut before: &[u8] = b"{\"";
     for &position in of.order {
         let Some(member) = of.members.get(usize::from(position)) else { continue };

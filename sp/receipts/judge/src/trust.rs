@@ -17,7 +17,7 @@ use ed25519_dalek::{Signature, VerifyingKey};
 pub const MAX_KEYS: usize = 128;
 
 /// The largest bundle, in bytes.
-pub const MAX_BUNDLE: usize = 32768;
+pub const MAX_BUNDLE: usize = 16384;
 
 /// What the provisioning signature covers before the bundle itself, so that it can be no other kind of statement.
 pub const SIGNING_CONTEXT: &[u8] = b"hematite receipts trust bundle v1\n";
