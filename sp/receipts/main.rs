@@ -20,7 +20,7 @@ use transport::Transport;
 sp_rt::partition!(main, tables = 12);
 
 /// Room for the largest message's parse, the answer, the trust and the nonces.
-const HEAP: usize = 0x54000;
+const HEAP: usize = 0x56000;
 
 #[global_allocator]
 static MEMORY: Heap<HEAP> = Heap::new();

@@ -4,7 +4,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use receipts::{Class, Field, Reason, Verdict};
-use receipts_service::protocol::{Call, ClockSource, MAX_ANSWER, MAX_MESSAGE, Reply, Span, flags};
+use receipts_service::protocol::{Call, ClockSource, MAX_MESSAGE, Reply, Span, flags};
 use receipts_service::{Platform, Service};
 use sp_rt::abi::{Handle, PartitionId};
 use sp_rt::memory::{self, Region, Terms};
@@ -37,7 +37,7 @@ impl Transport {
         let needs_memory = call.message.length != 0 || call.answer.length != 0;
         if !needs_memory {
             self.give_back();
-            return service.serve(platform, call, &[], &mut []);
+            return service.serve(platform, call, &[]).0;
         }
         let reply = match self.reach(call.handle, sender) {
             Ok(()) => self.serve(service, platform, call),
@@ -66,17 +66,15 @@ impl Transport {
     }
 
     fn serve(&mut self, service: &mut Service, platform: &mut impl Platform, call: Call) -> Reply {
-        let (message, answer) = (buffer(call.message, MAX_MESSAGE), buffer(call.answer, MAX_ANSWER));
-        let (Some(mut message), Some(mut answer)) = (message, answer) else {
+        let Some(mut message) = buffer(call.message) else {
             return refused(Field::Document, Reason::TooMany);
         };
         // The copy, of which each byte is read once, is all that is looked at from here on.
         if !self.region.copy_from(call.message.offset.into(), &mut message) {
             return refused(Field::Document, Reason::Malformed);
         }
-        let reply = service.serve(platform, call, &message, &mut answer);
-        let written = answer.get(..reply.written as usize).unwrap_or_default();
-        if !self.region.copy_to(call.answer.offset.into(), written) {
+        let (reply, answer) = service.serve(platform, call, &message);
+        if !self.region.copy_to(call.answer.offset.into(), &answer) {
             return refused(Field::Output, Reason::Malformed);
         }
         reply
@@ -90,9 +88,9 @@ impl Transport {
     }
 }
 
-/// Takes a buffer of the partition's own for a span; `None` if that is more than is allowed or left.
-fn buffer(span: Span, limit: usize) -> Option<Vec<u8>> {
-    let length = usize::try_from(span.length).ok().filter(|length| *length <= limit)?;
+/// Takes a buffer of the partition's own for a span; `None` if that is more than is allowed, or than is left.
+fn buffer(span: Span) -> Option<Vec<u8>> {
+    let length = usize::try_from(span.length).ok().filter(|length| *length <= MAX_MESSAGE)?;
     let mut buffer = Vec::new();
     buffer.try_reserve_exact(length).ok()?;
     buffer.resize(length, 0);

@@ -2,13 +2,14 @@
 //! The build script of every partition: `build = "../rt/partition.rs"` in its Cargo.toml.
 //!
 //! Links with `partition.ld`, at the address and for the number of execution contexts that the partition's own
-//! `manifest.dts` gives, so that each is typed once. The stack's size is `stack-size` (a decimal number of bytes) of
-//! `[package.metadata.hematite]` in Cargo.toml.
+//! `manifest.dts` gives, so that each is typed once. The stack's size is `stack-size`, the partition's `mem-size` (bytes
+//! both), of `[package.metadata.hematite]` in Cargo.toml.
 
 use std::{env, fs, path::Path};
 
 const PAGE: u64 = 4096;
 const STACK: u64 = 16384;
+const MEMORY: u64 = 0x10_0000;
 
 fn main() {
     let here = env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
@@ -21,13 +22,24 @@ fn main() {
     let cells = |name| number(&manifest, name, "<", ">");
     let base = cells("load-address").unwrap_or(0) + cells("entrypoint-offset").unwrap_or(0);
     let contexts = cells("execution-ctx-count").unwrap_or(1);
-    let stack = number(&read(&here.join("Cargo.toml")), "stack-size", "=", "\n").unwrap_or(STACK);
+    let cargo = read(&here.join("Cargo.toml"));
+    let stack = number(&cargo, "stack-size", "=", "\n").unwrap_or(STACK);
+    let memory = number(&cargo, "mem-size", "=", "\n").unwrap_or(MEMORY);
+    let end = cells("load-address").unwrap_or(0) + memory;
     let slot = 3 * PAGE + stack.next_multiple_of(PAGE);
 
-    for arg in ["-pie", "--no-dynamic-linker", "-znotext", "-znorelro", "-zmax-page-size=4096", "--no-rosegment"] {
+    for arg in [
+        "-pie",
+        "--no-dynamic-linker",
+        "-znotext",
+        "-znorelro",
+        "-zmax-page-size=4096",
+        "--no-rosegment",
+        "--no-eh-frame-hdr",
+    ] {
         println!("cargo:rustc-link-arg-bins={arg}");
     }
-    for (name, value) in [("LINK_BASE", base), ("CONTEXTS", contexts), ("STACK_SLOT", slot)] {
+    for (name, value) in [("LINK_BASE", base), ("CONTEXTS", contexts), ("STACK_SLOT", slot), ("MEMORY_END", end)] {
         println!("cargo:rustc-link-arg-bins=--defsym={name}={value:#x}");
     }
     println!("cargo:rustc-link-arg-bins=-T{}", script.display());

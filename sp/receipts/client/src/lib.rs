@@ -10,6 +10,8 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod packed;
+
 /// The UUID of the service, as `FFA_PARTITION_INFO_GET` takes and gives it: 9bd9b3c4-0de1-4bb6-8e2c-6f6a5e1d27a4.
 pub const SERVICE_UUID: [u8; 16] =
     [0x9b, 0xd9, 0xb3, 0xc4, 0x0d, 0xe1, 0x4b, 0xb6, 0x8e, 0x2c, 0x6f, 0x6a, 0x5e, 0x1d, 0x27, 0xa4];

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the receipts partition does with a call: the state that it keeps, and one function that serves.
 //!
-//! Nothing of the transport is here: a message comes as a copy in the partition's own memory, an answer goes into a
-//! buffer of its own, and the time and the random numbers come through [`Platform`].
+//! Nothing of the transport is here: a message comes as a copy in the partition's own memory, an answer leaves in
+//! such memory, and the time and the random numbers come through [`Platform`].
 #![no_std]
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+mod answer;
 mod message;
 mod operations;
 mod state;
@@ -14,7 +15,8 @@ mod state;
 pub use receipts_client as protocol;
 pub use state::{Config, Platform, Service};
 
-use protocol::{Call, ClockSource, Operation, PartWriter, Reply, flags};
+use alloc::vec::Vec;
+use protocol::{Call, ClockSource, Operation, Reply, flags};
 use receipts::{Class, Field, Reason, Verdict};
 
 /// What an operation gives beside its verdict.
@@ -48,19 +50,20 @@ pub(crate) const fn bad<T>(field: Field, reason: Reason) -> Result<T, Verdict> {
 }
 
 impl Service {
-    /// Serves one call: judges the message (the caller's, copied) and writes the answer's parts into `answer`.
+    /// Serves one call: judges the message (the caller's, copied) and gives the answer's parts, no more bytes of them
+    /// than the call has room for.
     ///
     /// Whatever the message holds, this returns: a malformed one is a verdict.
-    pub fn serve(&mut self, platform: &mut impl Platform, call: Call, message: &[u8], answer: &mut [u8]) -> Reply {
-        let mut writer = PartWriter::new(answer);
-        let outcome = self.dispatch(platform, call, message, &mut writer);
-        let written = u32::try_from(writer.used()).unwrap_or(u32::MAX);
-        match outcome {
-            Ok(done) => Reply { code: 0, clock: done.clock, written, values: done.values },
-            Err(Refused { verdict, done }) => {
-                Reply { code: verdict.code(), clock: done.clock, written, values: done.values }
-            }
-        }
+    pub fn serve(&mut self, platform: &mut impl Platform, call: Call, message: &[u8]) -> (Reply, Vec<u8>) {
+        let mut answer = answer::Answer::new(call.answer.length);
+        let outcome = self.dispatch(platform, call, message, &mut answer);
+        let (code, done) = match outcome {
+            Ok(done) => (0, done),
+            Err(Refused { verdict, done }) => (verdict.code(), done),
+        };
+        let parts = answer.finish();
+        let written = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+        (Reply { code, clock: done.clock, written, values: done.values }, parts)
     }
 
     fn dispatch(
@@ -68,7 +71,7 @@ impl Service {
         platform: &mut impl Platform,
         call: Call,
         message: &[u8],
-        writer: &mut PartWriter<'_>,
+        answer: &mut answer::Answer,
     ) -> Result<Done, Refused> {
         let Some(operation) = Operation::from_number(call.operation) else {
             return Err(Verdict::new(Class::BadRequest, Field::Operation, Reason::Unsupported).into());
@@ -77,7 +80,7 @@ impl Service {
             return Err(Verdict::new(Class::BadRequest, Field::Operation, Reason::Malformed).into());
         }
         let message = message::Message::read(message)?;
-        let mut ask = operations::Ask { service: self, platform, flags: call.flags, message: &message, writer };
+        let mut ask = operations::Ask { service: self, platform, flags: call.flags, message: &message, answer };
         match operation {
             Operation::Hello => Ok(ask.hello()),
             Operation::Verify => ask.verify(),

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The operations, one function each: read the parts, judge, write the parts of the answer.
 
+use crate::answer::Answer;
 use crate::message::Message;
-use crate::protocol::{ClockSource, MAX_ANSWER, MAX_MESSAGE, MAX_RECEIPT, PROTOCOL_VERSION, PartWriter, Tag, flags};
+use crate::protocol::{ClockSource, MAX_ANSWER, MAX_MESSAGE, MAX_RECEIPT, PROTOCOL_VERSION, Tag, flags};
 use crate::{Done, Platform, Refused, Service, bad};
 use receipts::audit::{CheckpointContext, LogFault, Recorded, Segment};
 use receipts::bilateral::{AgentTrust, BilateralOptions, Cosign, MAX_GAP};
@@ -19,12 +20,12 @@ const _: () = assert!(MAX_RECEIPT == receipts::MAX_RECEIPT && MAX_ANSWER == cano
 const CLOCK: &str = "rtc-at-boot+generic-counter";
 
 /// One call being served.
-pub(crate) struct Ask<'s, 'm, 'w, P> {
+pub(crate) struct Ask<'s, 'm, P> {
     pub(crate) service: &'s mut Service,
     pub(crate) platform: &'s mut P,
     pub(crate) flags: u16,
     pub(crate) message: &'s Message<'m>,
-    pub(crate) writer: &'s mut PartWriter<'w>,
+    pub(crate) answer: &'s mut Answer,
 }
 
 type Outcome = Result<Done, Refused>;
@@ -37,7 +38,7 @@ const fn plain(values: [u64; 3]) -> Done {
     Done::with(ClockSource::None, values)
 }
 
-impl<P: Platform> Ask<'_, '_, '_, P> {
+impl<P: Platform> Ask<'_, '_, P> {
     fn has(&self, flag: u16) -> bool {
         self.flags & flag != 0
     }
@@ -69,7 +70,7 @@ impl<P: Platform> Ask<'_, '_, '_, P> {
     }
 
     fn write(&mut self, tag: Tag, value: &[u8]) -> Result<(), Verdict> {
-        self.writer.add(tag, value).ok_or(Verdict::new(Class::BadRequest, Field::Output, Reason::TooSmall))
+        self.answer.add(tag, value).ok_or(Verdict::new(Class::BadRequest, Field::Output, Reason::TooSmall))
     }
 
     fn receipt(&self) -> Result<&'_ [u8], Verdict> {

@@ -53,12 +53,14 @@ pub(crate) fn call(
     flags: u16,
     message: &[u8],
 ) -> (Reply, Vec<u8>) {
-    let mut answer = vec![0; MAX_ANSWER];
-    let call =
-        Call { operation: operation as u16, flags, handle: 0, message: Span::default(), answer: Span::default() };
-    let reply = service.serve(platform, call, message, &mut answer);
-    answer.truncate(reply.written as usize);
-    (reply, answer)
+    let call = Call {
+        operation: operation as u16,
+        flags,
+        handle: 0,
+        message: Span::default(),
+        answer: Span { offset: 0, length: MAX_ANSWER as u32 },
+    };
+    service.serve(platform, call, message)
 }
 
 /// Finds a part of an answer.

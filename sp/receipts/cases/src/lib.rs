@@ -1,28 +1,36 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The reference's vectors as calls of the service, with what each must answer. Nothing is judged here: what is
 //! expected comes from the index alone.
+//!
+//! [`load`] reads a directory of vectors; [`pack`] writes its cases as one binary that a test image can walk through
+//! without an allocator ([`receipts_client::packed`] reads it).
 
 use receipts_client::{MAX_MESSAGE, Operation, PartWriter, Tag, flags};
 use serde_json::{Value, json};
 use std::path::Path;
 
 /// One call, and what it must answer.
-pub(crate) struct Step {
-    pub(crate) operation: Operation,
-    pub(crate) flags: u16,
-    pub(crate) message: Vec<u8>,
+pub struct Step {
+    /// The operation.
+    pub operation: Operation,
+    /// Its flags.
+    pub flags: u16,
+    /// The message.
+    pub message: Vec<u8>,
     /// The class of the verdict; 0 for accepted.
-    pub(crate) class: u8,
+    pub class: u8,
     /// The first value of the answer, if it is fixed.
-    pub(crate) value: Option<u64>,
+    pub value: Option<u64>,
     /// The parts of the answer, if they are fixed.
-    pub(crate) answer: Option<Vec<u8>>,
+    pub answer: Option<Vec<u8>>,
 }
 
 /// Calls that belong together, in their order.
-pub(crate) struct Case {
-    pub(crate) name: String,
-    pub(crate) steps: Vec<Step>,
+pub struct Case {
+    /// The vector's name.
+    pub name: String,
+    /// The calls.
+    pub steps: Vec<Step>,
 }
 
 /// The classes by their names in the index.
@@ -62,7 +70,7 @@ fn class_of(expect: &Value) -> u8 {
 }
 
 /// Encodes parts.
-pub(crate) fn parts(parts: &[(Tag, &[u8])]) -> Vec<u8> {
+pub fn parts(parts: &[(Tag, &[u8])]) -> Vec<u8> {
     let mut buffer = vec![0; MAX_MESSAGE * 2];
     let mut writer = PartWriter::new(&mut buffer);
     parts.iter().for_each(|(tag, value)| writer.add(*tag, value).expect("room"));
@@ -80,7 +88,7 @@ fn read_json(path: &Path) -> Value {
 }
 
 /// Reads every case of a directory of vectors.
-pub(crate) fn load(directory: &Path) -> Vec<Case> {
+pub fn load(directory: &Path) -> Vec<Case> {
     let index = read_json(&directory.join("index.json"));
     let judged_at = text(&index, "judged_at");
     let mut cases: Vec<Case> =
@@ -283,4 +291,27 @@ fn recorded_expected(file: &str, number: usize, line: &str, signatures: &Value) 
         return (2, None);
     }
     (0, Some(u64::from(named("warnings"))))
+}
+
+/// Packs cases: each a name and its steps, all numbers little-endian, nothing aligned.
+pub fn pack(cases: &[Case]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let chunk = |out: &mut Vec<u8>, bytes: &[u8]| {
+        out.extend((bytes.len() as u32).to_le_bytes());
+        out.extend(bytes);
+    };
+    for case in cases {
+        for (number, step) in case.steps.iter().enumerate() {
+            chunk(&mut out, if number == 0 { case.name.as_bytes() } else { b"" });
+            out.extend((step.operation as u16).to_le_bytes());
+            out.extend(step.flags.to_le_bytes());
+            out.push(step.class);
+            out.push(u8::from(step.value.is_some()));
+            out.extend(step.value.unwrap_or(0).to_le_bytes());
+            out.push(u8::from(step.answer.is_some()));
+            chunk(&mut out, &step.message);
+            chunk(&mut out, step.answer.as_deref().unwrap_or(&[]));
+        }
+    }
+    out
 }
