@@ -8,6 +8,9 @@ mod direct;
 mod features;
 mod hostile;
 mod info;
+mod memory;
+mod memory_bad;
+mod memory_smp;
 mod partition;
 mod power;
 mod preempt;
@@ -35,7 +38,10 @@ const GROUPS: &[&[Case]] = &[
     preempt::CASES,
     regs::CASES,
     hostile::CASES,
+    memory::CASES,
+    memory_bad::CASES,
     smp::CASES,
+    memory_smp::CASES,
     power::CASES,
     versions::CASES,
     death::CASES,

@@ -13,6 +13,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("v1_0::direct_requests", direct_requests).asked(),
     Case::new("v1_0::calls_of_later_versions", calls_of_later_versions).asked(),
     Case::new("v1_0::short_descriptors", short_descriptors).asked(),
+    Case::new("v1_0::share", || crate::memory::mapped(crate::memory::share_in_v1_0)).asked(),
     Case::new("v1_0::settled", settled).asked(),
     Case::new("v1_1::negotiate", || expect("FFA_VERSION 1.1", call_with(VERSION, &[0x1_0001])?[0], 0x1_0002)).asked(),
     Case::new("v1_1::direct_requests", direct_requests).asked(),

@@ -191,6 +191,12 @@ def loom():
     )
 
 
+def memory_model():
+    """Play a million random sequences of memory calls against the model."""
+    words = ["cargo", "test", "--quiet", "--locked", "-p", "spmc", "--lib", "random_sequences_agree_with_the_model"]
+    return cargo_tests(words, 3000, HEMATITE_MODEL_SEQUENCES=1_000_000)
+
+
 def fuzz():
     """Run each fuzz target for a while; a crash is a failure. One test per target."""
     seconds = int(os.environ.get("FUZZ_TIME", FUZZ_SECONDS))
@@ -226,10 +232,10 @@ def boot(name, limit, **machine):
 
 
 def deaths():
-    """Boot once for each pair of deaths: a stopped partition stays so."""
+    """Boot once for each pair of deaths, and for each death by memory: a stopped partition stays so."""
     outcome = Outcome(0, 0)
-    for number in (1, 2, 3, 4):
-        one = boot(f"death{number}", 60, extra=qemu.mode(only=f"death_{number}"))
+    for name in ("death_1", "death_2", "death_3", "death_4", "mfault_1", "mfault_2", "mfault_3"):
+        one = boot(name, 60, extra=qemu.mode(only=name))
         outcome.passed += one.passed
         outcome.failed += one.failed
         outcome.text += one.text
@@ -272,6 +278,7 @@ SUITES = [
     Suite("firmware, 1 CPU, long", lambda: boot("long1", 900, cpus=1, extra=qemu.mode(long=True)), always=False),
     Suite("firmware, 4 CPUs, long", lambda: boot("long4", 900, cpus=4, extra=qemu.mode(long=True)), always=False),
     Suite("firmware, 8 CPUs, long", lambda: boot("long8", 1200, cpus=8, extra=qemu.mode(long=True)), always=False),
+    Suite("memory model, a million sequences", memory_model, always=False),
     Suite("licences of dependencies", licences, always=False),
     Suite("fuzzing", fuzz, always=False),
 ]

@@ -128,6 +128,9 @@ impl<P: Port> Spmc<P> {
         let _ = context.state.try_move(context.active(), State::Aborted);
         if let Some(partition) = self.partitions.get(context.partition as usize) {
             self.port.log(format_args!("{}: vcpu {} has aborted", partition.identity.name, context.vcpu));
+            if partition.contexts().iter().all(|c| !c.state().is_alive()) {
+                self.release_memory(partition);
+            }
         }
         regs.set_error(Error::Aborted);
         match call.entered {

@@ -41,6 +41,14 @@ impl State {
         Self::Stopped,
     ];
 
+    /// Tells whether the context has begun and has not ended.
+    pub const fn is_alive(self) -> bool {
+        match self {
+            Self::Starting | Self::Idle | Self::Running | Self::Blocked | Self::Preempted => true,
+            Self::Reset | Self::Aborted | Self::Stopped => false,
+        }
+    }
+
     const fn from_code(code: u8) -> Self {
         match code {
             0 => Self::Reset,

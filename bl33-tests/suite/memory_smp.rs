@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Memory management from several CPUs at once.
+
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
+
+use bl33::ffa::*;
+use bl33::harness::{Case, Failure, Outcome, expect, expect_that};
+use bl33::mem::{self, FREE, PAGE, TX};
+use bl33::share::*;
+use bl33::sp::{command, status, try_command};
+use bl33::time::Random;
+use bl33::{cpus, mode};
+
+use crate::memory::mapped;
+
+pub(crate) const CASES: &[Case] = &[
+    Case::new("memory_smp::descriptor_rewritten_during_the_call", || mapped(rewritten)).noisy(),
+    Case::new("memory_smp::rounds_on_all_cpus", || mapped(rounds)),
+    Case::new("memory_smp::one_page_from_all_cpus", || mapped(one_page)).noisy(),
+];
+
+static MEETING: AtomicU32 = AtomicU32::new(0);
+static STOP: AtomicBool = AtomicBool::new(false);
+static DONE: AtomicU64 = AtomicU64::new(0);
+
+/// One CPU sends, the others write nonsense over the descriptor meanwhile. Whatever the SPMC makes of it, the page is
+/// whole in the end.
+fn rewritten() -> Outcome {
+    MEETING.store(0, Release);
+    STOP.store(false, Release);
+    DONE.store(0, Release);
+    let outcome = cpus::on_all(cpus::count().min(3), 60_000, |cpu| {
+        cpus::meet(&MEETING, cpus::count().min(3) as u32)?;
+        let mut random = Random::new(0x5e + cpu);
+        if cpu != 0 {
+            while !STOP.load(Acquire) {
+                let at = TX + 8 * random.below(14);
+                let old = mem::get(at);
+                let new = match random.below(4) {
+                    0 => random.draw(),
+                    1 => old ^ 1 << random.below(64),
+                    2 => FREE + PAGE * random.below(4),
+                    _ => 1 + random.below(3) | random.below(3) << 32,
+                };
+                mem::put(at, new);
+            }
+            return Ok(());
+        }
+        let outcome = (0..if mode::long() { 50_000 } else { 3000 }).try_for_each(|_| send_once());
+        STOP.store(true, Release);
+        outcome
+    });
+    outcome?;
+    let taken = DONE.load(Acquire);
+    expect_that("some were taken, of all", taken > 0, taken)?;
+    // Nothing is left over: all four pages can be lent.
+    reclaim(lend(RELAY, FREE, 4)?)
+}
+
+fn send_once() -> Outcome {
+    let len = Send::new(&[(RELAY, READ_WRITE)], &[(FREE, 1), (FREE + 2 * PAGE, 1)]).lay(TX);
+    let r = call_with(MEM_SHARE_64, &[len, len])?;
+    match error_code(&r) {
+        Some(INVALID_PARAMETERS | DENIED) => Ok(()),
+        Some(_) => expect_error(&r, INVALID_PARAMETERS),
+        None => {
+            DONE.fetch_add(1, Relaxed);
+            reclaim(handle_of(&r)?)
+        }
+    }
+}
+
+/// Repeats a command while the partition (or a table of it) is busy with another CPU.
+fn patiently(to: u64, command: u64, args: [u64; 4]) -> Result<[u64; 4], Failure> {
+    let mut last = 0;
+    for _ in 0..1_000_000 {
+        let [outcome, a, b, c, d] = try_command(to, command, args)?;
+        match outcome {
+            status::OK => return Ok([a, b, c, d]),
+            // Four regions at the most, or RX still in use by another context.
+            status::NO_ROOM => last = outcome,
+            status::FFA_ERROR if a as u32 as i32 == BUSY => last = outcome,
+            _ => return Err(Failure::new("status of a command; its word 1 is", status::OK, outcome).at(a)),
+        }
+    }
+    Err(Failure::new("a partition stayed busy; status", status::OK, last))
+}
+
+/// Share, retrieve, write, relinquish, look, reclaim: each CPU with pages of its own.
+fn rounds() -> Outcome {
+    MEETING.store(0, Release);
+    cpus::on_all(cpus::count(), if mode::long() { 280_000 } else { 18_000 }, |cpu| {
+        cpus::meet(&MEETING, cpus::count() as u32)?;
+        let mut random = Random::new(0x20d + cpu);
+        let all = if mode::long() { 100_000 } else { 2000 };
+        for round in 0..all / cpus::count() as u64 {
+            let pages = 1 + random.below(3);
+            let address = FREE + 0x80_0000 * (cpu + 1) + PAGE * random.below(1024);
+            let handle = share(PERCPU, address, pages)?;
+            patiently(PERCPU, command::RETRIEVE, [handle, 0, TAG, 0])?;
+            let value = round << 8 | cpu | 1 << 31;
+            patiently(PERCPU, command::WRITE, [handle, 8 * cpu, value, 0])?;
+            expect_error(&reclaim_raw(handle, 0)?, DENIED)?;
+            patiently(PERCPU, command::RELINQUISH, [handle, 0, 0, 0])?;
+            expect("what the partition wrote", mem::get(address + 8 * cpu), value)?;
+            reclaim(handle)?;
+        }
+        Ok(())
+    })?;
+    // Nothing is left over.
+    for cpu in 0..cpus::count() as u64 {
+        reclaim(lend(RELAY, FREE + 0x80_0000 * (cpu + 1), 1024)?)?;
+    }
+    Ok(())
+}
+
+/// All CPUs lend the same page: one at a time succeeds.
+fn one_page() -> Outcome {
+    MEETING.store(0, Release);
+    DONE.store(0, Release);
+    cpus::on_all(cpus::count(), 18_000, |_| {
+        cpus::meet(&MEETING, cpus::count() as u32)?;
+        for _ in 0..500 {
+            let send = Send { attributes: 0, ..Send::new(&[(RELAY, READ_WRITE)], &[(FREE, 1)]) };
+            let r = send_raw(MEM_LEND_64, &send)?;
+            if error_code(&r).is_some() {
+                expect_error(&r, DENIED)?;
+                continue;
+            }
+            DONE.fetch_add(1, Relaxed);
+            reclaim(handle_of(&r)?)?;
+        }
+        Ok(())
+    })?;
+    let taken = DONE.load(Acquire);
+    expect_that("some were taken, of all", taken >= 500, taken)
+}
