@@ -22,6 +22,7 @@ mod mailbox;
 pub mod manifest;
 mod memory;
 mod msg;
+mod notification;
 mod partition;
 mod port;
 mod power;

@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Notifications (DEN0077A, "Notifications"): 64 bits for each receiver, each bound to one sender, pending for the
+//! receiver as a whole or for one of its execution contexts.
+//!
+//! One lock guards all of it: a signal and the question for it are both rare and short, and the lists that
+//! `FFA_NOTIFICATION_INFO_GET` returns must not lose a bit between two receivers. It is taken alone.
+
+use ffa_abi::PartitionId;
+
+use crate::manifest::{MAX_CPUS, MAX_PARTITIONS};
+use crate::refusal::Refusal;
+
+/// The most VMs that can have a bitmap.
+const MAX_VMS: usize = 8;
+const RECEIVERS: usize = MAX_PARTITIONS + MAX_VMS;
+/// Bit 0 of the SPM framework's notifications: a message is in the RX buffer.
+pub(crate) const RX_FULL: u64 = 1;
+
+/// What is pending for a receiver, or for one of its execution contexts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Pending {
+    /// From partitions.
+    pub(crate) from_partitions: u64,
+    /// From VMs.
+    pub(crate) from_vms: u64,
+    /// From the SPM framework.
+    pub(crate) from_framework: u64,
+}
+
+impl Pending {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn bits_of(&mut self, sender: PartitionId) -> &mut u64 {
+        if sender.is_secure() { &mut self.from_partitions } else { &mut self.from_vms }
+    }
+}
+
+bitflags::bitflags! {
+    /// What a receiver asks for in w2 of `FFA_NOTIFICATION_GET`.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) struct Wanted: u32 {
+        /// Notifications of partitions.
+        const PARTITIONS = 1 << 0;
+        /// Notifications of VMs.
+        const VMS = 1 << 1;
+        /// Notifications of the SPM framework.
+        const SPM = 1 << 2;
+        /// Notifications of the hypervisor: never any here.
+        const HYPERVISOR = 1 << 3;
+    }
+}
+
+/// The notifications of one receiver.
+#[derive(Clone, Debug)]
+struct Receiver {
+    id: PartitionId,
+    contexts: u16,
+    /// Which endpoint may signal bit n; [`NOBODY`] while it is unbound.
+    senders: [PartitionId; 64],
+    /// The bits that are bound.
+    bound: u64,
+    /// The bits that are signalled to one execution context.
+    per_context: u64,
+    global: Pending,
+    contexts_pending: [Pending; MAX_CPUS],
+    /// What the scheduler has been told of: bit n is context n, bit 31 the receiver as a whole.
+    told: u32,
+}
+
+const NOBODY: PartitionId = PartitionId::SPMD;
+const TOLD_GLOBAL: u32 = 1 << 31;
+
+impl Receiver {
+    fn new(id: PartitionId, contexts: u16) -> Self {
+        Self {
+            id,
+            contexts,
+            senders: [NOBODY; 64],
+            bound: 0,
+            per_context: 0,
+            global: Pending::default(),
+            contexts_pending: [Pending::default(); MAX_CPUS],
+            told: 0,
+        }
+    }
+
+    /// Returns the bits of `bits` that `sender` is bound to.
+    fn bits_of(&self, sender: PartitionId, bits: u64) -> u64 {
+        let bound = self.senders.iter().enumerate().filter(|(_, s)| **s == sender);
+        bound.fold(0, |all, (n, _)| all | 1 << n) & bits
+    }
+
+    fn anywhere(&self, sender: PartitionId) -> u64 {
+        let bits = |p: &Pending| if sender.is_secure() { p.from_partitions } else { p.from_vms };
+        self.contexts_pending.iter().fold(bits(&self.global), |all, p| all | bits(p))
+    }
+
+    fn is_pending(&self) -> bool {
+        !self.global.is_empty() || self.contexts_pending.iter().any(|p| !p.is_empty())
+    }
+
+    /// Lists what the scheduler has not been told yet: global first, then contexts.
+    fn untold(&self) -> (bool, u32) {
+        let global = !self.global.is_empty() && self.told & TOLD_GLOBAL == 0;
+        let pending = self.contexts_pending.iter().enumerate().filter(|(_, p)| !p.is_empty());
+        (global, pending.fold(0u32, |all, (n, _)| all | 1 << n) & !self.told)
+    }
+}
+
+/// All receivers.
+#[derive(Debug, Default)]
+pub(crate) struct Notifications {
+    receivers: arrayvec::ArrayVec<Receiver, RECEIVERS>,
+}
+
+/// One entry of `FFA_NOTIFICATION_INFO_GET`'s answer, ready for its registers.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Info {
+    /// 16-bit identifiers: a receiver, then up to three of its contexts; and so on.
+    pub(crate) ids: arrayvec::ArrayVec<u16, { Info::MOST }>,
+    /// Contexts in each list.
+    pub(crate) lists: arrayvec::ArrayVec<u8, { Info::MOST }>,
+    /// There is more than fits.
+    pub(crate) more: bool,
+}
+
+impl Info {
+    /// Identifiers in x3 to x7 of the 64-bit form.
+    pub(crate) const MOST: usize = 20;
+}
+
+impl Notifications {
+    fn receiver(&mut self, id: PartitionId) -> Result<&mut Receiver, Refusal> {
+        self.receivers.iter_mut().find(|r| r.id == id).ok_or(Refusal::NoBitmap)
+    }
+
+    /// Tells whether `id` has a bitmap.
+    pub(crate) fn has(&self, id: PartitionId) -> bool {
+        self.receivers.iter().any(|r| r.id == id)
+    }
+
+    /// Gives an endpoint its bitmap: a VM at its hypervisor's wish, a partition at boot.
+    pub(crate) fn create(&mut self, id: PartitionId, contexts: u16) -> Result<(), Refusal> {
+        if contexts == 0 || contexts as usize > MAX_CPUS {
+            return Err(Refusal::BitmapContexts);
+        }
+        if self.has(id) {
+            return Err(Refusal::BitmapExists);
+        }
+        self.receivers.try_push(Receiver::new(id, contexts)).map_err(|_| Refusal::TooManyBitmaps)
+    }
+
+    /// Takes a bitmap away, unless something is pending in it.
+    pub(crate) fn destroy(&mut self, id: PartitionId) -> Result<(), Refusal> {
+        let at = self.receivers.iter().position(|r| r.id == id).ok_or(Refusal::NoBitmap)?;
+        if self.receivers.get(at).is_some_and(Receiver::is_pending) {
+            return Err(Refusal::NotificationPending);
+        }
+        self.receivers.swap_remove(at);
+        Ok(())
+    }
+
+    /// Binds `bits` of `receiver` to `sender`, all or none.
+    pub(crate) fn bind(
+        &mut self,
+        receiver: PartitionId,
+        sender: PartitionId,
+        bits: u64,
+        per_context: bool,
+    ) -> Result<(), Refusal> {
+        if bits == 0 {
+            return Err(Refusal::NoBits);
+        }
+        let r = self.receiver(receiver)?;
+        if r.bound & bits != 0 {
+            return Err(Refusal::BitsBound);
+        }
+        for (n, s) in r.senders.iter_mut().enumerate() {
+            if bits >> n & 1 != 0 {
+                *s = sender;
+            }
+        }
+        r.bound |= bits;
+        if per_context {
+            r.per_context |= bits;
+        }
+        Ok(())
+    }
+
+    /// Unbinds `bits`, all of which must be bound to `sender` and none of which may be pending.
+    pub(crate) fn unbind(&mut self, receiver: PartitionId, sender: PartitionId, bits: u64) -> Result<(), Refusal> {
+        if bits == 0 {
+            return Err(Refusal::NoBits);
+        }
+        let r = self.receiver(receiver)?;
+        if r.bits_of(sender, bits) != bits {
+            return Err(Refusal::BitsNotBound);
+        }
+        if r.anywhere(sender) & bits != 0 {
+            return Err(Refusal::NotificationPending);
+        }
+        r.release(bits);
+        Ok(())
+    }
+
+    /// Signals `bits` to `receiver`, for one of its contexts if they are bound so. Returns whether anything is new.
+    pub(crate) fn set(
+        &mut self,
+        receiver: PartitionId,
+        sender: PartitionId,
+        bits: u64,
+        context: Option<u16>,
+    ) -> Result<bool, Refusal> {
+        if bits == 0 {
+            return Err(Refusal::NoBits);
+        }
+        let r = self.receiver(receiver)?;
+        if r.bits_of(sender, bits) != bits {
+            return Err(Refusal::BitsNotBound);
+        }
+        let expected = if context.is_some() { bits } else { 0 };
+        if r.per_context & bits != expected {
+            return Err(Refusal::WrongBinding);
+        }
+        let (pending, mark) = match context {
+            None => (&mut r.global, TOLD_GLOBAL),
+            Some(n) if n < r.contexts => (r.contexts_pending.get_mut(n as usize).ok_or(Refusal::UnknownVcpu)?, 1 << n),
+            Some(_) => return Err(Refusal::UnknownVcpu),
+        };
+        let word = pending.bits_of(sender);
+        let new = *word & bits != bits;
+        *word |= bits;
+        if new {
+            r.told &= !mark;
+        }
+        Ok(new)
+    }
+
+    /// Signals that a message is in `receiver`'s RX buffer; an endpoint without a bitmap looks by itself.
+    pub(crate) fn set_rx_full(&mut self, receiver: PartitionId) {
+        if let Ok(r) = self.receiver(receiver) {
+            r.global.from_framework |= RX_FULL;
+            r.told &= !TOLD_GLOBAL;
+        }
+    }
+
+    /// Returns what is pending for one context of `receiver`, the global ones included, and clears it.
+    pub(crate) fn get(&mut self, receiver: PartitionId, context: u16, wanted: Wanted) -> Result<Pending, Refusal> {
+        let r = self.receiver(receiver)?;
+        if context >= r.contexts {
+            return Err(Refusal::UnknownVcpu);
+        }
+        let own = r.contexts_pending.get_mut(context as usize).ok_or(Refusal::UnknownVcpu)?;
+        let mut out = Pending::default();
+        for p in [&mut r.global, own] {
+            if wanted.contains(Wanted::PARTITIONS) {
+                out.from_partitions |= core::mem::take(&mut p.from_partitions);
+            }
+            if wanted.contains(Wanted::VMS) {
+                out.from_vms |= core::mem::take(&mut p.from_vms);
+            }
+            if wanted.contains(Wanted::SPM) {
+                out.from_framework |= core::mem::take(&mut p.from_framework);
+            }
+        }
+        Ok(out)
+    }
+
+    /// Tells whether something waits for a context of `receiver`.
+    pub(crate) fn waits_for(&self, receiver: PartitionId, context: u16) -> bool {
+        self.receivers
+            .iter()
+            .filter(|r| r.id == receiver)
+            .any(|r| !r.global.is_empty() || r.contexts_pending.get(context as usize).is_some_and(|p| !p.is_empty()))
+    }
+
+    /// Lists the receivers that the scheduler has to run, each once for each signal.
+    pub(crate) fn info(&mut self, room: usize) -> Result<Info, Refusal> {
+        let mut info = Info::default();
+        let room = room.min(Info::MOST);
+        for r in &mut self.receivers {
+            let (global, contexts) = r.untold();
+            if !global && contexts == 0 {
+                continue;
+            }
+            if global && contexts == 0 {
+                if info.ids.len() >= room {
+                    info.more = true;
+                    break;
+                }
+                info.ids.push(r.id.0);
+                info.lists.push(0);
+            }
+            let mut listed = 0u8;
+            for n in (0..MAX_CPUS as u16).filter(|n| contexts >> n & 1 != 0) {
+                // A list is a receiver and up to three of its contexts.
+                let opens = listed % 3 == 0;
+                if info.ids.len() + 1 + opens as usize > room {
+                    info.more = true;
+                    break;
+                }
+                if opens {
+                    info.ids.push(r.id.0);
+                    info.lists.push(0);
+                }
+                info.ids.push(n);
+                if let Some(last) = info.lists.last_mut() {
+                    *last += 1;
+                }
+                listed += 1;
+                r.told |= 1 << n;
+            }
+            // Running any context of it delivers the global ones as well.
+            if global && (contexts == 0 || listed > 0) {
+                r.told |= TOLD_GLOBAL;
+            }
+        }
+        if info.ids.is_empty() { Err(Refusal::NothingPending) } else { Ok(info) }
+    }
+
+    /// Forgets what concerns an endpoint that died: what it bound, what was pending for it, what it may signal.
+    pub(crate) fn forget(&mut self, id: PartitionId) {
+        for r in &mut self.receivers {
+            if r.id == id {
+                *r = Receiver::new(r.id, r.contexts);
+            } else {
+                let bits = r.bits_of(id, u64::MAX);
+                // What it signalled before it died stays pending: the receiver may still want to know.
+                r.release(bits & !r.anywhere(id));
+            }
+        }
+    }
+}
+
+impl Receiver {
+    fn release(&mut self, bits: u64) {
+        for (n, s) in self.senders.iter_mut().enumerate() {
+            if bits >> n & 1 != 0 {
+                *s = NOBODY;
+            }
+        }
+        self.bound &= !bits;
+        self.per_context &= !bits;
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    const VM: PartitionId = PartitionId(0);
+    const SP: PartitionId = PartitionId(0x8001);
+    const OTHER: PartitionId = PartitionId(0x8002);
+
+    fn with(contexts: u16) -> Notifications {
+        let mut n = Notifications::default();
+        n.create(VM, 4).unwrap();
+        n.create(SP, contexts).unwrap();
+        n
+    }
+
+    #[test]
+    fn bitmaps_are_made_once_and_taken_away_when_empty() {
+        let mut n = with(1);
+        assert_eq!(n.create(VM, 1), Err(Refusal::BitmapExists));
+        assert_eq!(n.create(PartitionId(1), 0), Err(Refusal::BitmapContexts));
+        assert_eq!(n.create(PartitionId(1), 65535), Err(Refusal::BitmapContexts));
+        n.bind(VM, SP, 1 << 63, false).unwrap();
+        n.set(VM, SP, 1 << 63, None).unwrap();
+        assert_eq!(n.destroy(VM), Err(Refusal::NotificationPending));
+        n.get(VM, 0, Wanted::all()).unwrap();
+        assert_eq!(n.destroy(VM), Ok(()));
+        assert_eq!(n.destroy(VM), Err(Refusal::NoBitmap));
+        assert_eq!(n.bind(VM, SP, 1, false), Err(Refusal::NoBitmap));
+        let refused = (1..100).find_map(|id| n.create(PartitionId(id), 1).err());
+        assert_eq!(refused, Some(Refusal::TooManyBitmaps));
+    }
+
+    #[test]
+    fn a_bit_belongs_to_one_sender_until_it_is_unbound() {
+        let mut n = with(2);
+        n.bind(SP, VM, 0b110, false).unwrap();
+        assert_eq!(n.bind(SP, OTHER, 0b010, false), Err(Refusal::BitsBound));
+        assert_eq!(n.set(SP, OTHER, 0b010, None), Err(Refusal::BitsNotBound));
+        assert_eq!(n.set(SP, VM, 0b011, None), Err(Refusal::BitsNotBound));
+        assert_eq!(n.set(SP, VM, 0b010, Some(0)), Err(Refusal::WrongBinding));
+        assert_eq!(n.set(SP, VM, 0b010, None), Ok(true));
+        assert_eq!(n.set(SP, VM, 0b010, None), Ok(false));
+        assert_eq!(n.unbind(SP, VM, 0b010), Err(Refusal::NotificationPending));
+        assert_eq!(n.unbind(SP, OTHER, 0b100), Err(Refusal::BitsNotBound));
+        assert_eq!(n.unbind(SP, VM, 0b100), Ok(()));
+        n.bind(SP, OTHER, 0b100, true).unwrap();
+        assert_eq!(n.set(SP, OTHER, 0b100, None), Err(Refusal::WrongBinding));
+        assert_eq!(n.set(SP, OTHER, 0b100, Some(2)), Err(Refusal::UnknownVcpu));
+        assert_eq!(n.set(SP, OTHER, 0b100, Some(1)), Ok(true));
+        assert_eq!(n.bind(SP, VM, 0, false), Err(Refusal::NoBits));
+    }
+
+    #[test]
+    fn a_signal_is_got_once_by_kind_and_context() {
+        let mut n = with(2);
+        n.bind(SP, VM, 1, false).unwrap();
+        n.bind(SP, OTHER, 2, true).unwrap();
+        n.set(SP, VM, 1, None).unwrap();
+        n.set(SP, OTHER, 2, Some(1)).unwrap();
+        n.set_rx_full(SP);
+        assert!(n.waits_for(SP, 0) && n.waits_for(SP, 1));
+        let got = n.get(SP, 0, Wanted::PARTITIONS | Wanted::SPM).unwrap();
+        assert_eq!(got, Pending { from_framework: RX_FULL, ..Pending::default() });
+        assert_eq!(
+            n.get(SP, 1, Wanted::all()).unwrap(),
+            Pending { from_partitions: 2, from_vms: 1, from_framework: 0 }
+        );
+        assert_eq!(n.get(SP, 1, Wanted::all()), Ok(Pending::default()));
+        assert_eq!(n.get(SP, 2, Wanted::all()), Err(Refusal::UnknownVcpu));
+        assert!(!n.waits_for(SP, 0));
+    }
+
+    #[test]
+    fn the_scheduler_is_told_once_of_each_signal() {
+        let mut n = with(8);
+        assert_eq!(n.info(20), Err(Refusal::NothingPending));
+        n.bind(VM, SP, 1, false).unwrap();
+        n.bind(SP, VM, 2, true).unwrap();
+        n.set(VM, SP, 1, None).unwrap();
+        for c in 0..5 {
+            n.set(SP, VM, 2, Some(c)).unwrap();
+        }
+        let info = n.info(20).unwrap();
+        assert_eq!(info.ids.as_slice(), [0, 0x8001, 0, 1, 2, 0x8001, 3, 4]);
+        assert_eq!(info.lists.as_slice(), [0, 3, 2]);
+        assert_eq!(n.info(20), Err(Refusal::NothingPending));
+        // Signalled again after it was told: once more, even if it was not fetched.
+        n.get(SP, 3, Wanted::all()).unwrap();
+        n.set(SP, VM, 2, Some(3)).unwrap();
+        assert_eq!(n.info(20).unwrap().ids.as_slice(), [0x8001, 3]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_the_next_time() {
+        let mut n = with(8);
+        n.bind(SP, VM, 2, true).unwrap();
+        for c in 0..8 {
+            n.set(SP, VM, 2, Some(c)).unwrap();
+        }
+        let mut told = alloc::vec![];
+        while let Ok(info) = n.info(5) {
+            assert!(info.ids.len() <= 5);
+            let mut ids = info.ids.iter();
+            for count in &info.lists {
+                assert_eq!(ids.next(), Some(&0x8001));
+                told.extend(ids.by_ref().take(*count as usize).copied());
+            }
+        }
+        assert_eq!(told, [0, 1, 2, 3, 4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn the_dead_are_forgotten() {
+        let mut n = with(1);
+        n.bind(VM, SP, 0b11, false).unwrap();
+        n.set(VM, SP, 0b01, None).unwrap();
+        n.bind(SP, VM, 1, false).unwrap();
+        n.set(SP, VM, 1, None).unwrap();
+        n.forget(SP);
+        assert!(!n.waits_for(SP, 0));
+        assert_eq!(n.set(SP, VM, 1, None), Err(Refusal::BitsNotBound));
+        assert_eq!(n.bind(VM, OTHER, 0b10, false), Ok(()));
+        assert_eq!(n.get(VM, 0, Wanted::all()).unwrap().from_partitions, 1);
+    }
+}
