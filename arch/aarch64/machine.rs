@@ -139,6 +139,14 @@ impl Port for Machine {
         uart::raw(text);
     }
 
+    fn donate_schedule_receiver(&self) {
+        crate::gic::donate_schedule_receiver();
+    }
+
+    fn raise_schedule_receiver(&self) {
+        crate::gic::raise_schedule_receiver();
+    }
+
     fn now(&self) -> u64 {
         timer::now()
     }

@@ -10,13 +10,25 @@ use crate::refusal::Refusal;
 /// A feature identifier has bit 31 clear; a function identifier has it set.
 const FUNCTION: u32 = 1 << 31;
 
+const NOTIFICATION_PENDING: u32 = 1;
+pub(crate) const SCHEDULE_RECEIVER: u32 = 2;
+const MANAGED_EXIT: u32 = 3;
+/// The interrupt that the Normal world's scheduler gets: the SGI that TF-A and Linux expect.
+const SCHEDULE_RECEIVER_SGI: u64 = 8;
+
 /// Returns w2 of the answer about `asked` to an endpoint of the given world and version.
 ///
 /// The Normal world may ask about the calls that SPMD answers or takes in our stead, too: it cannot tell the two
 /// apart.
 pub(crate) fn query(asked: u32, partition: bool, version: Version) -> Result<u64, Refusal> {
     if asked & FUNCTION == 0 {
-        return Err(Refusal::UnknownFeature);
+        return match asked {
+            NOTIFICATION_PENDING if partition && version >= Version::V1_1 => Ok(5),
+            MANAGED_EXIT if partition && version >= Version::V1_1 => Ok(4),
+            SCHEDULE_RECEIVER if !partition && version >= Version::V1_1 => Ok(SCHEDULE_RECEIVER_SGI),
+            // The others do not exist, or not for this caller.
+            _ => Err(Refusal::UnknownFeature),
+        };
     }
     let func = Func::decode(asked).ok_or(Refusal::UnknownFeature)?;
     let row = calls::of(func);
@@ -54,7 +66,7 @@ mod tests {
 
     #[test]
     fn numbers_of_no_feature_are_unknown() {
-        for id in [0, 1, 2, 3, 4, 0x7fff_ffff, 0x8400_005f, 0x8400_00ff, 0xffff_ffff] {
+        for id in [0, 2, 4, 0x7fff_ffff, 0x8400_005f, 0x8400_00ff, 0xffff_ffff] {
             assert_eq!(query(id, true, Version::V1_1), Err(Refusal::UnknownFeature), "{id:#x}");
         }
     }

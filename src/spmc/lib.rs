@@ -28,6 +28,7 @@ mod port;
 mod power;
 mod refusal;
 mod routing;
+mod signal;
 #[cfg(any(test, fuzzing))]
 pub mod sim;
 mod spmc;

@@ -133,6 +133,11 @@ impl Delivery<'_> {
         self.filled
     }
 
+    /// Leaves the bytes up to `offset` as they are.
+    pub(crate) fn skip_to(&mut self, offset: u64) {
+        self.filled = self.filled.max(offset);
+    }
+
     /// Hands the buffer to its consumer.
     pub(crate) fn finish(self) {
         self.mailbox.rx_with_consumer = true;

@@ -88,8 +88,15 @@ impl Receiver {
 
     /// Returns the bits of `bits` that `sender` is bound to.
     fn bits_of(&self, sender: PartitionId, bits: u64) -> u64 {
-        let bound = self.senders.iter().enumerate().filter(|(_, s)| **s == sender);
-        bound.fold(0, |all, (n, _)| all | 1 << n) & bits
+        let (mut all, mut left) = (0, bits);
+        while left != 0 {
+            let n = left.trailing_zeros();
+            left &= left - 1;
+            if self.senders.get(n as usize) == Some(&sender) {
+                all |= 1 << n;
+            }
+        }
+        all
     }
 
     fn anywhere(&self, sender: PartitionId) -> u64 {

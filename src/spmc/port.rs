@@ -166,6 +166,12 @@ pub trait Port: Sync + Sized + 'static {
     /// Invalidates everything that is cached for a partition, on every CPU.
     fn tlb_invalidate_all(&self, roots: &Stage2Roots);
 
+    /// Gives the schedule-receiver interrupt to the Normal world on every CPU, so that it may enable it.
+    fn donate_schedule_receiver(&self);
+
+    /// Raises the schedule-receiver interrupt on this CPU.
+    fn raise_schedule_receiver(&self);
+
     /// Prints one line on the secure console.
     fn log(&self, line: fmt::Arguments<'_>);
 

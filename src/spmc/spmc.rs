@@ -12,7 +12,8 @@ use crate::console::{self, RateLimit};
 use crate::mailbox::Mailbox;
 use crate::manifest::MemoryRange;
 use crate::memory::{Caller, Memory};
-use crate::partition::{Entered, ExecutionContext, Partition, Partitions};
+use crate::notification::Notifications;
+use crate::partition::{Entered, ExecutionContext, Partition, Partitions, Properties};
 use crate::refusal::Refusal;
 use crate::routing::Routing;
 use crate::sync::Mutex;
@@ -46,6 +47,7 @@ pub struct Spmc<P: Port> {
     pub(crate) memory_map: Vec<MemoryRange>,
     pub(crate) routing: Routing,
     pub(crate) memory: Memory,
+    pub(crate) notifications: Mutex<Notifications>,
     limit: RateLimit,
 }
 
@@ -64,6 +66,11 @@ impl<P: Port> Spmc<P> {
         routing: Routing,
         memory: Memory,
     ) -> Self {
+        let mut notifications = Notifications::default();
+        for p in list.iter().filter(|p| p.identity.properties.contains(Properties::NOTIFICATIONS)) {
+            // There is room for every partition, and each comes once.
+            let _ = notifications.create(p.id(), p.manifest.execution_contexts);
+        }
         Self {
             port,
             id,
@@ -73,6 +80,7 @@ impl<P: Port> Spmc<P> {
             memory_map,
             routing,
             memory,
+            notifications: Mutex::new(notifications),
             limit: RateLimit::default(),
         }
     }
@@ -146,6 +154,14 @@ impl<P: Port> Spmc<P> {
         match func {
             Func::Run => return self.run_from_normal(cpu, regs),
             Func::DirectReq2 => return self.direct2_from_normal(cpu, regs),
+            Func::NotificationBitmapCreate
+            | Func::NotificationBitmapDestroy
+            | Func::NotificationBind
+            | Func::NotificationUnbind
+            | Func::NotificationSet
+            | Func::NotificationGet
+            | Func::NotificationInfoGet => self.notification_call(None, func, regs)?,
+            Func::MsgSend2 => self.msg_send2(None, regs)?,
             Func::Features => self.features(regs, None)?,
             Func::RxTxMap => self.rxtx_map_normal(fid, regs)?,
             Func::RxTxUnmap => self.rxtx_unmap_normal(regs)?,
@@ -200,6 +216,10 @@ impl<P: Port> Spmc<P> {
             Func::Error => return Ok(self.failed_start(cpu, context, regs)),
             Func::IdGet => regs.set_success(partition.id().0 as u64),
             Func::SpmIdGet => regs.set_success(self.id.0 as u64),
+            Func::NotificationBind | Func::NotificationUnbind | Func::NotificationSet | Func::NotificationGet => {
+                self.notification_call(Some(partition), func, regs)?
+            }
+            Func::MsgSend2 => self.msg_send2(Some(partition), regs)?,
             Func::Features => self.features(regs, Some(partition))?,
             Func::RxTxMap => self.rxtx_map_partition(partition, fid, regs)?,
             Func::RxTxUnmap => self.rxtx_unmap_partition(partition, regs)?,

@@ -84,6 +84,8 @@ pub struct SimMachine {
     holes: Mutex<Vec<(Space, u64, u64)>>,
     tlb: Mutex<Vec<(Vmid, Space, Translation)>>,
     clock: AtomicU64,
+    donated: AtomicU64,
+    raised: AtomicU64,
     fault: Mutex<Fault>,
     log: Mutex<Vec<String>>,
     console: Mutex<Vec<u8>>,
@@ -104,6 +106,8 @@ impl SimMachine {
             holes: Mutex::default(),
             tlb: Mutex::default(),
             clock: AtomicU64::new(1),
+            donated: AtomicU64::new(0),
+            raised: AtomicU64::new(0),
             fault: Mutex::new(Fault { kind: FaultKind::DataAbort, esr: 0, pc: 0, va: 0, ipa: Ipa(0) }),
             log: Mutex::default(),
             console: Mutex::default(),
@@ -130,6 +134,11 @@ impl SimMachine {
     /// Sets what [`Port::fault`] tells.
     pub fn set_fault(&self, fault: Fault) {
         *self.fault.lock().unwrap() = fault;
+    }
+
+    /// Counts how often the schedule-receiver interrupt was raised.
+    pub fn raised(&self) -> u64 {
+        self.raised.load(Ordering::Relaxed)
     }
 
     /// Returns the lines logged so far, and forgets them.
@@ -307,6 +316,15 @@ impl Port for SimMachine {
 
     fn own_memory(&self) -> (Pa, u64) {
         (Pa(0x0e10_0000), 0x20_0000)
+    }
+
+    fn donate_schedule_receiver(&self) {
+        self.donated.store(1, Ordering::Relaxed);
+    }
+
+    fn raise_schedule_receiver(&self) {
+        assert_eq!(self.donated.load(Ordering::Relaxed), 1, "raised before the Normal world could take it");
+        self.raised.fetch_add(1, Ordering::Relaxed);
     }
 
     fn sync_code(&self, _: Pa, _: u64) {}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 use ffa_abi::{Error, Func, PartitionId, Regs};
 
-use super::{assert_error, assert_success, assert_untouched, calls};
+use super::{assert_error, assert_success, assert_untouched, from_partition};
 use crate::sim::world::{NORMAL_RAM, Spec, World, base, id, request, uuid};
 use crate::{Pa, Port, Space};
 
@@ -14,20 +14,6 @@ fn mapped(specs: &[Spec]) -> World {
     let mut w = World::booted(specs, 1);
     assert_success(&w.plain([MAP, TX, RX, 1, 0, 0, 0, 0]), 0);
     w
-}
-
-/// Makes a call as partition `n`, inside a request of the Normal world.
-fn from_partition(w: &mut World, n: u16, call: [u64; 8]) -> Regs {
-    let mut answer = None;
-    let w1 = (id(n).0 as u64) << 16;
-    w.call(0, request(NWD, id(n), 0), &mut |_, _, regs| {
-        if regs.fid() == Func::DirectReq.id32() {
-            return calls(regs, call);
-        }
-        answer = Some(*regs);
-        calls(regs, [Func::DirectResp.id32() as u64, w1, 0, 0, 0, 0, 0, 0])
-    });
-    answer.expect("it was answered")
 }
 
 #[test]

@@ -5,11 +5,15 @@ mod direct;
 mod endpoint;
 mod power;
 mod run;
+mod signal;
 mod walk;
 
-use ffa_abi::{Error, Func, Regs};
+use ffa_abi::{Error, Func, PartitionId, Regs};
 
 use crate::Exit;
+use crate::sim::world::{World, id, request};
+
+const NWD: PartitionId = PartitionId::NORMAL_WORLD;
 
 /// Asserts FFA_ERROR with a code.
 #[track_caller]
@@ -36,4 +40,18 @@ fn assert_untouched(regs: &Regs) {
 fn calls(regs: &mut Regs, call: [u64; 8]) -> Exit {
     regs.set8(call);
     Exit::Smc
+}
+
+/// Makes a call as partition `n`, inside a request of the Normal world.
+fn from_partition(w: &mut World, n: u16, call: [u64; 8]) -> Regs {
+    let mut answer = None;
+    let w1 = (id(n).0 as u64) << 16;
+    w.call(0, request(NWD, id(n), 0), &mut |_, _, regs| {
+        if regs.fid() == Func::DirectReq.id32() {
+            return calls(regs, call);
+        }
+        answer = Some(*regs);
+        calls(regs, [Func::DirectResp.id32() as u64, w1, 0, 0, 0, 0, 0, 0])
+    });
+    answer.expect("it was answered")
 }

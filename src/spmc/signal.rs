@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The calls of notifications and indirect messages (DEN0077A, "FFA_NOTIFICATION_*", "FFA_MSG_SEND2"): who may, and
+//! who has to be told.
+
+use ffa_abi::{Func, PartitionId, Regs, Version};
+
+use crate::mailbox::Pair;
+use crate::msg::endpoints;
+use crate::notification::{Info, Wanted};
+use crate::partition::{Partition, Properties};
+use crate::refusal::Refusal;
+use crate::routing::{End, Use};
+use crate::{Port, Spmc};
+
+/// Flag bit 0 of FFA_NOTIFICATION_BIND and SET: for one execution context.
+const PER_CONTEXT: u32 = 1 << 0;
+/// Flag bit 1 of FFA_NOTIFICATION_SET and FFA_MSG_SEND2: do not tell the scheduler yet.
+const DELAY: u32 = 1 << 1;
+
+fn bitmap(low: u64, high: u64) -> u64 {
+    low as u32 as u64 | high << 32
+}
+
+impl<P: Port> Spmc<P> {
+    /// Answers a notification call of `caller`; `None` is the Normal world.
+    pub(crate) fn notification_call(
+        &self,
+        caller: Option<&Partition<P>>,
+        func: Func,
+        regs: &mut Regs,
+    ) -> Result<(), Refusal> {
+        let [_, w1, w2, w3, w4, ..] = regs.x;
+        let (first, second) = endpoints(w1);
+        let flags = w2 as u32;
+        let bits = bitmap(w3, w4);
+        match func {
+            Func::NotificationBitmapCreate => {
+                let contexts = u16::try_from(w2 as u32).map_err(|_| Refusal::BitmapContexts)?;
+                self.notifications.lock().create(vm(second)?, contexts)?;
+                // From now on it may be raised, whether or not FFA_FEATURES asked for its number first.
+                self.port.donate_schedule_receiver();
+            }
+            Func::NotificationBitmapDestroy => self.notifications.lock().destroy(vm(second)?)?,
+            Func::NotificationBind => {
+                if flags & !PER_CONTEXT != 0 {
+                    return Err(Refusal::BadFlags);
+                }
+                self.check_binding(caller, second, first)?;
+                self.notifications.lock().bind(second, first, bits, flags & PER_CONTEXT != 0)?;
+            }
+            Func::NotificationUnbind => {
+                self.check_binding(caller, second, first)?;
+                self.notifications.lock().unbind(second, first, bits)?;
+            }
+            Func::NotificationSet => return self.notification_set(caller, first, second, flags, bits, regs),
+            Func::NotificationGet => return self.notification_get(caller, second, first.0, flags, regs),
+            Func::NotificationInfoGet => return self.notification_info_get(regs),
+            // The dispatcher sends no others here.
+            _ => return Err(Refusal::UnknownCall),
+        }
+        regs.set_success(0);
+        Ok(())
+    }
+
+    /// Checks that `receiver` is the caller and that `sender` may signal to it at all.
+    fn check_binding(
+        &self,
+        caller: Option<&Partition<P>>,
+        receiver: PartitionId,
+        sender: PartitionId,
+    ) -> Result<(), Refusal> {
+        check_self(caller, receiver, Refusal::NotReceiverItself)?;
+        if let Some(p) = caller
+            && !p.identity.properties.contains(Properties::NOTIFICATIONS)
+        {
+            return Err(Refusal::NoNotifications);
+        }
+        if sender == receiver {
+            return Err(Refusal::ToSelf);
+        }
+        if !sender.is_secure() && !receiver.is_secure() {
+            // Between VMs it is their hypervisor's business.
+            return Err(Refusal::UnknownPartition);
+        }
+        self.routing.check(self.end_of(sender)?, self.end_of(receiver)?, Use::Messages)
+    }
+
+    /// Finds an endpoint in the routing table.
+    fn end_of(&self, id: PartitionId) -> Result<End, Refusal> {
+        if !id.is_secure() {
+            return Ok(End::normal(id));
+        }
+        self.partitions.find(id).map(|p| End::partition(p.index)).ok_or(Refusal::UnknownPartition)
+    }
+
+    fn notification_set(
+        &self,
+        caller: Option<&Partition<P>>,
+        sender: PartitionId,
+        receiver: PartitionId,
+        flags: u32,
+        bits: u64,
+        regs: &mut Regs,
+    ) -> Result<(), Refusal> {
+        check_self(caller, sender, Refusal::ForgedSource)?;
+        let context = (flags >> 16) as u16;
+        if flags & 0xffff & !(PER_CONTEXT | DELAY) != 0 || (flags & PER_CONTEXT == 0 && context != 0) {
+            return Err(Refusal::BadFlags);
+        }
+        if !sender.is_secure() && !receiver.is_secure() {
+            return Err(Refusal::UnknownPartition);
+        }
+        self.routing.check(self.end_of(sender)?, self.end_of(receiver)?, Use::Messages)?;
+        let one = (flags & PER_CONTEXT != 0).then_some(context);
+        let (new, scheduled) = {
+            let mut all = self.notifications.lock();
+            (all.set(receiver, sender, bits, one)?, all.has(PartitionId::NORMAL_WORLD))
+        };
+        if new && scheduled && flags & DELAY == 0 {
+            self.port.raise_schedule_receiver();
+        }
+        regs.set_success(0);
+        Ok(())
+    }
+
+    fn notification_get(
+        &self,
+        caller: Option<&Partition<P>>,
+        receiver: PartitionId,
+        context: u16,
+        flags: u32,
+        regs: &mut Regs,
+    ) -> Result<(), Refusal> {
+        check_self(caller, receiver, Refusal::NotReceiverItself)?;
+        let wanted = Wanted::from_bits(flags).ok_or(Refusal::BadFlags)?;
+        let got = self.notifications.lock().get(receiver, context, wanted)?;
+        let (sp, vm) = (got.from_partitions, got.from_vms);
+        regs.set8([
+            Func::Success.id32() as u64,
+            0,
+            sp as u32 as u64,
+            sp >> 32,
+            vm as u32 as u64,
+            vm >> 32,
+            got.from_framework,
+            0,
+        ]);
+        Ok(())
+    }
+
+    /// Lists the receivers that the scheduler has to run: identifiers of 16 bits packed from x3 on.
+    fn notification_info_get(&self, regs: &mut Regs) -> Result<(), Refusal> {
+        let wide = regs.fid() & ffa_abi::func::SMC64 != 0;
+        let per_register = if wide { 4 } else { 2 };
+        let info: Info = self.notifications.lock().info(5 * per_register)?;
+        let success = if wide { Func::Success.id64() } else { Func::Success.id32() };
+        let mut x = [success as u64, 0, 0, 0, 0, 0, 0, 0];
+        // w2: more to come; the number of lists in bits [11:7]; contexts in each list, two bits from 12 on.
+        let counts = info.lists.iter().enumerate().fold(0, |all, (n, c)| all | (*c as u64) << (12 + 2 * n));
+        let [_, _, x2, ids @ ..] = &mut x;
+        *x2 = info.more as u64 | (info.lists.len() as u64) << 7 | counts;
+        for (register, chunk) in ids.iter_mut().zip(info.ids.chunks(per_register)) {
+            *register = chunk.iter().rev().fold(0, |word, id| word << 16 | *id as u64);
+        }
+        regs.set8(x);
+        Ok(())
+    }
+
+    /// Answers FFA_MSG_SEND2: copies the message in the caller's TX buffer to its receiver's RX buffer.
+    pub(crate) fn msg_send2(&self, caller: Option<&Partition<P>>, regs: &mut Regs) -> Result<(), Refusal> {
+        let [_, w1, w2, ..] = regs.x;
+        let sender = PartitionId((w1 >> 16) as u16);
+        let own = caller.map_or(PartitionId::NORMAL_WORLD, |p| p.id());
+        // A partition names itself or nobody; the Normal world's primary endpoint has the only buffers there.
+        if (sender != own && sender.0 != 0) || w1 as u16 != 0 {
+            return Err(Refusal::ForgedSource);
+        }
+        if w2 as u32 & !DELAY != 0 {
+            return Err(Refusal::BadFlags);
+        }
+        let version = caller.map_or(self.normal.version.get(), |p| p.version());
+        let from = caller.map_or(&self.normal.mailbox, |p| &p.mailbox);
+        let pair = from.lock().pair().ok_or(Refusal::BufferNotMapped)?;
+        let header = Header::read(self.port, &pair, version)?;
+        if header.sender != own {
+            return Err(Refusal::ForgedSource);
+        }
+        if header.receiver == own {
+            return Err(Refusal::ToSelf);
+        }
+        self.deliver(caller, &header)?;
+        let scheduled = {
+            let mut all = self.notifications.lock();
+            all.set_rx_full(header.receiver);
+            all.has(PartitionId::NORMAL_WORLD)
+        };
+        if scheduled && w2 as u32 & DELAY == 0 {
+            self.port.raise_schedule_receiver();
+        }
+        regs.set_success(0);
+        Ok(())
+    }
+
+    /// Checks the receiver and copies. Both mailboxes are held meanwhile, so that neither buffer can be unmapped
+    /// and its pages change hands; the Normal world's before a partition's, then by position.
+    fn deliver(&self, caller: Option<&Partition<P>>, header: &Header) -> Result<(), Refusal> {
+        let indirect = |p: &Partition<P>| p.identity.properties.contains(Properties::INDIRECT);
+        let target = if header.receiver.is_secure() {
+            Some(self.partitions.find(header.receiver).ok_or(Refusal::UnknownPartition)?)
+        } else if header.receiver == PartitionId::NORMAL_WORLD && caller.is_some() {
+            None
+        } else {
+            return Err(Refusal::UnknownPartition);
+        };
+        if caller.is_some_and(|p| !indirect(p)) || target.is_some_and(|p| !indirect(p)) {
+            return Err(Refusal::NotIndirect);
+        }
+        self.routing.check(self.end_of(header.sender)?, self.end_of(header.receiver)?, Use::Messages)?;
+        let from = caller.map_or(&self.normal.mailbox, |p| &p.mailbox);
+        let to = target.map_or(&self.normal.mailbox, |p| &p.mailbox);
+        let rank = |p: Option<&Partition<P>>| p.map_or(0, |p| p.index + 1);
+        let (from, mut to) = if rank(caller) < rank(target) {
+            let from = from.lock();
+            (from, to.lock())
+        } else {
+            let to = to.lock();
+            (from.lock(), to)
+        };
+        let pair = from.pair().ok_or(Refusal::BufferNotMapped)?;
+        if to.pair().is_none() {
+            return Err(Refusal::ReceiverNotReady);
+        }
+        if to.rx_is_with_consumer() {
+            return Err(Refusal::ReceiverFull);
+        }
+        let mut delivery = to.begin_delivery()?;
+        delivery.append(self.port, header.bytes())?;
+        delivery.skip_to(header.offset as u64);
+        let (mut at, mut left) = (header.offset as u64, header.size as usize);
+        while left > 0 {
+            let mut chunk = [0; 128];
+            let part = chunk.get_mut(..left.min(128)).unwrap_or_default();
+            let pa = pair.tx.checked_add(at).ok_or(Refusal::MessageHeader)?;
+            self.port.read(pair.space, pa, part).map_err(|_| Refusal::BufferFault)?;
+            delivery.append(self.port, part)?;
+            at += part.len() as u64;
+            left -= part.len();
+        }
+        delivery.finish();
+        Ok(())
+    }
+}
+
+fn vm(id: PartitionId) -> Result<PartitionId, Refusal> {
+    if id.is_secure() { Err(Refusal::UnknownPartition) } else { Ok(id) }
+}
+
+/// Checks that `id` is the caller, or an endpoint that the Normal world's hypervisor speaks for.
+fn check_self<P: Port>(caller: Option<&Partition<P>>, id: PartitionId, refusal: Refusal) -> Result<(), Refusal> {
+    let own = match caller {
+        Some(p) => id == p.id(),
+        None => !id.is_secure(),
+    };
+    if own { Ok(()) } else { Err(refusal) }
+}
+
+/// The header of an indirect message (DEN0077A, "Partition message header"), copied once and checked.
+struct Header {
+    raw: [u8; Self::V1_2],
+    len: usize,
+    sender: PartitionId,
+    receiver: PartitionId,
+    offset: u32,
+    size: u32,
+}
+
+impl Header {
+    /// Bytes before v1.2, and with the UUID that v1.2 adds.
+    const V1_1: usize = 20;
+    const V1_2: usize = 40;
+
+    fn read<P: Port>(port: &P, pair: &Pair, version: Version) -> Result<Self, Refusal> {
+        let len = if version >= Version::V1_2 { Self::V1_2 } else { Self::V1_1 };
+        let mut raw = [0; Self::V1_2];
+        port.read(pair.space, pair.tx, raw.get_mut(..len).unwrap_or_default()).map_err(|_| Refusal::BufferFault)?;
+        let mut words = [0; 5];
+        for (word, bytes) in words.iter_mut().zip(raw.chunks_exact(4)) {
+            if let Ok(bytes) = bytes.try_into() {
+                *word = u32::from_le_bytes(bytes);
+            }
+        }
+        let [flags, reserved, offset, ends, size] = words;
+        let (sender, receiver) = endpoints(ends as u64);
+        // A sender of v1.2 may use the short header of v1.1.
+        let fits = offset as u64 + size as u64 <= pair.len;
+        if flags != 0 || reserved != 0 || (offset as usize) < Self::V1_1 || offset % 4 != 0 || size == 0 || !fits {
+            return Err(Refusal::MessageHeader);
+        }
+        Ok(Self { raw, len: len.min(offset as usize), sender, receiver, offset, size })
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.raw.get(..self.len).unwrap_or_default()
+    }
+}
