@@ -1,7 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Links the images with `link.ld` when they are built for the bare machine.
+//! Links the images with `link.ld` when they are built for the bare machine, and packs the receipt vectors.
+
+use std::path::Path;
+
+fn pack_vectors() {
+    const VECTORS: &str = "../sp/receipts/judge/vectors/signet";
+    println!("cargo:rerun-if-changed={VECTORS}");
+    let packed = receipts_cases::pack(&receipts_cases::load(Path::new(VECTORS)));
+    let out = std::env::var("OUT_DIR").expect("cargo sets OUT_DIR");
+    std::fs::write(Path::new(&out).join("vectors.bin"), packed).expect("OUT_DIR can be written");
+}
 
 fn main() {
+    pack_vectors();
     println!("cargo:rerun-if-changed=link.ld");
     if std::env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("none") {
         let dir = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();

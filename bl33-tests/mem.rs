@@ -88,3 +88,11 @@ pub fn put_bytes(address: u64, bytes: &[u8]) {
         put(address + 8 * i as u64, u64::from_le_bytes(word));
     }
 }
+
+/// Writes a 32-bit register of a device (below the RAM); nothing where that is no device's address.
+pub fn write_device(address: u64, value: u32) {
+    if (0x0800_0000..0x1000_0000).contains(&address) && address.is_multiple_of(4) {
+        // SAFETY: the platform has only devices there: no memory of the program.
+        unsafe { core::ptr::write_volatile(address as *mut u32, value) };
+    }
+}

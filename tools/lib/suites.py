@@ -231,6 +231,12 @@ def boot(name, limit, **machine):
     return from_result(result)
 
 
+def receipts():
+    """Boot the receipts partition alone, with the image that drives it."""
+    flash = image.firmware(bl33="receipts", names=["receipts"], flash=env.FIRMWARE / "receipts.bin")
+    return from_result(qemu.run(qemu.Machine(flash, cpus=2), 180, name="receipts", show="quiet"))
+
+
 def deaths():
     """Boot once for each pair of deaths, and for each death by memory: a stopped partition stays so."""
     outcome = Outcome(0, 0)
@@ -271,6 +277,7 @@ SUITES = [
     Suite("firmware, a v1.0 Normal world", lambda: boot("v1_0", 60, extra=qemu.mode(only="v1_0"))),
     Suite("firmware, a v1.1 Normal world", lambda: boot("v1_1", 60, extra=qemu.mode(only="v1_1"))),
     Suite("firmware, partitions that die", deaths),
+    Suite("firmware, receipts", receipts),
     Suite("same image from another folder", reproducible),
     Suite("loom", loom),
     Suite("Miri", miri),
