@@ -15,6 +15,8 @@ void raw_call(const struct arm_smccc_1_2_regs *in, struct arm_smccc_1_2_regs *ou
 
 void raw_call_complete(const struct arm_smccc_1_2_regs *in, struct arm_smccc_1_2_regs *out, unsigned int *interrupts)
 {
+	/* A context that belongs to one CPU goes on only there. */
+	migrate_disable();
 	raw_call(in, out);
 	while ((u32)out->a0 == FFA_INTERRUPT || (u32)out->a0 == FFA_YIELD) {
 		struct arm_smccc_1_2_regs run = { .a0 = FFA_RUN, .a1 = out->a1 };
@@ -23,6 +25,7 @@ void raw_call_complete(const struct arm_smccc_1_2_regs *in, struct arm_smccc_1_2
 			++*interrupts;
 		raw_call(&run, out);
 	}
+	migrate_enable();
 }
 
 int raw_error(const struct arm_smccc_1_2_regs *out)
@@ -43,13 +46,27 @@ int raw_error_of(u32 function, u64 x1, u64 x2, u64 x3, u64 x4)
 	return raw_error(&out);
 }
 
+/*
+ * Linux's API completes an interrupted call wherever the scheduler has put the
+ * caller by then. percpu's contexts belong to CPUs, so its callers must stay.
+ */
+static int send(struct ffa_device *dev, enum partition which, struct ffa_send_direct_data *data)
+{
+	int ret;
+
+	if (which == PERCPU)
+		migrate_disable();
+	ret = dev->ops->msg_ops->sync_send_receive(dev, data);
+	if (which == PERCPU)
+		migrate_enable();
+	return ret;
+}
+
 int ask(enum partition which, struct ffa_send_direct_data *data)
 {
 	struct ffa_device *dev = partition(which);
 
-	if (!dev)
-		return -ENODEV;
-	return dev->ops->msg_ops->sync_send_receive(dev, data);
+	return dev ? send(dev, which, data) : -ENODEV;
 }
 
 int ask32(enum partition which, struct ffa_send_direct_data *data)
@@ -60,7 +77,7 @@ int ask32(enum partition which, struct ffa_send_direct_data *data)
 	if (!dev)
 		return -ENODEV;
 	dev->ops->msg_ops->mode_32bit_set(dev);
-	ret = dev->ops->msg_ops->sync_send_receive(dev, data);
+	ret = send(dev, which, data);
 	/* The API has no way back. */
 	dev->mode_32bit = false;
 	return ret;
