@@ -245,11 +245,11 @@ def initramfs(kernel):
     return target
 
 
-def machine(kernel, flash, pkvm, mode, cpus=4, icount=False):
-    """Return the machine that boots a kernel; `mode` is `test` or `shell`."""
+def machine(kernel, flash, pkvm, mode, cpus=4, icount=False, only="all"):
+    """Return the machine that boots a kernel; `mode` is `test` or `shell`, `only` the beginning of the cases' names."""
     image = kernel_files(kernel) / "Image"
     root = initramfs(kernel)
-    words = f"console=ttyAMA0 panic=-1 rdinit=/init initrd={INITRD_BASE:#x},{root.stat().st_size} hematite={mode}"
+    words = f"console=ttyAMA0 panic=-1 rdinit=/init initrd={INITRD_BASE:#x},{root.stat().st_size} hematite={mode} ffa-test={only}"
     words += " kvm-arm.mode=protected" if pkvm else ""
     # A panic (panic=-1) ends the run instead of beginning another boot.
     extra = ["-no-reboot", "-kernel", image, "-append", words]

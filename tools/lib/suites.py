@@ -13,7 +13,7 @@ import subprocess
 import time
 import typing
 
-from . import env, image, manifest, qemu
+from . import env, image, linux, manifest, qemu
 
 CARGO_RESULT = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored;", re.M)
 PYTHON_RESULT = re.compile(r"^Ran (\d+) tests? in ", re.M)
@@ -264,6 +264,32 @@ def reproducible():
     return check(["tools/reproducible"], 600)
 
 
+# ---- other Normal worlds
+
+
+def totals(words, limit):
+    """Run a command that ends with `N passed, N failed`."""
+    status, output = command(words, limit)
+    found = TOTALS.findall(output)
+    passed, failed = map(int, found[-1]) if found else (0, 0)
+    if status != 0 and failed == 0:
+        failed = 1
+    return Outcome(passed, failed, output)
+
+
+def checkpatch():
+    """Run Linux's own style checker on the kernel modules; one test per file."""
+    outcome = Outcome(0, 0)
+    # Modules outside the kernel serve more than one version; tables of text are wider than code.
+    ignored = "LINUX_VERSION_CODE,CONSTANT_COMPARISON"
+    script = linux.linux_source() / "scripts/checkpatch.pl"
+    for source in sorted(path for path in (linux.SOURCES / "modules").rglob("*") if path.is_file()):
+        one = check([script, "--no-tree", "--terse", "--no-summary", "--ignore", ignored, "-f", source], 60)
+        outcome.passed, outcome.failed = outcome.passed + one.passed, outcome.failed + one.failed
+        outcome.text += one.text if one.failed else ""
+    return outcome
+
+
 SUITES = [
     Suite("format", format_check),
     Suite("clippy, host crates", clippy_host),
@@ -281,7 +307,12 @@ SUITES = [
     Suite("same image from another folder", reproducible),
     Suite("loom", loom),
     Suite("Miri", miri),
+    Suite("Linux modules, checkpatch", checkpatch),
+    Suite("Linux 7 under pKVM", lambda: totals(["tools/test-linux"], 900)),
+    Suite("U-Boot", lambda: totals(["tools/test-uboot"], 900)),
     # What takes long: make test-all.
+    Suite("Linux, both kernels, with and without pKVM", lambda: totals(["tools/test-linux", "--all"], 1500), always=False),
+    Suite("Linux, 10 boots in a row", lambda: totals(["tools/test-linux", "--repeat", "10"], 3600), always=False),
     Suite("firmware, 1 CPU, long", lambda: boot("long1", 900, cpus=1, extra=qemu.mode(long=True)), always=False),
     Suite("firmware, 4 CPUs, long", lambda: boot("long4", 900, cpus=4, extra=qemu.mode(long=True)), always=False),
     Suite("firmware, 8 CPUs, long", lambda: boot("long8", 1200, cpus=8, extra=qemu.mode(long=True)), always=False),

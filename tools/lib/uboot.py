@@ -18,8 +18,8 @@ CONFIG_USE_BOOTCOMMAND=y
 CONFIG_BOOTCOMMAND="{command}"
 """
 COMMAND = "armffa devlist; armffa getpart {uuid}; armffa ping 0x8001; echo uboot: done; poweroff"
-# echo's, as U-Boot wants it written.
-ECHO_UUID = "d1f249e7-9121-48df-a79f-0a9069e16bee"
+# echo's d1f249e7-9121-48df-a79f-0a9069e16bee: U-Boot swaps the bytes of the first three groups.
+ECHO_UUID = "e749f2d1-2191-df48-a79f-0a9069e16bee"
 
 
 def binary():

@@ -4,6 +4,7 @@
 #include <linux/completion.h>
 #include <linux/cpu.h>
 #include <linux/cpumask.h>
+#include <linux/delay.h>
 #include <linux/err.h>
 #include <linux/kthread.h>
 #include <linux/sched.h>
@@ -79,8 +80,9 @@ static int call_until_stopped(void *argument)
 			break;
 		if (!expect_eq(data.data1, PONG, "x4 of an answer under load"))
 			break;
-		load->answers++;
-		cond_resched();
+		/* Sleep where the thread may be moved: a CPU that leaves waits for that. */
+		if (++load->answers % 8 == 0)
+			usleep_range(20, 100);
 	}
 	complete(&load->done);
 	return 0;
