@@ -3,6 +3,7 @@
 
 use fdt::node::FdtNode;
 
+use super::refusal::Details;
 use super::refusal::name;
 use super::{Cause, CheckedBlob, File, Name, Refusal};
 
@@ -38,7 +39,7 @@ pub(crate) struct At {
 
 impl At {
     pub(crate) fn refuse(&self, property: &'static str, cause: Cause, fix: &'static str) -> Refusal {
-        Refusal { file: self.file, whose: Name::new(), node: self.node, property, cause, fix }
+        Details { file: self.file, whose: Name::new(), node: self.node, property, cause, fix }.into()
     }
 
     /// Refuses because a property is absent.

@@ -5,6 +5,7 @@ use core::ops::Range;
 
 use sha2::{Digest, Sha256};
 
+use super::refusal::Details;
 use super::{Cause, File, Name, Refusal};
 
 const MAGIC: u32 = 0x474b_5053;
@@ -51,9 +52,9 @@ impl<'a> Package<'a> {
             refuse("img_size", Cause::Wraps { base: header.image as u64, size: header.image_size as u64 })
         })?;
         check_order(version, &manifest, &image)?;
-        let bytes = memory.get(..image.end).ok_or_else(|| Refusal {
-            fix: "enlarge mem_size in the SPMC manifest, or make the package smaller",
-            ..refuse("img_size", Cause::Value { found: image.end as u64, expected: "an end inside its mem_size" })
+        let bytes = memory.get(..image.end).ok_or_else(|| {
+            let fix = "enlarge mem_size in the SPMC manifest, or make the package smaller";
+            wrong("img_size", image.end as u64, "an end inside its mem_size", fix)
         })?;
         Ok(Self { version, bytes, manifest, image })
     }
@@ -84,9 +85,10 @@ struct Header {
 
 impl Header {
     fn read(memory: &[u8]) -> Result<Self, Refusal> {
-        let cut = || Refusal {
-            fix: "give the partition at least a page of memory",
-            ..refuse("header", Cause::Length { bytes: memory.len(), expected: "at least 24" })
+        let cut = || {
+            let mut refusal = refuse("header", Cause::Length { bytes: memory.len(), expected: "at least 24" });
+            refusal.fix = "give the partition at least a page of memory";
+            refusal
         };
         let (words, _) = memory.get(..HEADER_SIZE).ok_or_else(cut)?.as_chunks::<4>();
         let [magic, version, manifest, manifest_size, image, image_size] = words else { return Err(cut()) };
@@ -138,9 +140,11 @@ fn range(start: usize, size: usize) -> Option<Range<usize>> {
 
 fn refuse(property: &'static str, cause: Cause) -> Refusal {
     let fix = "make the package with sptool";
-    Refusal { file: File::Package, whose: Name::new(), node: Name::new(), property, cause, fix }
+    Details { file: File::Package, whose: Name::new(), node: Name::new(), property, cause, fix }.into()
 }
 
 fn wrong(property: &'static str, found: u64, expected: &'static str, fix: &'static str) -> Refusal {
-    Refusal { fix, ..refuse(property, Cause::Value { found, expected }) }
+    let mut refusal = refuse(property, Cause::Value { found, expected });
+    refusal.fix = fix;
+    refusal
 }

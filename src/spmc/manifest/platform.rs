@@ -4,6 +4,7 @@
 use ffa_abi::PartitionId;
 
 use super::machine::{last, overlaps};
+use super::refusal::Details;
 use super::refusal::name;
 use super::{
     Cause, CoreManifest, File, MemoryKind, Name, PartitionEntry, PartitionManifest, Refusal, RegionAttributes,
@@ -49,7 +50,7 @@ pub fn check<'m>(
 }
 
 fn refuse(whose: Name, property: &'static str, cause: Cause, fix: &'static str) -> Refusal {
-    Refusal { file: File::Partition, whose, node: Name::new(), property, cause, fix }
+    Details { file: File::Partition, whose, node: Name::new(), property, cause, fix }.into()
 }
 
 struct Check<'c, A> {
@@ -100,12 +101,16 @@ fn claims<'m>(entry: &PartitionEntry, manifest: &'m PartitionManifest) -> impl I
 
 impl<'c, 'm, A: Iterator<Item = Admitted<'m>> + Clone> Check<'c, A> {
     fn refuse(&self, node: Name, property: &'static str, cause: Cause, fix: &'static str) -> Refusal {
-        Refusal { node, ..refuse(self.entry.name, property, cause, fix) }
+        let mut refusal = refuse(self.entry.name, property, cause, fix);
+        refusal.node = node;
+        refusal
     }
 
     /// Refuses something that the SPMC manifest says of this partition.
     fn refuse_entry(&self, property: &'static str, cause: Cause, fix: &'static str) -> Refusal {
-        Refusal { file: File::Spmc, ..self.refuse(Name::new(), property, cause, fix) }
+        let mut refusal = self.refuse(Name::new(), property, cause, fix);
+        refusal.file = File::Spmc;
+        refusal
     }
 
     fn own(&self) -> Claim {

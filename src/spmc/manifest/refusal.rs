@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Why a boot file was refused, in a form that a person can act on.
 
+use alloc::boxed::Box;
 use core::fmt;
 
 use arrayvec::ArrayString;
@@ -45,8 +46,35 @@ impl fmt::Display for File {
 }
 
 /// Refuses a boot file: where and why. `Display` gives the sentence for the console.
+///
+/// A box, because a result with the details in it is copied at every `?`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct Refusal(Box<Details>);
+
+impl core::ops::Deref for Refusal {
+    type Target = Details;
+    fn deref(&self) -> &Details {
+        &self.0
+    }
+}
+
+impl core::ops::DerefMut for Refusal {
+    fn deref_mut(&mut self) -> &mut Details {
+        &mut self.0
+    }
+}
+
+impl From<Details> for Refusal {
+    #[cold]
+    #[inline(never)]
+    fn from(details: Details) -> Self {
+        Self(Box::new(details))
+    }
+}
+
+/// What a [`Refusal`] says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Details {
     /// The kind of file.
     pub file: File,
     /// Whose file it is (a `vmN` node's `debug_name`); empty for the SPMC's, and until a caller names it.
