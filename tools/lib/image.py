@@ -169,7 +169,8 @@ def pack(bl32, bl33, partitions, flash=env.FIRMWARE / "flash.bin", cpus=CPUS, fl
     built = tfa.build(flavour)
     work = flash.parent
     if spmc_manifest is None:
-        spmc_manifest = env.write_if_changed(work / f"{flash.stem}-spmc.dts", manifest.spmc_source(partitions, cpus))
+        source = manifest.spmc_source(partitions, cpus, flavour)
+        spmc_manifest = env.write_if_changed(work / f"{flash.stem}-spmc.dts", source)
     tos_fw_config = fdt.compile_source(spmc_manifest, work / f"{flash.stem}-spmc.dtb")
     if len(tos_fw_config) > manifest.SPMC_MANIFEST_LIMIT:
         env.die(f"the SPMC's manifest has {len(tos_fw_config)} bytes; TF-A takes {manifest.SPMC_MANIFEST_LIMIT}")

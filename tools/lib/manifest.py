@@ -5,10 +5,18 @@ SPMC_ID = 0x8000
 SPMC_VERSION = (1, 1)
 SPMC_LOAD_ADDRESS = 0x0E100000
 SPMC_SIZE = 0x00200000
-SECURE_MEMORY = (0x0E100000, 0x00F00000)
-NORMAL_MEMORY = (0x40000000, 0x80000000)
+# (kind, base, size). With four worlds, the granule tables and the page of this manifest are at the end of Secure
+# memory, and the realm world has 24 MiB of what else is Normal memory.
+MEMORY = (("memory", 0x0E100000, 0x00F00000), ("ns-memory", 0x40000000, 0x80000000))
+MEMORY_OF_FLAVOUR = {
+    "rme": (
+        ("memory", 0x0E100000, 0x00DFB000),
+        ("ns-memory", 0x40000000, 0x00100000),
+        ("ns-memory", 0x41900000, 0x7E700000),
+    )
+}
 # The real-time clock (PL031), which both worlds reach.
-RTC = (0x09010000, 0x1000)
+RTC = ("device-memory", 0x09010000, 0x1000)
 # TF-A copies the SPMC's manifest into one page.
 SPMC_MANIFEST_LIMIT = 4096
 
@@ -18,8 +26,8 @@ def cells(value):
     return f"0x{value >> 32:x} 0x{value & 0xFFFFFFFF:x}"
 
 
-def spmc_source(partitions, cpus):
-    """Write the SPMC's manifest, in the form that TF-A and Hafnium use."""
+def spmc_source(partitions, cpus, flavour="default"):
+    """Write the SPMC's manifest, in the form that TF-A and Hafnium use, for one of TF-A's flavours."""
     major, minor = SPMC_VERSION
     lines = [
         "/dts-v1/;",
@@ -60,7 +68,7 @@ def spmc_source(partitions, cpus):
             "\t\t};",
         ]
     lines += ["\t};"]
-    for kind, (base, size) in (("memory", SECURE_MEMORY), ("ns-memory", NORMAL_MEMORY), ("device-memory", RTC)):
+    for kind, base, size in (*MEMORY_OF_FLAVOUR.get(flavour, MEMORY), RTC):
         lines += [
             f"\tmemory@{base:x} {{",
             f'\t\tdevice_type = "{kind}";',

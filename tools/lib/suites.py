@@ -153,7 +153,7 @@ def licences():
 
 def host_tests():
     """Run every test that runs on the host."""
-    return cargo_tests(["cargo", "test", "--quiet", "--locked"])
+    return cargo_tests(["cargo", "test", "--quiet", "--locked", "--no-fail-fast"], 900)
 
 
 def tool_tests():
@@ -237,6 +237,13 @@ def receipts():
     return from_result(qemu.run(qemu.Machine(flash, cpus=2), 180, name="receipts", show="quiet"))
 
 
+def four_worlds():
+    """Boot with granule protection: an access in the wrong physical address space faults."""
+    flash = image.firmware(flash=env.FIRMWARE / "flash-rme.bin", flavour="rme")
+    machine = qemu.Machine(flash, cpu="max,x-rme=on")
+    return from_result(qemu.run(machine, 180, name="rme", show="quiet"))
+
+
 def deaths():
     """Boot once for each pair of deaths, and for each death by memory: a stopped partition stays so."""
     outcome = Outcome(0, 0)
@@ -313,6 +320,7 @@ SUITES = [
     # What takes long: make test-all.
     Suite("Linux, both kernels, with and without pKVM", lambda: totals(["tools/test-linux", "--all"], 1500), always=False),
     Suite("Linux, 10 boots in a row", lambda: totals(["tools/test-linux", "--repeat", "10"], 3600), always=False),
+    Suite("firmware, four worlds (RME)", four_worlds, always=False),
     Suite("firmware, 1 CPU, long", lambda: boot("long1", 900, cpus=1, extra=qemu.mode(long=True)), always=False),
     Suite("firmware, 4 CPUs, long", lambda: boot("long4", 900, cpus=4, extra=qemu.mode(long=True)), always=False),
     Suite("firmware, 8 CPUs, long", lambda: boot("long8", 1200, cpus=8, extra=qemu.mode(long=True)), always=False),
