@@ -22,8 +22,8 @@ const GICR_ICENABLER0: usize = SGI_FRAME + 0x180;
 /// The EL2 physical timer's interrupt.
 const WATCHDOG: u32 = 26;
 
-/// The EL1 physical timer's interrupt, for cases.
-pub const TIMER: u32 = 30;
+/// The EL2 virtual timer's interrupt, for cases: no partition has anything to do with that timer.
+pub const TIMER: u32 = 28;
 
 /// Counts what each interrupt id below 64 brought, over all CPUs.
 pub static COUNTS: [AtomicU32; 64] = [const { AtomicU32::new(0) }; 64];
@@ -104,15 +104,15 @@ pub(crate) fn watchdog_stop() {
 
 /// Lets [`TIMER`] interrupt this CPU once, after so many ticks of the counter.
 pub fn timer_after(ticks: u64) {
-    write_sysreg!("cntp_cval_el0", time::now() + ticks);
-    write_sysreg!("cntp_ctl_el0", 1);
+    write_sysreg!("S3_4_C14_C3_2", time::now() + ticks); // CNTHV_CVAL_EL2
+    write_sysreg!("S3_4_C14_C3_1", 1); // CNTHV_CTL_EL2
     isb();
     enable(TIMER);
 }
 
 /// Takes back what [`timer_after`] asked for, if it has not come yet.
 pub fn timer_off() {
-    write_sysreg!("cntp_ctl_el0", 0);
+    write_sysreg!("S3_4_C14_C3_1", 0); // CNTHV_CTL_EL2
     isb();
 }
 

@@ -18,6 +18,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("direct::reserved_w2", reserved_w2),
     Case::new("direct::framework_messages", framework_messages),
     Case::new("direct::response_without_request", response_without_request),
+    Case::new("direct::sve_hint", sve_hint),
     Case::new("direct::one_after_the_other", one_after_the_other),
     Case::new("direct::req2_round_trip", req2_round_trip),
     Case::new("direct::req2_refused", req2_refused),
@@ -234,4 +235,20 @@ fn req2_refused() -> Outcome {
         }
     }
     expect_echo(8)
+}
+
+/// Bit 16 of a function id says that the caller has no live SVE state (SMCCC v1.3): a hint, not another call.
+fn sve_hint() -> Outcome {
+    const HINT: u64 = 1 << 16;
+    let r = call([DIRECT_REQ_64 | HINT, ECHO, 0, 3, 0xbbbb, 5, 6, 7])?;
+    expect_that("echo's answer", r == [DIRECT_RESP_64, ECHO << 16, 0, 3, 0xcbbb, 5, 6, 7], r[0])?;
+    let r = call([DIRECT_REQ_32 | HINT, ECHO, 0, 3, 0xbbbb, 5, 6, 7])?;
+    expect_that("echo's answer", r == [DIRECT_RESP_32, ECHO << 16, 0, 3, 0xcbbb, 5, 6, 7], r[0])?;
+    expect_success(&call_with(FEATURES | HINT, &[DIRECT_REQ_64])?)?;
+    // From a partition, too.
+    let r = bl33::sp::raw(RELAY, bl33::sp::Conduit::Smc, [ID_GET | HINT, 0, 0, 0, 0, 0, 0, 0])?;
+    expect_that("FFA_ID_GET with the hint", r == [SUCCESS_32, 0, RELAY, 0], r[0])?;
+    let ids = RELAY << 16 | ECHO;
+    let r = bl33::sp::raw(RELAY, bl33::sp::Conduit::Smc, [DIRECT_REQ_64 | HINT, ids, 0, 0, 0, 0, 0, 0])?;
+    expect("a direct request with the hint", r[0], DIRECT_RESP_64)
 }

@@ -13,6 +13,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("power::cpu_on_twice", cpu_on_twice),
     Case::new("power::off_and_on_again", off_and_on_again),
     Case::new("power::off_and_on_under_load", off_and_on_under_load),
+    Case::new("power::off_with_a_preempted_context", off_with_a_preempted_context),
 ];
 
 fn cycles() -> u64 {
@@ -88,4 +89,33 @@ fn off_and_on_under_load() -> Outcome {
     cpus::join(1, 5000)?;
     result?;
     expect_that("the loaded CPU made calls, got", CALLS.load(Acquire) > 0, CALLS.load(Acquire))
+}
+
+/// A CPU goes off while a context of its own is preempted. Back on, the context either goes on or is refused, and
+/// nothing else is the worse for it.
+fn off_with_a_preempted_context() -> Outcome {
+    if !second_cpu() {
+        return Ok(());
+    }
+    for _ in 0..3 {
+        cpus::start(1, |_| crate::preempt::interrupted_spin(PERCPU).map(|_| ()))?;
+        cpus::join(1, 10_000)?;
+        cpus::start(1, |_| {
+            let r = call_with(RUN, &[PERCPU << 16 | 1])?;
+            let (r, _) = crate::preempt::finish(r, PERCPU)?;
+            match error_code(&r) {
+                Some(_) => Ok(()),
+                None => expect("x0 (DIRECT_RESP64)", r[0], DIRECT_RESP_64),
+            }
+        })?;
+        cpus::join(1, 10_000)?;
+        let r = direct64(PERCPU, [0; 5])?;
+        expect("x0 (DIRECT_RESP64) of percpu here", r[0], DIRECT_RESP_64)?;
+        cpus::start(1, |_| {
+            let r = direct64(PERCPU, [0; 5])?;
+            expect("x0 (DIRECT_RESP64) of percpu there", r[0], DIRECT_RESP_64)
+        })?;
+        cpus::join(1, 10_000)?;
+    }
+    expect_echo(5)
 }

@@ -19,7 +19,7 @@ pub(crate) const CASES: &[Case] = &[
 ];
 
 /// Runs `id` until it answers; returns the answer and how often it was interrupted on the way.
-fn finish(mut r: Regs8, id: u64) -> Result<(Regs8, u64), Failure> {
+pub(crate) fn finish(mut r: Regs8, id: u64) -> Result<(Regs8, u64), Failure> {
     for times in 0..10_000 {
         match r[0] {
             INTERRUPT | YIELD => {
@@ -66,9 +66,11 @@ fn interrupted(to: u64, words: [u64; 5]) -> Result<Regs8, Failure> {
     Err(Failure::because("no interrupt ended a run of", to))
 }
 
-fn interrupted_spin(id: u64) -> Result<Regs8, Failure> {
+/// Leaves `id` preempted in the middle of a spin.
+pub(crate) fn interrupted_spin(id: u64) -> Result<Regs8, Failure> {
     let r = interrupted(id, [command::SPIN, milliseconds(5), 0, 0, 0])?;
-    expect("w1 names the interrupted context", r[1], id << 16)?;
+    let context = if id == PERCPU { bl33::sysreg::cpu() } else { 0 };
+    expect("w1 names the interrupted context", r[1], id << 16 | context)?;
     Ok(r)
 }
 

@@ -9,7 +9,7 @@ use bl33::harness::{Case, Failure, Outcome, expect, expect_at, expect_that};
 use bl33::mem::{RX, TX};
 use bl33::mode;
 use bl33::sp::{command, status};
-use bl33::time::Random;
+use bl33::time::{self, Random};
 
 pub(crate) const CASES: &[Case] = &[
     Case::new("smp::every_cpu_reaches_echo", every_cpu_reaches_echo),
@@ -18,6 +18,8 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("smp::all_cpus_all_partitions", all_cpus_all_partitions),
     Case::new("smp::calls_without_a_partition", calls_without_a_partition),
     Case::new("smp::registers_on_every_cpu", registers_on_every_cpu),
+    Case::new("smp::run_of_a_running_context", run_of_a_running_context),
+    Case::new("smp::preempted_here_resumed_there", preempted_here_resumed_there),
     Case::new("smp::version_on_every_cpu", version_on_every_cpu),
     Case::new("smp::buffers_from_all_cpus", buffers_from_all_cpus),
 ];
@@ -146,6 +148,59 @@ fn registers_on_every_cpu() -> Outcome {
         cpus::meet(&MEETING, cpus::count() as u32)?;
         crate::regs::patterns_on_this_cpu(cpu)
     })
+}
+
+static STAGE: AtomicU32 = AtomicU32::new(0);
+
+/// Waits until another CPU has come so far.
+fn stage(n: u32) -> Outcome {
+    expect_that("the other CPU got there, to stage", time::wait_for(10_000, || STAGE.load(Acquire) >= n), u64::from(n))
+}
+
+/// While relay runs on another CPU it can neither be asked nor run here; percpu's context there not at all.
+fn run_of_a_running_context() -> Outcome {
+    if cpus::count() < 2 {
+        return Ok(());
+    }
+    STAGE.store(0, Release);
+    cpus::start(1, |_| {
+        STAGE.store(1, Release);
+        let spin = time::frequency() / 2;
+        let answer = bl33::sp::command(RELAY, command::SPIN, [spin, 0, 0, 0]);
+        STAGE.store(2, Release);
+        answer.map(|_| ())
+    })?;
+    let outcome = || -> Outcome {
+        stage(1)?;
+        // From some moment on relay runs there; it keeps running for half a second.
+        let busy = time::wait_for(2000, || smc([DIRECT_REQ_64, RELAY, 0, 0, 0, 0, 0, 0])[2] as u32 as i32 == BUSY);
+        expect_that("relay is busy on the other CPU", busy, RELAY)?;
+        if STAGE.load(Acquire) == 1 {
+            let r = call_with(RUN, &[RELAY << 16])?;
+            if STAGE.load(Acquire) == 1 {
+                expect_error(&r, BUSY)?;
+            }
+        }
+        let r = call_with(RUN, &[PERCPU << 16 | 1])?;
+        expect_that("percpu's context of the other CPU is refused, got w0", error_code(&r).is_some(), r[0])
+    }();
+    outcome.and(cpus::join(1, 10_000))?;
+    answered(RELAY, 1)
+}
+
+/// relay migrates: interrupted on one CPU, it goes on where FFA_RUN says so.
+fn preempted_here_resumed_there() -> Outcome {
+    if cpus::count() < 2 {
+        return Ok(());
+    }
+    crate::preempt::interrupted_spin(RELAY)?;
+    cpus::start(1, |_| {
+        let r = call_with(RUN, &[RELAY << 16])?;
+        let (r, _) = crate::preempt::finish(r, RELAY)?;
+        expect("status of the spin", bl33::sp::words(&r, RELAY)?[0], status::OK)
+    })?;
+    cpus::join(1, 10_000)?;
+    answered(RELAY, 2)
 }
 
 /// A hypervisor negotiates on whichever CPU it boots, and may ask again on the others.

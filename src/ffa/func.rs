@@ -151,6 +151,15 @@ pub const FIRST: u32 = 0x8400_0060;
 /// The last function identifier of the FF-A range, 32-bit form.
 pub const LAST: u32 = 0x8400_00ff;
 
+/// Bit 16 of a function identifier: the caller has no live SVE state (SMCCC v1.3). A hint that any caller may set.
+pub const SVE_HINT: u32 = 1 << 16;
+
+/// Returns the identifier without [`SVE_HINT`] if that makes it one of FF-A.
+pub const fn without_hint(fid: u32) -> Option<u32> {
+    let plain = fid & !SVE_HINT;
+    if plain != fid && in_range(plain) { Some(plain) } else { None }
+}
+
 /// Tells whether `fid` lies in the range that SMCCC reserves for FF-A, in either width.
 pub const fn in_range(fid: u32) -> bool {
     let low = fid & !SMC64;
@@ -167,6 +176,14 @@ mod tests {
             assert_eq!(Func::decode(f.id32()), f.has32().then_some(f), "{f:?} 32");
             assert_eq!(Func::decode(f.id64()), f.has64().then_some(f), "{f:?} 64");
         }
+    }
+
+    #[test]
+    fn the_sve_hint_comes_off_calls_of_ours_alone() {
+        assert_eq!(without_hint(0xc401_006f), Some(0xc400_006f));
+        assert_eq!(without_hint(0xc400_006f), None);
+        assert_eq!(without_hint(0x8401_0003), None);
+        assert_eq!(without_hint(0x8403_006f), None);
     }
 
     #[test]

@@ -146,7 +146,12 @@ impl<P: Port> Spmc<P> {
 
     #[inline(never)]
     fn normal_call(&'static self, cpu: &mut Cpu<P>, fid: u32, regs: &mut Regs) -> Result<Next<P>, Refusal> {
-        let func = Func::decode(fid).ok_or(Refusal::UnknownCall)?;
+        let Some(func) = Func::decode(fid) else {
+            // EL3 passes the hint on; the paths that matter do not look for it.
+            let plain = ffa_abi::func::without_hint(fid).ok_or(Refusal::UnknownCall)?;
+            regs.x[0] = plain.into();
+            return Ok(self.normal_call_again(cpu, regs));
+        };
         if !calls::of(func).has(false, self.normal.version.get()) {
             return Err(Refusal::UnknownCall);
         }
@@ -184,6 +189,20 @@ impl<P: Port> Spmc<P> {
         Ok(Next::Reply)
     }
 
+    /// Takes a call of the Normal world whose id had a hint in it, which is gone now.
+    #[cold]
+    #[inline(never)]
+    fn normal_call_again(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Next<P> {
+        self.on_normal_world(cpu, regs)
+    }
+
+    /// Takes a call of the partition that runs, likewise.
+    #[cold]
+    #[inline(never)]
+    fn partition_call_again(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Next<P> {
+        self.on_partition_exit(cpu, Exit::Smc, regs)
+    }
+
     #[inline(never)]
     fn partition_call(
         &'static self,
@@ -194,7 +213,11 @@ impl<P: Port> Spmc<P> {
     ) -> Result<Next<P>, Refusal> {
         let partition = self.partitions.get(context.partition as usize).ok_or(Refusal::UnknownPartition)?;
         let Some(func) = Func::decode(fid) else {
-            return self.foreign_call(context, fid, regs);
+            let Some(plain) = ffa_abi::func::without_hint(fid) else {
+                return self.foreign_call(context, fid, regs);
+            };
+            regs.x[0] = plain.into();
+            return Ok(self.partition_call_again(cpu, regs));
         };
         let row = calls::of(func);
         if !row.has(true, partition.version.get()) {
