@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What one CPU knows: which execution context runs on it, and what the Normal world left in x8-x17.
 
-use ffa_abi::Regs;
+use ffa_abi::{Error, Regs};
 
+use crate::partition::Call;
 use crate::power::PowerWalk;
 use crate::{ExecutionContext, Port};
 
@@ -12,6 +13,8 @@ pub struct Cpu<P: Port> {
     pub(crate) current: Option<&'static ExecutionContext<P>>,
     /// The next partition whose execution context for this CPU has to initialise; `None` once all have.
     pub(crate) starting: Option<usize>,
+    /// What an abort interrupted, and its answer, while the partition starts again.
+    pub(crate) restarting: Option<(Call, Error)>,
     /// The power event that partitions are being told of.
     pub(crate) power: Option<PowerWalk>,
     normal_x8_17: [u64; 10],
@@ -20,7 +23,7 @@ pub struct Cpu<P: Port> {
 impl<P: Port> Cpu<P> {
     /// Makes the state of CPU `index` (its position in the manifest's `cpus`).
     pub const fn new(index: usize) -> Self {
-        Self { index, current: None, starting: None, power: None, normal_x8_17: [0; 10] }
+        Self { index, current: None, starting: None, restarting: None, power: None, normal_x8_17: [0; 10] }
     }
 
     /// Returns the CPU's index.

@@ -83,6 +83,7 @@ impl<P: Port> Spmc<P> {
             let Some(partition) = self.partitions.get(index as usize) else { continue };
             let Some(context) = partition.context_for(cpu.index) else { continue };
             if partition.is_per_cpu()
+                && !partition.standing.is_closed()
                 && partition.manifest.power_messages.contains(PowerMessages::CPU_OFF)
                 && context.state.try_move(State::Idle, State::Running).is_ok()
             {
@@ -134,6 +135,9 @@ impl<P: Port> Spmc<P> {
         let partition = self.partitions.find(destination).ok_or(Refusal::UnknownPartition)?;
         if !partition.identity.properties.contains(wanted) {
             return Err(Refusal::NotSubscribed);
+        }
+        if partition.standing.is_closed() {
+            return Err(Refusal::TargetAborted);
         }
         let context = partition.context_for(cpu.index).ok_or(Refusal::UnknownVcpu)?;
         context.state.try_move(State::Idle, State::Running).map_err(Refusal::of_state)?;

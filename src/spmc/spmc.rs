@@ -102,6 +102,11 @@ impl<P: Port> Spmc<P> {
         match next {
             Ok(next) => next,
             Err(refusal) => {
+                if refusal.may_start_again()
+                    && let Some(next) = self.start_again(cpu, fid, regs)
+                {
+                    return next;
+                }
                 self.refuse(PartitionId::NORMAL_WORLD, fid, refusal, regs);
                 Next::Reply
             }

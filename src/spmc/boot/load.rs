@@ -9,12 +9,12 @@ use core::fmt;
 use ffa_abi::PartitionId;
 use sha2::{Digest, Sha256};
 
-use crate::mailbox::Pair;
+use super::place::Places;
 use crate::manifest::{
-    self, CheckedBlob, CoreManifest, MemoryRegion, Package, PartitionEntry, PartitionManifest, RegionAttributes,
-    platform,
+    self, AbortAction, CheckedBlob, CoreManifest, MemoryRegion, Package, PartitionEntry, PartitionManifest,
+    RegionAttributes, platform,
 };
-use crate::partition::{Identity, Partition, Properties};
+use crate::partition::{Identity, Partition, Pristine, Properties, copy};
 use crate::stage2::{self, Access, Attributes, MemoryType, Stage2, Tag};
 use crate::{Ipa, PAGE_SIZE, Pa, Port, Space, Vmid};
 
@@ -39,13 +39,14 @@ pub(super) fn all<P: Port>(port: &P, core: &CoreManifest) -> Vec<Partition<P>> {
             Err(reason) => left_out(port, entry, &reason),
         }
     }
+    let mut places = places(port, core, &candidates);
     let mut loaded = Vec::new();
     let mut admitted: Vec<(usize, &PartitionManifest)> = Vec::new();
     for candidate in &candidates {
         let others = admitted.iter().copied();
         let checked = platform::check(core, port.own_memory(), candidate.position, &candidate.manifest, others)
             .map_err(|e| e.to_string());
-        match checked.and_then(|id| build(port, candidate, id, loaded.len())) {
+        match checked.and_then(|id| build(port, candidate, id, loaded.len(), &mut places)) {
             Ok(partition) => {
                 report(port, &partition, candidate);
                 admitted.push((candidate.position, &candidate.manifest));
@@ -55,6 +56,18 @@ pub(super) fn all<P: Port>(port: &P, core: &CoreManifest) -> Vec<Partition<P>> {
         }
     }
     loaded
+}
+
+/// Lists what is in the way of what the SPMC places itself.
+fn places<'m, P: Port>(port: &P, core: &'m CoreManifest, candidates: &[Candidate<'_>]) -> Places<'m> {
+    let mut places = Places::new(core, port.own_memory());
+    for manifest in candidates.iter().map(|c| &c.manifest) {
+        let regions = manifest.memory_regions.iter().filter(|r| !r.relative && r.attributes.space() == Space::Secure);
+        for r in regions {
+            places.take(r.base, r.size());
+        }
+    }
+    places
 }
 
 /// Finds and reads one package: its header, its digest, its manifest.
@@ -85,7 +98,13 @@ fn format_refusal(e: &dyn fmt::Display) -> String {
 }
 
 /// Gives a partition its tables and execution contexts.
-fn build<P: Port>(port: &P, candidate: &Candidate<'_>, id: PartitionId, index: usize) -> Result<Partition<P>, String> {
+fn build<P: Port>(
+    port: &P,
+    candidate: &Candidate<'_>,
+    id: PartitionId,
+    index: usize,
+    places: &mut Places<'_>,
+) -> Result<Partition<P>, String> {
     let Candidate { entry, manifest, .. } = candidate;
     let mut stage2 = Stage2::new(port, Vmid(index as u16 + 1)).map_err(|e| table_error(e, "the roots"))?;
     if let Err(reason) = map_all(port, candidate, &mut stage2) {
@@ -105,16 +124,28 @@ fn build<P: Port>(port: &P, candidate: &Candidate<'_>, id: PartitionId, index: u
         memory: (Ipa(base.0), entry.mem_size),
         boot_info: boot_info(port, candidate),
     };
-    let partition = Partition::new(port, (index, candidate.position), identity, manifest.clone(), stage2);
-    if let Some(rx_tx) = manifest.rx_tx {
-        let find = |i: usize| manifest.memory_regions.get(i);
-        if let (Some(rx), Some(tx)) = (find(rx_tx.rx), find(rx_tx.tx)) {
-            let pair = Pair { space: rx.attributes.space(), tx: tx.base, rx: rx.base, len: rx.size().min(tx.size()) };
-            // Nothing is mapped yet: this cannot fail.
-            let _ = partition.mailbox.lock().map(pair);
-        }
+    let mut partition = Partition::new(port, (index, candidate.position), identity, manifest.clone(), stage2);
+    if let Some(pair) = partition.boot_mailbox() {
+        // Nothing is mapped yet: this cannot fail.
+        let _ = partition.mailbox.lock().map(pair);
+    }
+    if manifest.abort_action == AbortAction::Restart {
+        partition.pristine = keep_pristine(port, candidate, places);
     }
     Ok(partition)
+}
+
+/// Copies the package, boot information included, to where no partition reaches.
+fn keep_pristine<P: Port>(port: &P, candidate: &Candidate<'_>, places: &mut Places<'_>) -> Option<Pristine> {
+    let len = candidate.package_len.next_multiple_of(PAGE_SIZE);
+    let name = &candidate.entry.name;
+    let Some(at) = places.place(len) else {
+        port.log(format_args!("{name}: no Secure memory is free for a copy of its package: it will not be restarted"));
+        return None;
+    };
+    copy(port, candidate.entry.load_address, at, len).ok()?;
+    port.log(format_args!("  kept for a restart at {at}, {len:#x} bytes"));
+    Some(Pristine { copy: at, len })
 }
 
 /// Writes the boot information where the package leaves room for it: in the page of a version 2 header, or behind

@@ -5,6 +5,7 @@
 //! partition only. Everything that is found, and where it is put, is told on the secure console.
 
 mod load;
+mod place;
 mod start;
 
 use alloc::vec::Vec;

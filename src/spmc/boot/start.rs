@@ -12,6 +12,7 @@ impl<P: Port> Spmc<P> {
     pub fn start(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Next<P> {
         cpu.current = None;
         cpu.power = None;
+        cpu.restarting = None;
         cpu.starting = Some(0);
         self.continue_start(cpu, regs)
     }
@@ -27,6 +28,9 @@ impl<P: Port> Spmc<P> {
             // A partition whose first context failed does not get the others.
             let first_is_ready = partition.contexts().first().is_some_and(|c| c.is_ready());
             let Some(context) = partition.context_for(cpu.index) else { continue };
+            if partition.standing.is_closed() {
+                continue;
+            }
             if context.is_ready() {
                 match self.tell_warm_boot(cpu, context, regs) {
                     Some(next) => return next,
@@ -44,7 +48,7 @@ impl<P: Port> Spmc<P> {
         Next::Reply
     }
 
-    fn begin(
+    pub(crate) fn begin(
         &self,
         cpu: &mut Cpu<P>,
         partition: &Partition<P>,

@@ -5,9 +5,9 @@
 //! CPU that runs the chain's last context, or whoever wins the preempted head, is the only one to touch them.
 //! A context that is part of a chain is not Idle, so no second chain can take it in and no cycle can form.
 
-use ffa_abi::{Error, Func, Regs};
+use ffa_abi::{Func, Regs};
 
-use crate::partition::{Call, Entered, ExecutionContext, State};
+use crate::partition::{Call, ExecutionContext, State};
 use crate::refusal::Refusal;
 use crate::{Cpu, Next, Port, Spmc};
 
@@ -128,20 +128,7 @@ impl<P: Port> Spmc<P> {
         let _ = context.state.try_move(context.active(), State::Aborted);
         if let Some(partition) = self.partitions.get(context.partition as usize) {
             self.port.log(format_args!("{}: vcpu {} has aborted", partition.identity.name, context.vcpu));
-            if partition.contexts().iter().all(|c| !c.state().is_alive()) {
-                self.release_memory(partition);
-            }
         }
-        regs.set_error(Error::Aborted);
-        match call.entered {
-            Entered::Init => self.continue_start(cpu, regs),
-            Entered::Framework if call.requester == self.id => self.continue_power(cpu, regs),
-            Entered::Run
-            | Entered::Direct32
-            | Entered::Direct64
-            | Entered::Direct2
-            | Entered::Framework
-            | Entered::Interrupt => self.return_to(cpu, call, regs),
-        }
+        self.after_abort(cpu, context, call, regs)
     }
 }

@@ -130,6 +130,9 @@ impl<P: Port> Spmc<P> {
         if !target.identity.properties.contains(form.receives) {
             return Err(form.not_a_receiver);
         }
+        if target.standing.is_closed() {
+            return Err(Refusal::TargetAborted);
+        }
         let context = target.context_for(cpu.index).ok_or(Refusal::UnknownVcpu)?;
         context.state.try_move(State::Idle, State::Running).map_err(Refusal::of_state)?;
         Ok(context)

@@ -19,6 +19,9 @@ impl<P: Port> Spmc<P> {
         if partition.is_per_cpu() && vcpu as usize != cpu.index {
             return Err(Refusal::OtherCpu);
         }
+        if partition.standing.is_closed() && context.state() != State::Preempted {
+            return Err(Refusal::TargetAborted);
+        }
         Ok(context)
     }
 

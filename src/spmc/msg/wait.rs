@@ -24,7 +24,10 @@ impl<P: Port> Spmc<P> {
             context.set_ready(true);
             self.port.queue_interrupts(context.context(), partition.queues_interrupts());
             let _ = context.state.try_move(State::Starting, State::Idle);
-            return Ok(self.continue_start(cpu, regs));
+            return Ok(match cpu.restarting.take() {
+                Some((call, error)) => self.resume_after(cpu, call, error, regs),
+                None => self.continue_start(cpu, regs),
+            });
         }
         let _ = context.state.try_move(State::Running, State::Idle);
         let w1 = (partition.id().0 as u64) << 16 | context.vcpu as u64;

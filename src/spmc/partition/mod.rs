@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Partitions and their execution contexts.
 
+mod abort;
 mod context;
 mod state;
 mod table;
@@ -10,6 +11,7 @@ use alloc::vec::Vec;
 
 use ffa_abi::{PartitionId, Uuid, Version};
 
+pub(crate) use abort::{Pristine, copy};
 pub use context::ExecutionContext;
 pub(crate) use context::{Call, Entered, Link};
 pub use state::State;
@@ -84,6 +86,9 @@ pub struct Partition<P: Port> {
     pub(crate) stage2: Mutex<Stage2>,
     pub(crate) roots: Stage2Roots,
     pub(crate) line: Mutex<LineBuffer>,
+    pub(crate) standing: abort::Standing,
+    /// What a restart starts from.
+    pub(crate) pristine: Option<Pristine>,
     /// Where secondary execution contexts begin: FFA_SECONDARY_EP_REGISTER's address, 0 while none is known.
     secondary_entry: AtomicU64,
 }
@@ -110,6 +115,8 @@ impl<P: Port> Partition<P> {
             stage2: Mutex::new(stage2),
             roots,
             line: Mutex::new(LineBuffer::default()),
+            standing: abort::Standing::default(),
+            pristine: None,
             secondary_entry: AtomicU64::new(0),
         }
     }

@@ -14,15 +14,17 @@ use crate::manifest::{
     VmAvailability,
 };
 use crate::memory::{MAX_OPEN, Memory};
-use crate::partition::{Identity, Partition, Properties};
+use crate::partition::{Identity, Partition, Pristine, Properties};
 use crate::routing::Routing;
 use crate::stage2::{Access, Attributes, MemoryType, Stage2, Tag};
-use crate::{Cpu, ExecutionContext, Exit, Ipa, Next, PAGE_SIZE, Pa, Space, Spmc, Vmid};
+use crate::{Cpu, ExecutionContext, Exit, Ipa, Next, PAGE_SIZE, Pa, Port, Space, Spmc, Vmid};
 
 /// Where the first partition's memory lies; the next ones follow, [`PARTITION_PAGES`] each.
 pub const PARTITION_BASE: u64 = 0x0e30_0000;
 /// Pages of a partition's own memory.
 pub const PARTITION_PAGES: u64 = 16;
+/// Where copies for restarts lie, a page each.
+pub const PRISTINE: u64 = 0x0ef0_0000;
 /// The Normal world's RAM.
 pub const NORMAL_RAM: (u64, u64) = (0x4000_0000, 0x1000_0000);
 
@@ -37,11 +39,19 @@ pub struct Spec {
     pub power: PowerMessages,
     /// What it hears of VMs.
     pub vms: VmAvailability,
+    /// What becomes of it when it is aborted.
+    pub abort: AbortAction,
 }
 
 impl Default for Spec {
     fn default() -> Self {
-        Self { contexts: 1, messaging: Messaging::all(), power: PowerMessages::empty(), vms: VmAvailability::empty() }
+        Self {
+            contexts: 1,
+            messaging: Messaging::all(),
+            power: PowerMessages::empty(),
+            vms: VmAvailability::empty(),
+            abort: AbortAction::Stop,
+        }
     }
 }
 
@@ -84,7 +94,7 @@ pub(crate) fn manifest(n: u16, spec: &Spec) -> PartitionManifest {
         power_messages: spec.power,
         vm_availability: spec.vms,
         lifecycle_support: false,
-        abort_action: AbortAction::Stop,
+        abort_action: spec.abort,
         smcs: SmcAllowList::default(),
         memory_regions: ArrayVec::new(),
         device_regions: ArrayVec::new(),
@@ -114,7 +124,13 @@ fn partition(machine: &SimMachine, n: u16, spec: &Spec) -> Partition<SimMachine>
         memory: (Ipa(at), PARTITION_PAGES * PAGE_SIZE),
         boot_info: None,
     };
-    Partition::new(machine, (n as usize, n as usize), identity, Box::new(manifest), stage2)
+    let mut partition = Partition::new(machine, (n as usize, n as usize), identity, Box::new(manifest), stage2);
+    if spec.abort == AbortAction::Restart {
+        let copy = Pa(PRISTINE + n as u64 * PAGE_SIZE);
+        machine.write(Space::Secure, copy, b"pristine").expect("it is RAM");
+        partition.pristine = Some(Pristine { copy, len: PAGE_SIZE });
+    }
+    partition
 }
 
 /// Says what a partition's code did: it is asked each time that it is entered, with what it finds in x0-x17.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Tests of the dispatcher as a whole, on the simulated machine.
 
+mod abort;
 mod direct;
 mod endpoint;
 mod power;

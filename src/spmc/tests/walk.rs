@@ -154,7 +154,7 @@ fn settle(w: &mut World, at: &mut [At]) {
                 }
             }
         }
-        let idle = |s: State| matches!(s, State::Idle | State::Aborted);
+        let idle = |s: State| matches!(s, State::Idle | State::Aborted | State::Stopped);
         if (0..PARTITIONS).all(|p| w.partition(p).contexts().iter().all(|c| idle(c.state())))
             && at.iter().all(|a| matches!(a, At::Normal))
         {

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What becomes of a partition that was aborted: its manifest's `abort-action`.
+//!
+//! The action waits until none of its contexts is in the middle of something. From the abort on the partition is
+//! closed: nobody enters it, so the contexts that another CPU still runs come to rest one by one, and whoever finds
+//! the partition closed tries to carry the action out again.
+
+use ffa_abi::{Error, Func, Regs};
+
+use crate::mailbox::{Mailbox, Pair};
+use crate::manifest::AbortAction;
+use crate::msg::endpoints;
+use crate::partition::{Call, Entered, ExecutionContext, Partition, State};
+use crate::refusal::Refusal;
+use crate::stage2::Tag;
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::{Cpu, Ipa, Next, PAGE_SIZE, Pa, Port, Space, Spmc};
+
+/// A partition that fails this often, less than [`FORGIVEN_AFTER`] apart, stays down.
+const MOST_RESTARTS: u32 = 8;
+/// Seconds after which earlier restarts no longer count.
+const FORGIVEN_AFTER: u64 = 1;
+
+/// A package as it was loaded, kept for restarts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pristine {
+    /// Where the copy lies.
+    pub(crate) copy: Pa,
+    /// Its length.
+    pub(crate) len: u64,
+}
+
+/// The partition's standing.
+#[derive(Debug, Default)]
+pub(crate) struct Standing {
+    /// It was aborted, and its action has not been carried out in full.
+    closed: AtomicBool,
+    /// Restarts in short succession.
+    restarts: AtomicU32,
+    /// When the last restart was, in counter ticks.
+    since: AtomicU64,
+}
+
+impl Standing {
+    /// Tells whether nobody may enter the partition.
+    #[inline(always)]
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+}
+
+impl<P: Port> Spmc<P> {
+    /// Deals with the death of `context`, whose caller waits for `call`: carries out the abort action as far as it
+    /// can be now, then answers the caller with FFA_ERROR(ABORTED).
+    pub(crate) fn after_abort(
+        &'static self,
+        cpu: &mut Cpu<P>,
+        context: &'static ExecutionContext<P>,
+        call: Call,
+        regs: &mut Regs,
+    ) -> Next<P> {
+        let Some(partition) = self.partitions.get(context.partition as usize) else {
+            return self.resume_after(cpu, call, Error::Aborted, regs);
+        };
+        partition.standing.closed.store(true, Ordering::Release);
+        self.carry_out(partition);
+        // A context that died while it started again, or in the first start, is not tried a second time here.
+        if call.entered == Entered::Init {
+            return match cpu.restarting.take() {
+                Some((call, error)) => self.resume_after(cpu, call, error, regs),
+                None => self.continue_start(cpu, regs),
+            };
+        }
+        if !partition.standing.is_closed() && context.state.try_move(State::Reset, State::Starting).is_ok() {
+            cpu.restarting = Some((call, Error::Aborted));
+            return self.begin(cpu, partition, context, regs);
+        }
+        self.resume_after(cpu, call, Error::Aborted, regs)
+    }
+
+    /// Goes on with what was interrupted by an abort or a restart.
+    pub(crate) fn resume_after(&'static self, cpu: &mut Cpu<P>, call: Call, error: Error, regs: &mut Regs) -> Next<P> {
+        regs.set_error(error);
+        match call.entered {
+            Entered::Framework if call.requester == self.id => self.continue_power(cpu, regs),
+            Entered::Init
+            | Entered::Run
+            | Entered::Direct32
+            | Entered::Direct64
+            | Entered::Direct2
+            | Entered::Framework
+            | Entered::Interrupt => self.return_to(cpu, call, regs),
+        }
+    }
+
+    /// Starts, for the Normal world, a context that was reset by the restart of its partition on another CPU; the
+    /// caller is told to try again.
+    #[cold]
+    pub(crate) fn start_again(&'static self, cpu: &mut Cpu<P>, fid: u32, regs: &mut Regs) -> Option<Next<P>> {
+        let [_, w1, ..] = regs.x;
+        let (first, second) = endpoints(w1);
+        let partition = match Func::decode(fid)? {
+            Func::DirectReq | Func::DirectReq2 => self.partitions.find(second)?,
+            Func::Run => self.partitions.find(first)?,
+            // No other call enters a partition.
+            _ => return None,
+        };
+        if partition.standing.is_closed() {
+            self.carry_out(partition);
+        }
+        let context = partition.context_for(cpu.index)?;
+        let started_before = partition.standing.restarts.load(Ordering::Relaxed) > 0;
+        if partition.standing.is_closed()
+            || !started_before
+            || context.state.try_move(State::Reset, State::Starting).is_err()
+        {
+            return None;
+        }
+        cpu.keep_normal(regs);
+        let call = Call {
+            entered: Entered::Run,
+            depth: 0,
+            caller: None,
+            requester: ffa_abi::PartitionId::NORMAL_WORLD,
+            answer: 0,
+        };
+        cpu.restarting = Some((call, Error::Retry));
+        Some(self.begin(cpu, partition, context, regs))
+    }
+
+    /// Carries out the abort action if every context of the partition is at rest.
+    fn carry_out(&self, partition: &Partition<P>) {
+        let contexts = partition.contexts();
+        for c in contexts {
+            let _ = c.state.try_move(State::Idle, State::Aborted);
+            let _ = c.state.try_move(State::Reset, State::Aborted);
+        }
+        if contexts.iter().any(|c| c.state().is_alive()) {
+            self.port.log(format_args!("{}: waits for its other contexts to come to rest", partition.identity.name));
+            return;
+        }
+        self.release_memory(partition);
+        self.notifications.lock().forget(partition.id());
+        *partition.mailbox.lock() = Mailbox::default();
+        match partition.manifest.abort_action {
+            // There is nobody to propagate to: the SPMC outlives every partition.
+            AbortAction::Stop | AbortAction::Propagate => self.stop(partition, "stopped"),
+            AbortAction::Destroy => {
+                self.scrub(partition);
+                self.stop(partition, "destroyed, its memory scrubbed");
+            }
+            AbortAction::Restart => match self.restart(partition) {
+                Ok(()) => {}
+                Err(why) => self.stop(partition, why),
+            },
+        }
+    }
+
+    fn stop(&self, partition: &Partition<P>, how: &str) {
+        let mut news = false;
+        for c in partition.contexts() {
+            news |= c.state.try_move(State::Aborted, State::Stopped).is_ok();
+        }
+        if news {
+            self.port.log(format_args!("{}: {how}", partition.identity.name));
+        }
+    }
+
+    /// Zeroes the memory that is the partition's alone. Says whether that is all of what it was given.
+    fn scrub(&self, partition: &Partition<P>) -> bool {
+        let (base, len) = partition.identity.memory;
+        let stage2 = partition.stage2.lock();
+        let mut all = true;
+        for page in 0..len / PAGE_SIZE {
+            let ipa = Ipa(base.0 + page * PAGE_SIZE);
+            let entry = stage2.query(self.port, Space::Secure, ipa);
+            let own = entry.is_valid() && entry.tag() == Tag::Owned && entry.pa() == Pa(ipa.0);
+            all &= own && self.port.zero(Space::Secure, Pa(ipa.0), PAGE_SIZE).is_ok();
+        }
+        all
+    }
+
+    /// Puts a partition back to where it was when it was loaded.
+    fn restart(&self, partition: &Partition<P>) -> Result<(), &'static str> {
+        let pristine = partition.pristine.ok_or("stopped: there was no room for the copy that a restart needs")?;
+        let standing = &partition.standing;
+        let now = self.port.now();
+        if now.wrapping_sub(standing.since.swap(now, Ordering::Relaxed)) > FORGIVEN_AFTER * self.port.counter_hz() {
+            standing.restarts.store(0, Ordering::Relaxed);
+        }
+        let tries = standing.restarts.fetch_add(1, Ordering::Relaxed);
+        if tries >= MOST_RESTARTS {
+            return Err("stopped: it fails again and again");
+        }
+        if !self.scrub(partition) {
+            return Err("stopped: part of its memory is still lent to others, so it cannot be restarted");
+        }
+        let base = Pa(partition.identity.memory.0.0);
+        copy(self.port, pristine.copy, base, pristine.len).map_err(|()| "stopped: its image could not be copied")?;
+        self.port.sync_code(base, pristine.len);
+        self.port.tlb_invalidate_all(&partition.roots);
+        partition.version.reset();
+        partition.set_secondary_entry(Ipa(0));
+        if let Some(pair) = partition.boot_mailbox() {
+            // It was emptied above: this cannot fail.
+            let _ = partition.mailbox.lock().map(pair);
+        }
+        for c in partition.contexts() {
+            c.set_ready(false);
+            c.set_callee(None);
+            let _ = c.state.try_move(State::Aborted, State::Reset);
+        }
+        partition.standing.closed.store(false, Ordering::Release);
+        self.port.log(format_args!("{}: restarted ({} of {MOST_RESTARTS})", partition.identity.name, tries + 1));
+        Ok(())
+    }
+}
+
+impl<P: Port> Partition<P> {
+    /// Returns the mailbox that its manifest asks for (`rx_tx-info`).
+    pub(crate) fn boot_mailbox(&self) -> Option<Pair> {
+        let rx_tx = self.manifest.rx_tx?;
+        let rx = self.manifest.memory_regions.get(rx_tx.rx)?;
+        let tx = self.manifest.memory_regions.get(rx_tx.tx)?;
+        Some(Pair { space: rx.attributes.space(), tx: tx.base, rx: rx.base, len: rx.size().min(tx.size()) })
+    }
+}
+
+/// Copies whole words of Secure memory, a piece at a time.
+pub(crate) fn copy<P: Port>(port: &P, from: Pa, to: Pa, len: u64) -> Result<(), ()> {
+    let mut at = 0;
+    while at < len {
+        let mut piece = [0; 512];
+        let part = piece.get_mut(..(len - at).min(512) as usize).unwrap_or_default();
+        port.read(Space::Secure, Pa(from.0 + at), part).map_err(|_| ())?;
+        port.write(Space::Secure, Pa(to.0 + at), part).map_err(|_| ())?;
+        at += part.len() as u64;
+    }
+    Ok(())
+}
+
+impl Refusal {
+    /// Tells whether a refused request may find the partition restarted.
+    pub(crate) const fn may_start_again(self) -> bool {
+        matches!(self, Self::TargetStarting | Self::TargetAborted)
+    }
+}

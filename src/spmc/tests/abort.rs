@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+use ffa_abi::{Error, Func};
+
+use super::{NWD, assert_error, assert_success, assert_untouched, calls, from_partition};
+use crate::manifest::AbortAction;
+use crate::sim::world::{Spec, World, base, echo, id, request, wait};
+use crate::{Exit, Pa, Port, Space, State};
+
+fn with(abort: AbortAction, contexts: u16) -> World {
+    World::booted(&[Spec { abort, contexts, ..Spec::default() }, Spec::default()], 2)
+}
+
+fn first_bytes(w: &World) -> [u8; 8] {
+    let mut out = [0; 8];
+    w.machine.read(Space::Secure, Pa(base(0)), &mut out).unwrap();
+    out
+}
+
+#[test]
+fn stop_leaves_memory_alone_and_the_partition_down() {
+    let mut w = with(AbortAction::Stop, 1);
+    w.machine.write(Space::Secure, Pa(base(0)), b"its work").unwrap();
+    assert_error(&w.call(0, request(NWD, id(0), 0), &mut |_, _, _| Exit::Fault), Error::Aborted);
+    assert_eq!(w.partition(0).contexts()[0].state(), State::Stopped);
+    assert_eq!(&first_bytes(&w), b"its work");
+    assert_error(&w.plain(request(NWD, id(0), 0)), Error::Aborted);
+}
+
+#[test]
+fn destroy_scrubs() {
+    let mut w = with(AbortAction::Destroy, 1);
+    w.machine.write(Space::Secure, Pa(base(0)), b"a secret").unwrap();
+    assert_error(&w.call(0, request(NWD, id(0), 0), &mut |_, _, _| Exit::Fault), Error::Aborted);
+    assert_eq!(first_bytes(&w), [0; 8]);
+    assert_error(&w.plain(request(NWD, id(0), 0)), Error::Aborted);
+}
+
+#[test]
+fn restart_begins_again_from_the_pristine_copy_before_the_caller_hears_of_it() {
+    let mut w = with(AbortAction::Restart, 1);
+    let map = Func::RxTxMap.id64() as u64;
+    assert_success(&from_partition(&mut w, 0, [map, base(0), base(0) + 0x1000, 1, 0, 0, 0, 0]), 0);
+    w.machine.write(Space::Secure, Pa(base(0)), b"scribble").unwrap();
+    let mut entries = 0;
+    let r = w.call(0, request(NWD, id(0), 0), &mut |_, _, regs| {
+        entries += 1;
+        if entries == 1 {
+            return Exit::Fault;
+        }
+        assert_eq!(regs.x, [0; 18], "a fresh context");
+        wait(regs)
+    });
+    assert_error(&r, Error::Aborted);
+    assert_untouched(&r);
+    assert_eq!((entries, &first_bytes(&w)), (2, b"pristine"));
+    assert_eq!(w.call(0, request(NWD, id(0), 1), &mut |_, _, regs| echo(regs)).x[4], 0x1001);
+    // Its version is open again and its buffers are gone.
+    let version = from_partition(&mut w, 0, [Func::RxTxUnmap.id32() as u64, 0, 0, 0, 0, 0, 0, 0]);
+    assert_error(&version, Error::InvalidParameters);
+}
+
+#[test]
+fn a_partition_caller_hears_of_the_restart_as_aborted_and_goes_on() {
+    let specs = [Spec::default(), Spec { abort: AbortAction::Restart, ..Spec::default() }];
+    let mut w = World::booted(&specs, 1);
+    let mut died = false;
+    let r = w.call(0, request(NWD, id(0), 0), &mut |me, _, regs| {
+        if me == id(1) {
+            if died {
+                return wait(regs);
+            }
+            died = true;
+            return Exit::Fault;
+        }
+        if regs.fid() == Func::DirectReq.id32() {
+            return calls(regs, request(id(0), id(1), 0));
+        }
+        assert_error(regs, Error::Aborted);
+        calls(regs, [Func::DirectResp.id32() as u64, 0x8001_0000, 0, 0, 0x60, 0, 0, 0])
+    });
+    assert_eq!(r.x[4], 0x60);
+    assert_eq!(w.partition(1).contexts()[0].state(), State::Idle);
+}
+
+#[test]
+fn a_partition_that_dies_again_in_its_restart_stays_down() {
+    let mut w = with(AbortAction::Restart, 1);
+    assert_error(&w.call(0, request(NWD, id(0), 0), &mut |_, _, _| Exit::Fault), Error::Aborted);
+    // The next caller gives it another try, within limits.
+    let mut entries = 0;
+    for _ in 0..20 {
+        let r = w.call(0, request(NWD, id(0), 0), &mut |_, _, _| {
+            entries += 1;
+            Exit::Fault
+        });
+        assert_ne!(r.fid(), Func::DirectResp.id32());
+    }
+    assert!(entries < 20, "it is not tried for ever");
+    assert_eq!(w.partition(0).contexts()[0].state(), State::Stopped);
+    assert!(w.machine.take_log().iter().any(|l| l.contains("again and again")));
+}
+
+#[test]
+fn contexts_of_other_cpus_come_to_rest_first_and_start_again_on_their_own_cpu() {
+    let mut w = with(AbortAction::Restart, 2);
+    // Context 1 is in the middle of its work when context 0 dies.
+    w.call(1, request(NWD, id(0), 0), &mut |_, _, _| Exit::NormalInterrupt);
+    assert_error(&w.call(0, request(NWD, id(0), 0), &mut |_, _, _| Exit::Fault), Error::Aborted);
+    assert_error(&w.plain(request(NWD, id(0), 0)), Error::Aborted);
+    let run = [Func::Run.id32() as u64, 0x8001_0001, 0, 0, 0, 0, 0, 0];
+    let r =
+        w.call(1, run, &mut |_, _, regs| calls(regs, [Func::DirectResp.id32() as u64, 0x8001_0000, 0, 0, 7, 0, 0, 0]));
+    assert_eq!(r.x[4], 7);
+    // Now it can be done: whoever asks first brings its context up and is told to try again.
+    for cpu in 0..2 {
+        assert_error(&w.call(cpu, request(NWD, id(0), 0), &mut |_, _, regs| wait(regs)), Error::Retry);
+        let r = w.call(cpu, request(NWD, id(0), 1), &mut |_, vcpu, regs| {
+            assert_eq!(vcpu as usize, cpu);
+            echo(regs)
+        });
+        assert_eq!(r.x[4], 0x1001);
+    }
+}
