@@ -33,11 +33,13 @@ class Outcome:
 
 @dataclasses.dataclass
 class Suite:
-    """A row of the table. What takes long is not run always, but by `make test-all`."""
+    """A row of the table. What takes long is not run always, but by `make test-all`; what keeps one core busy and
+    builds in a folder of its own runs beside the others."""
 
     name: str
     run: typing.Callable[[], Outcome]
     always: bool = True
+    beside: bool = False
 
 
 class Stop(Exception):
@@ -312,8 +314,8 @@ SUITES = [
     Suite("firmware, partitions that die", deaths),
     Suite("firmware, receipts", receipts),
     Suite("same image from another folder", reproducible),
-    Suite("loom", loom),
-    Suite("Miri", miri),
+    Suite("loom", loom, beside=True),
+    Suite("Miri", miri, beside=True),
     Suite("Linux modules, checkpatch", checkpatch),
     Suite("Linux 7 under pKVM", lambda: totals(["tools/test-linux"], 900)),
     Suite("U-Boot", lambda: totals(["tools/test-uboot"], 900)),
