@@ -246,6 +246,50 @@ def four_worlds():
     return from_result(qemu.run(machine, 180, name="rme", show="quiet"))
 
 
+# What is wrong with a package, the bytes to write at which offset, and what the boot report must say of it.
+BAD_PACKAGES = {
+    "magic": (0, b"XXXX", r'"percpu" is left out: package: magic is 0x58585858'),
+    "offset": (8, b"\xff\xff\xff\x7f", r'"percpu" is left out: package: pm_offset is 0x7fffffff'),
+    "tree": (0x1000, bytes(4), r'"percpu" is left out: partition manifest: '),
+    "size": (0x1004, b"\xff\xff\xff\xff", r'"percpu" is left out: partition manifest: total size 0xffffffff'),
+}
+
+
+def bad_packages():
+    """Boot with a malformed package: it costs its partition, is named in the boot report, and the others answer."""
+    tests_flash()
+    bl32, bl33 = ((env.FIRMWARE / name).read_bytes() for name in ("hematite.bin", "bl33-tests.bin"))
+    partitions = image.find_partitions()
+    outcome = Outcome(0, 0)
+    for name, (offset, data, report) in BAD_PACKAGES.items():
+        for partition in partitions:
+            good = (env.FIRMWARE / f"{partition.name}.pkg").read_bytes()
+            bad = good[:offset] + data + good[offset + len(data) :]
+            partition.package_bytes = bad if partition.name == "percpu" else good
+        flash = image.pack(bl32, bl33, partitions, env.FIRMWARE / f"bad-{name}.bin")
+        machine = qemu.Machine(flash, extra=qemu.mode(only="direct::"))
+        result = qemu.run(machine, 60, name=f"bad-{name}", show="quiet")
+        good = result.good and any(re.search(report, line) for line in result.secure_lines)
+        outcome.passed, outcome.failed = outcome.passed + good, outcome.failed + (not good)
+        outcome.text += "" if good else f"{qemu.explanation(result)}\nFAILED: {name}: expected the report /{report}/\n"
+    return outcome
+
+
+def bad_spmc_manifest():
+    """Boot with an SPMC manifest that names no memory: the SPMC says what is wrong and takes no request."""
+    tests_flash()
+    bl32, bl33 = ((env.FIRMWARE / name).read_bytes() for name in ("hematite.bin", "bl33-tests.bin"))
+    source = manifest.spmc_source([], image.CPUS).replace('device_type = "memory"', 'device_type = "none"')
+    dts = env.write_if_changed(env.FIRMWARE / "bad-spmc-manifest.dts", source)
+    flash = image.pack(bl32, bl33, [], env.FIRMWARE / "bad-manifest.bin", spmc_manifest=dts)
+    machine = qemu.Machine(flash, extra=qemu.mode(only="direct::"))
+    # TF-A takes an exception at the first call for an SPMC that refused to start, so the machine ends by our hand.
+    result = qemu.run(machine, 30, name="bad-manifest", show="quiet")
+    said = any(re.search(r'^fatal: SPMC manifest: .*device_type = "memory"', line) for line in result.secure_lines)
+    good = said and result.passed == 0
+    return Outcome(int(good), int(not good), qemu.explanation(result))
+
+
 def deaths():
     """Boot once for each pair of deaths, and for each death by memory: a stopped partition stays so."""
     outcome = Outcome(0, 0)
@@ -312,6 +356,8 @@ SUITES = [
     Suite("firmware, a v1.0 Normal world", lambda: boot("v1_0", 60, extra=qemu.mode(only="v1_0"))),
     Suite("firmware, a v1.1 Normal world", lambda: boot("v1_1", 60, extra=qemu.mode(only="v1_1"))),
     Suite("firmware, partitions that die", deaths),
+    Suite("firmware, malformed packages", bad_packages),
+    Suite("firmware, malformed SPMC manifest", bad_spmc_manifest),
     Suite("firmware, receipts", receipts),
     Suite("same image from another folder", reproducible),
     Suite("loom", loom, beside=True),
