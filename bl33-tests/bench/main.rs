@@ -7,6 +7,8 @@
 #![no_std]
 #![no_main]
 
+mod memory;
+
 use bl33::ffa::*;
 use bl33::sp::{command, status};
 use bl33::{mem, println, time};
@@ -80,6 +82,7 @@ fn bench() {
         remark(row.name, answer, row.answer);
     }
     measure_inside(scale);
+    memory::rows(scale);
 }
 
 /// What a partition counts for us: name, the number of the thing, its argument.
