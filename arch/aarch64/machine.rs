@@ -110,13 +110,8 @@ impl Port for Machine {
     }
 
     #[inline]
-    fn word(&self, page: Pa, index: usize) -> u64 {
-        POOL.word(page, index)
-    }
-
-    #[inline]
-    fn set_word(&self, page: Pa, index: usize, value: u64) {
-        POOL.set_word(page, index, value);
+    fn words(&self, page: Pa) -> Option<&[AtomicU64; 512]> {
+        POOL.words(page)
     }
 
     fn tables_written(&self) {

@@ -25,16 +25,80 @@ unsafe extern "C" {
     static __pool_start: u8;
 }
 
+/// Pages that are kept at hand.
+const RECENT: usize = 16;
+
+/// The free pages: those that came back last on a stack, the rest in a buddy heap, which is slower.
+struct Free {
+    recent: [u64; RECENT],
+    held: usize,
+    heap: Heap<21>,
+}
+
+impl Free {
+    fn alloc(&mut self) -> Option<NonNull<u8>> {
+        if let Some(top) = self.held.checked_sub(1)
+            && let Some(page) = self.recent.get(top)
+        {
+            self.held = top;
+            return NonNull::new(*page as *mut u8);
+        }
+        self.heap.alloc(PAGE_LAYOUT).ok()
+    }
+
+    /// # Safety
+    ///
+    /// `page` came from `alloc` and nobody uses it any more.
+    unsafe fn free(&mut self, page: NonNull<u8>) {
+        match self.recent.get_mut(self.held) {
+            Some(place) => {
+                *place = page.as_ptr() as u64;
+                self.held += 1;
+            }
+            // SAFETY: the caller's promise; the heap gave the page out with this layout.
+            None => unsafe { self.heap.dealloc(page, PAGE_LAYOUT) },
+        }
+    }
+}
+
+/// Fills a page with zeroes, 128 bytes at a time: the compiler's own loop takes several times as long.
+///
+/// # Safety
+///
+/// `page` is a whole, aligned page of the caller's.
+unsafe fn clear_page(page: NonNull<u8>) {
+    let at = page.as_ptr() as u64;
+    // SAFETY: the stores stay in the page.
+    unsafe {
+        core::arch::asm!(
+            "2: stp xzr, xzr, [{at}]",
+            "stp xzr, xzr, [{at}, #16]",
+            "stp xzr, xzr, [{at}, #32]",
+            "stp xzr, xzr, [{at}, #48]",
+            "stp xzr, xzr, [{at}, #64]",
+            "stp xzr, xzr, [{at}, #80]",
+            "stp xzr, xzr, [{at}, #96]",
+            "stp xzr, xzr, [{at}, #112]",
+            "add {at}, {at}, #128",
+            "cmp {at}, {end}",
+            "b.lo 2b",
+            at = inout(reg) at => _,
+            end = in(reg) at + PAGE,
+            options(nostack),
+        );
+    }
+}
+
 /// The page pool.
 pub(crate) struct Pool {
-    free: Mutex<Heap<21>>,
+    free: Mutex<Free>,
     count: AtomicU64,
-    /// One bit per page that is handed out: `word`, `set_word` and `free` touch no other.
+    /// One bit per page that is handed out: `words` and `free` touch no other.
     taken: [AtomicU64; MOST.div_ceil(64)],
 }
 
 pub(crate) static POOL: Pool = Pool {
-    free: Mutex::new(Heap::empty()),
+    free: Mutex::new(Free { recent: [0; RECENT], held: 0, heap: Heap::empty() }),
     count: AtomicU64::new(0),
     taken: [const { AtomicU64::new(0) }; MOST.div_ceil(64)],
 };
@@ -45,7 +109,7 @@ impl Pool {
         let start = (&raw const __pool_start) as u64;
         let end = mmu::own_memory().1;
         // SAFETY: linker.ld keeps this range free of anything else, and stage 1 maps it for data.
-        unsafe { self.free.lock().add_to_heap(start as usize, end as usize) };
+        unsafe { self.free.lock().heap.add_to_heap(start as usize, end as usize) };
         self.count.store((end - start) / PAGE, Relaxed);
     }
 
@@ -60,12 +124,10 @@ impl Pool {
     }
 
     pub(crate) fn alloc(&self) -> Option<Pa> {
-        let page = self.free.lock().alloc(PAGE_LAYOUT).ok()?;
+        let page = self.free.lock().alloc()?;
         let pa = Pa(page.as_ptr() as u64);
-        for index in 0..(PAGE / 8) as usize {
-            // SAFETY: the page was the allocator's and is now this function's alone.
-            unsafe { page.cast::<u64>().add(index).write_volatile(0) };
-        }
+        // SAFETY: the page was the allocator's and is now this function's alone; it is whole and aligned.
+        unsafe { clear_page(page) };
         let (i, mask) = Self::bit(pa)?;
         self.taken.get(i)?.fetch_or(mask, Relaxed);
         self.count.fetch_sub(1, Relaxed);
@@ -79,9 +141,8 @@ impl Pool {
             return;
         }
         if let Some(at) = NonNull::new(page.0 as *mut u8) {
-            // SAFETY: the page was handed out by `alloc` with this layout and its bit has just been taken back, so
-            // it is freed once.
-            unsafe { self.free.lock().dealloc(at, PAGE_LAYOUT) };
+            // SAFETY: the page was handed out by `alloc` and its bit has just been taken back, so it is freed once.
+            unsafe { self.free.lock().free(at) };
             self.count.fetch_add(1, Relaxed);
         }
     }
@@ -90,26 +151,13 @@ impl Pool {
         self.count.load(Relaxed) as usize
     }
 
-    fn slot(&self, page: Pa, index: usize) -> Option<&'static AtomicU64> {
-        if index >= 512 || !self.is_taken(page) {
-            return None;
-        }
+    /// Shows the words of a page that is handed out.
+    #[inline]
+    pub(crate) fn words(&self, page: Pa) -> Option<&'static [AtomicU64; 512]> {
         // SAFETY: the page is handed out, so it is mapped memory of the pool that no Rust object occupies; it is only
         // ever used through these atomics. A page that is freed meanwhile stays mapped memory; its words may then
         // be the allocator's, which takes a wrong caller in `spmc` (pages are freed by whoever owns their table).
-        Some(unsafe { AtomicU64::from_ptr((page.0 as *mut u64).add(index)) })
-    }
-
-    #[inline]
-    pub(crate) fn word(&self, page: Pa, index: usize) -> u64 {
-        self.slot(page, index).map_or(0, |w| w.load(Relaxed))
-    }
-
-    #[inline]
-    pub(crate) fn set_word(&self, page: Pa, index: usize, value: u64) {
-        if let Some(word) = self.slot(page, index) {
-            word.store(value, Relaxed);
-        }
+        self.is_taken(page).then(|| unsafe { &*(page.0 as *const [AtomicU64; 512]) })
     }
 }
 

@@ -53,13 +53,19 @@ impl<P: Port> Spmc<P> {
         Ok(())
     }
 
-    /// Tells whether a range is wholly in Normal-world RAM, by the manifest.
-    pub(crate) fn is_normal_ram(&self, pa: u64, len: u64) -> bool {
-        let end = pa.checked_add(len);
+    /// Finds the piece of Normal-world RAM, by the manifest, that holds the whole range: its first byte and its end.
+    pub(crate) fn normal_ram(&self, pa: u64, len: u64) -> Option<(u64, u64)> {
+        let end = pa.checked_add(len)?;
         self.memory_map
             .iter()
             .filter(|r| r.kind == MemoryKind::NonSecure)
-            .any(|r| pa >= r.base.0 && end.is_some_and(|end| end <= r.base.0.saturating_add(r.size)))
+            .map(|r| (r.base.0, r.base.0.saturating_add(r.size)))
+            .find(|ram| pa >= ram.0 && end <= ram.1)
+    }
+
+    /// Tells whether a range is wholly in Normal-world RAM.
+    fn is_normal_ram(&self, pa: u64, len: u64) -> bool {
+        self.normal_ram(pa, len).is_some()
     }
 
     /// Maps the Normal world's buffers: its own RAM, whatever the address.

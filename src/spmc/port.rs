@@ -3,6 +3,7 @@
 //! machine with vectors of bytes; nothing else stands between the decisions and the hardware.
 
 use core::fmt;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use ffa_abi::Regs;
 
@@ -150,12 +151,23 @@ pub trait Port: Sync + Sized + 'static {
     /// Counts the free pages of the pool.
     fn pages_free(&self) -> usize;
 
-    /// Reads 64-bit word `index` (0..512) of a pool page; 0 for an index outside.
-    fn word(&self, page: Pa, index: usize) -> u64;
+    /// Shows the words of a page that is allocated from the pool; `None` for any other page. A descriptor that is
+    /// stored becomes visible to table walks at the next [`Port::tables_written`].
+    fn words(&self, page: Pa) -> Option<&[AtomicU64; 512]>;
 
-    /// Writes 64-bit word `index` (0..512) of a pool page. A descriptor becomes visible to table walks at the
-    /// next [`Port::tables_written`].
-    fn set_word(&self, page: Pa, index: usize, value: u64);
+    /// Reads 64-bit word `index` (0..512) of a pool page; 0 for an index outside.
+    #[inline]
+    fn word(&self, page: Pa, index: usize) -> u64 {
+        self.words(page).and_then(|words| words.get(index)).map_or(0, |word| word.load(Ordering::Relaxed))
+    }
+
+    /// Writes 64-bit word `index` (0..512) of a pool page.
+    #[inline]
+    fn set_word(&self, page: Pa, index: usize, value: u64) {
+        if let Some(word) = self.words(page).and_then(|words| words.get(index)) {
+            word.store(value, Ordering::Relaxed);
+        }
+    }
 
     /// Orders earlier [`Port::set_word`]s before any later table walk.
     fn tables_written(&self);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The ranges of a transaction: a few in the transaction itself, the rest in a chain of pool pages.
 
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use ffa_abi::memory::Range;
 
 use crate::refusal::Refusal;
@@ -46,17 +48,21 @@ impl RangeList {
         } else {
             let index = (self.len - INLINE as u32) % PER_PAGE;
             if index == 0 {
-                let page = port.page_alloc().ok_or(Refusal::TableMemory)?;
-                match self.tail {
-                    Some(tail) => port.set_word(tail, 0, page.0),
-                    None => self.head = Some(page),
-                }
-                self.tail = Some(page);
+                self.grow(port)?;
             }
-            let tail = self.tail.ok_or(Refusal::TableMemory)?;
-            port.set_word(tail, index as usize + 1, word);
+            port.set_word(self.tail.ok_or(Refusal::TableMemory)?, index as usize + 1, word);
         }
         self.len += 1;
+        Ok(())
+    }
+
+    fn grow<P: Port>(&mut self, port: &P) -> Result<(), Refusal> {
+        let page = port.page_alloc().ok_or(Refusal::TableMemory)?;
+        match self.tail {
+            Some(tail) => port.set_word(tail, 0, page.0),
+            None => self.head = Some(page),
+        }
+        self.tail = Some(page);
         Ok(())
     }
 
@@ -69,13 +75,13 @@ impl RangeList {
             page = page.and_then(|p| next(port, p));
             skip -= 1;
         }
-        Iter { list: self, port, at: from, page }
+        Iter { list: self, port, at: from, words: page.and_then(|p| port.words(p)) }
     }
 
     /// Iterates over all ranges.
     #[inline]
     pub(super) fn iter<'a, P: Port>(&'a self, port: &'a P) -> Iter<'a, P> {
-        Iter { list: self, port, at: 0, page: self.head }
+        Iter { list: self, port, at: 0, words: self.head.and_then(|p| port.words(p)) }
     }
 
     /// Empties the list and returns its pages to the pool.
@@ -99,7 +105,8 @@ pub(super) struct Iter<'a, P: Port> {
     list: &'a RangeList,
     port: &'a P,
     at: u32,
-    page: Option<Pa>,
+    /// The page that holds the next range that is not in the transaction itself.
+    words: Option<&'a [AtomicU64; 512]>,
 }
 
 impl<P: Port> Iterator for Iter<'_, P> {
@@ -114,11 +121,12 @@ impl<P: Port> Iterator for Iter<'_, P> {
             Some(word) => *word,
             None => {
                 let index = (self.at - INLINE as u32) % PER_PAGE;
-                let page = self.page?;
+                let [link, words @ ..] = self.words?;
                 if index == PER_PAGE - 1 {
-                    self.page = next(self.port, page);
+                    let next = link.load(Relaxed);
+                    self.words = if next == 0 { None } else { self.port.words(Pa(next)) };
                 }
-                self.port.word(page, index as usize + 1)
+                words.get(index as usize)?.load(Relaxed)
             }
         };
         self.at += 1;

@@ -7,7 +7,7 @@ use ffa_abi::memory::{
 };
 use ffa_abi::{Func, Regs};
 
-use super::send::CHUNK;
+use super::send::{CHUNK, Chunk};
 use super::table::{Held, Kind, Phase, Transaction};
 use super::{Caller, Reader, lengths, ownership};
 use crate::mailbox::Delivery;
@@ -73,9 +73,9 @@ impl<P: Port> Spmc<P> {
         if total != fragment || total as usize > CHUNK {
             return Err(Refusal::MemLength);
         }
-        let mut request = [0; CHUNK];
-        let n = Reader::new(&self.mailbox_of(&caller).lock(), fragment)?.read(self.port, &mut request)?;
-        let request = request.get(..n).ok_or(Refusal::MemLength)?;
+        let mut request = Chunk::ZERO;
+        let n = Reader::new(&self.mailbox_of(&caller).lock(), fragment)?.read(self.port, &mut request.0)?;
+        let request = request.0.get(..n).ok_or(Refusal::MemLength)?;
         let region = Region::decode(request, self.version_of(&caller))?;
         let t = self.memory.table.find(region.handle)?;
         match caller {
@@ -224,8 +224,8 @@ impl<P: Port> Spmc<P> {
             Caller::Partition(p) => p.id() == id,
         };
         let count = t.receivers.iter().filter(|r| told(r.id)).count();
-        let mut head = [0; CHUNK];
-        let mut w = ResponseWriter::new(&mut head);
+        let mut chunk = Chunk::ZERO;
+        let mut w = ResponseWriter::new(&mut chunk.0);
         let attributes = Attributes::normal_bits(t.space == Space::NonSecure);
         let zeroed = if t.zero_first { Flags::ZERO } else { 0 };
         let flags = Flags(t.kind.flag() | zeroed);
@@ -237,30 +237,39 @@ impl<P: Port> Spmc<P> {
         }
         w.composite(t.pages, t.expected)?;
         let used = w.len();
-        delivery.append(self.port, head.get(..used).ok_or(Refusal::MemLength)?)?;
-        let next = self.tell_ranges(t, &mut delivery, 0)?;
+        let next = self.tell_ranges(t, &mut delivery, &mut chunk, used, 0)?;
         let bytes = delivery.filled();
         delivery.finish();
         let total = (form.composite(count) + RANGE_SIZE) as u64 + u64::from(t.expected) * RANGE_SIZE as u64;
         Ok((next, [Func::MemRetrieveResp.id32().into(), total, bytes, 0, 0, 0, 0, 0]))
     }
 
-    /// Writes ranges from `from` on, as many as fit in the RX buffer; returns the next one to tell.
-    pub(super) fn tell_ranges(&self, t: &Held<'_>, to: &mut Delivery<'_>, from: u32) -> Result<u32, Refusal> {
-        let fit = (to.room() / RANGE_SIZE as u64).min(u64::from(t.ranges.len() - from)) as u32;
+    /// Writes the first `used` bytes of `chunk`, then ranges from `from` on, as many as fit in the RX buffer; returns
+    /// the next one to tell.
+    pub(super) fn tell_ranges(
+        &self,
+        t: &Held<'_>,
+        to: &mut Delivery<'_>,
+        chunk: &mut Chunk,
+        mut used: usize,
+        from: u32,
+    ) -> Result<u32, Refusal> {
+        let room = to.room().saturating_sub(used as u64) / RANGE_SIZE as u64;
+        let fit = room.min(u64::from(t.ranges.len() - from)) as u32;
         let mut ranges = t.ranges.iter_from(self.port, from).take(fit as usize);
+        let mut left = fit;
         loop {
-            let mut chunk = [0; CHUNK];
-            let mut used = 0;
-            let (places, _) = chunk.as_chunks_mut::<RANGE_SIZE>();
+            let (places, _) = chunk.0.get_mut(used..).unwrap_or(&mut []).as_chunks_mut::<RANGE_SIZE>();
             for (place, (ipa, pages)) in places.iter_mut().zip(&mut ranges) {
                 *place = Range { address: ipa.0, pages: pages as u32 }.encode();
                 used += RANGE_SIZE;
+                left -= 1;
             }
-            if used == 0 {
+            to.append(self.port, chunk.0.get(..used).ok_or(Refusal::MemLength)?)?;
+            if left == 0 || used == 0 {
                 return Ok(from + fit);
             }
-            to.append(self.port, chunk.get(..used).ok_or(Refusal::MemLength)?)?;
+            used = 0;
         }
     }
 

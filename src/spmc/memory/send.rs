@@ -14,6 +14,14 @@ use crate::{Ipa, PAGE_SIZE, Pa, Port, Space, Spmc};
 /// Header, access descriptors and composite header lie within this many bytes; ranges are copied by as many.
 pub(super) const CHUNK: usize = 512;
 
+/// Bytes on the stack, aligned so that a copy goes by words.
+#[repr(align(16))]
+pub(super) struct Chunk(pub(super) [u8; CHUNK]);
+
+impl Chunk {
+    pub(super) const ZERO: Self = Self([0; CHUNK]);
+}
+
 /// Checks the rules about type and flags that do not depend on a receiver.
 fn check_region<P: Port>(region: &Region<'_>, caller: &Caller<'_, P>, kind: Kind) -> Result<(), Refusal> {
     if !caller.is(region.sender) {
@@ -82,9 +90,9 @@ impl<P: Port> Spmc<P> {
     ) -> Result<(), Refusal> {
         let mailbox = self.mailbox_of(caller).lock();
         let mut reader = Reader::new(&mailbox, fragment)?;
-        let mut head = [0; CHUNK];
-        let n = reader.read(self.port, &mut head)?;
-        let head = head.get(..n).ok_or(Refusal::MemLength)?;
+        let mut head = Chunk::ZERO;
+        let n = reader.read(self.port, &mut head.0)?;
+        let head = head.0.get(..n).ok_or(Refusal::MemLength)?;
         let region = Region::decode(head, self.version_of(caller))?;
         check_region(&region, caller, kind)?;
         let offset = self.receivers(&region, kind, t)?;
@@ -163,10 +171,13 @@ impl<P: Port> Spmc<P> {
 
     /// Notes the ranges that are still in the TX buffer.
     pub(super) fn take_rest(&self, t: &mut Transaction, reader: &mut Reader) -> Result<(), Refusal> {
+        if reader.left == 0 {
+            return Ok(());
+        }
+        let mut chunk = Chunk::ZERO;
         while reader.left > 0 {
-            let mut chunk = [0; CHUNK];
-            let n = reader.read(self.port, &mut chunk)?;
-            self.take_ranges(t, chunk.get(..n).unwrap_or(&[]))?;
+            let n = reader.read(self.port, &mut chunk.0)?;
+            self.take_ranges(t, chunk.0.get(..n).unwrap_or(&[]))?;
         }
         Ok(())
     }
@@ -209,9 +220,11 @@ impl<P: Port> Spmc<P> {
         let needs = if t.zero_first { PageAccess::READ_WRITE } else { needs };
         let mut walk = tables.walk(self.port);
         let mut claimed = 0;
+        // Ranges mostly lie in one piece of RAM: the manifest is asked about a range outside the last one's.
+        let mut ram = (0, 0);
         let outcome = t.ranges.iter(self.port).try_for_each(|(at, pages)| {
-            if normal && !self.is_normal_ram(at.0, pages * PAGE_SIZE) {
-                return Err(Refusal::MemNotOwned);
+            if normal && (at.0 < ram.0 || at.0 + pages * PAGE_SIZE > ram.1) {
+                ram = self.normal_ram(at.0, pages * PAGE_SIZE).ok_or(Refusal::MemNotOwned)?;
             }
             if buffers.is_some_and(|b| b.touches(t.space, Pa(at.0), pages * PAGE_SIZE)) {
                 return Err(Refusal::MemBuffer);

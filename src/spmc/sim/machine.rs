@@ -20,7 +20,7 @@ use crate::{Entry, Fault, FaultKind, Ipa, MemFault, PAGE_SIZE, Pa, Port, Space, 
 /// Where the pool's pages lie: Secure memory that is nobody's.
 pub const POOL_BASE: u64 = 0x0e20_0000;
 
-type Page = Box<[u64; 512]>;
+type Page = Box<[AtomicU64; 512]>;
 
 /// Pages of memory by space (Non-secure or not) and page number.
 type Memory = HashMap<(bool, u64), Box<[u8; 4096]>>;
@@ -56,29 +56,15 @@ pub struct Translation {
 
 #[derive(Default)]
 struct Pool {
-    /// By position; `None` is a page that is not allocated.
-    pages: Vec<Option<Page>>,
     spare: BTreeSet<u64>,
     fail_after: Option<usize>,
     asked: usize,
 }
 
-impl Pool {
-    fn index(page: u64) -> usize {
-        if page.is_multiple_of(PAGE_SIZE) { (page.wrapping_sub(POOL_BASE) / PAGE_SIZE) as usize } else { usize::MAX }
-    }
-
-    fn get(&self, page: u64) -> Option<&Page> {
-        self.pages.get(Self::index(page))?.as_ref()
-    }
-
-    fn slot(&mut self, page: u64) -> Option<&mut Option<Page>> {
-        self.pages.get_mut(Self::index(page))
-    }
-}
-
 /// The machine.
 pub struct SimMachine {
+    /// The pool's pages, allocated or not.
+    pages: Vec<Page>,
     pool: Mutex<Pool>,
     memory: Mutex<Memory>,
     holes: Mutex<Vec<(Space, u64, u64)>>,
@@ -99,9 +85,11 @@ impl SimMachine {
     /// Makes a machine whose pool has `pages` pages.
     pub fn new(pages: usize) -> Self {
         let spare = (0..pages as u64).map(|i| POOL_BASE + i * PAGE_SIZE).collect();
-        let pages = (0..pages).map(|_| None).collect();
+        let zero = || Box::new([const { AtomicU64::new(0) }; 512]);
+        let pages = (0..pages).map(|_| zero()).collect();
         Self {
-            pool: Mutex::new(Pool { pages, spare, ..Pool::default() }),
+            pages,
+            pool: Mutex::new(Pool { spare, ..Pool::default() }),
             memory: Mutex::default(),
             holes: Mutex::default(),
             tlb: Mutex::default(),
@@ -154,8 +142,16 @@ impl SimMachine {
     /// Lists the pool pages in use with their contents.
     pub fn pool_image(&self) -> Vec<(u64, Vec<u64>)> {
         let pool = self.pool.lock().unwrap();
-        let used = pool.pages.iter().enumerate().filter_map(|(i, w)| Some((i, w.as_ref()?)));
-        used.map(|(i, w)| (POOL_BASE + i as u64 * PAGE_SIZE, w.to_vec())).collect()
+        let at = |i| POOL_BASE + i as u64 * PAGE_SIZE;
+        let used = self.pages.iter().enumerate().filter(|(i, _)| !pool.spare.contains(&at(*i)));
+        used.map(|(i, w)| (at(i), w.iter().map(|w| w.load(Ordering::Relaxed)).collect())).collect()
+    }
+
+    /// Finds an allocated page of the pool.
+    fn page(&self, page: u64) -> Option<&Page> {
+        let index = page.checked_sub(POOL_BASE)? / PAGE_SIZE;
+        let taken = page.is_multiple_of(PAGE_SIZE) && !self.pool.lock().unwrap().spare.contains(&page);
+        self.pages.get(index as usize).filter(|_| taken)
     }
 
     /// Translates as the hardware of a CPU running that partition would, through the TLB; `None` is a fault.
@@ -186,13 +182,12 @@ impl SimMachine {
         if ipa.0 >> 39 != 0 {
             return None;
         }
-        let pool = self.pool.lock().unwrap();
         let mut tables = Vec::new();
         for level in 1..=3u32 {
             tables.push(table);
             let shift = 12 + 9 * (3 - level);
-            let page = pool.get(table).unwrap_or_else(|| panic!("walk through {table:#x}, which is no table"));
-            let d = page[(ipa.0 >> shift & 511) as usize];
+            let page = self.page(table).unwrap_or_else(|| panic!("walk through {table:#x}, which is no table"));
+            let d = page[(ipa.0 >> shift & 511) as usize].load(Ordering::Relaxed);
             match (d & 3, level) {
                 (3, 1 | 2) => table = d & 0xffff_ffff_f000,
                 (3, 3) | (1, 1 | 2) => {
@@ -336,14 +331,16 @@ impl Port for SimMachine {
         }
         pool.asked += 1;
         let page = pool.spare.pop_first()?;
-        *pool.slot(page)? = Some(Box::new([0; 512]));
+        drop(pool);
+        self.page(page)?.iter().for_each(|w| w.store(0, Ordering::Relaxed));
         Some(Pa(page))
     }
 
     fn page_free(&self, page: Pa) {
-        let mut pool = self.pool.lock().unwrap();
-        assert!(pool.slot(page.0).is_some_and(|p| p.take().is_some()), "free of {page}, which is not allocated");
-        pool.spare.insert(page.0);
+        let words = self.page(page.0).unwrap_or_else(|| panic!("free of {page}, which is not allocated"));
+        // Whoever still looks at it finds no sense in it.
+        words.iter().for_each(|w| w.store(0xdead_dead_dead_dead, Ordering::Relaxed));
+        self.pool.lock().unwrap().spare.insert(page.0);
         let tlb = self.tlb.lock().unwrap();
         let user = tlb.iter().find(|(_, _, t)| t.tables.contains(&page.0));
         assert!(user.is_none(), "table {page} freed while the TLB holds {user:?}");
@@ -353,17 +350,8 @@ impl Port for SimMachine {
         self.pool.lock().unwrap().spare.len()
     }
 
-    fn word(&self, page: Pa, index: usize) -> u64 {
-        let pool = self.pool.lock().unwrap();
-        let words = pool.get(page.0).unwrap_or_else(|| panic!("read of {page}, which is no pool page"));
-        words.get(index).copied().unwrap_or(0)
-    }
-
-    fn set_word(&self, page: Pa, index: usize, value: u64) {
-        let mut pool = self.pool.lock().unwrap();
-        let words = pool.slot(page.0).and_then(Option::as_mut);
-        let words = words.unwrap_or_else(|| panic!("write to {page}, which is no pool page"));
-        words[index] = value;
+    fn words(&self, page: Pa) -> Option<&[AtomicU64; 512]> {
+        Some(self.page(page.0).unwrap_or_else(|| panic!("use of {page}, which is no pool page")))
     }
 
     fn tables_written(&self) {}

@@ -7,6 +7,8 @@
 //!
 //! Tables that become empty are returned to the pool, after the TLB has forgotten them.
 
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use crate::stage2::entry::{Entry, Tag};
 use crate::{Ipa, PAGE_SIZE, Pa, Port, Space, Stage2Roots};
 
@@ -36,14 +38,36 @@ enum Stale {
     Everything,
 }
 
+/// A table that the walk has open: what points to it is brought up to date when the walk moves on.
+#[derive(Clone, Copy)]
+struct Open<'a> {
+    /// The first page under it, in tables of its own size: its position among all tables of its level.
+    number: u64,
+    table: Pa,
+    words: &'a [AtomicU64; ENTRIES as usize],
+    /// Entries that are not zero.
+    count: u64,
+    /// The entry that points to it, as it was when the table was opened.
+    old: Entry,
+}
+
+impl Open<'_> {
+    fn get(&self, page: u64) -> Entry {
+        Entry(self.words[(page % ENTRIES) as usize].load(Relaxed))
+    }
+}
+
 /// Walks one translation tree; [`Walk::finish`] must end it.
-#[must_use = "the TLB is only told by `finish`"]
+#[must_use = "the tables are only complete, and the TLB is only told, by `finish`"]
 pub struct Walk<'a, P: Port> {
     port: &'a P,
     root: Pa,
     /// Whose TLB entries to invalidate; `None` for a tree that no hardware walks.
     installed: Option<(Stage2Roots, Space)>,
     blocks: bool,
+    /// The level-2 table that is open, and the level-3 table below it.
+    middle: Option<Open<'a>>,
+    last: Option<Open<'a>>,
     stale: Stale,
     freed: Option<Pa>,
 }
@@ -51,7 +75,7 @@ pub struct Walk<'a, P: Port> {
 impl<'a, P: Port> Walk<'a, P> {
     /// Starts a walk of the tree at `root`.
     pub(super) fn new(port: &'a P, root: Pa, installed: Option<(Stage2Roots, Space)>) -> Self {
-        Self { port, root, installed, blocks: true, stale: Stale::Nothing, freed: None }
+        Self { port, root, installed, blocks: true, middle: None, last: None, stale: Stale::Nothing, freed: None }
     }
 
     /// Keeps to 4 KiB pages: for mappings whose output address does not follow the IPA modulo 2 MiB.
@@ -115,6 +139,8 @@ impl<'a, P: Port> Walk<'a, P> {
 
     /// Makes the changes visible to every CPU, and returns empty tables to the pool.
     pub fn finish(mut self) {
+        self.close_last();
+        self.close_middle();
         if let Some((roots, space)) = &self.installed {
             self.port.tables_written();
             match self.stale {
@@ -144,107 +170,148 @@ impl<'a, P: Port> Walk<'a, P> {
         let end = first.saturating_add(pages).min(SPACE_PAGES);
         let mut at = first;
         while at < end {
-            let stop = end.min((at | (GIB - 1)) + 1);
-            self.update_gib(at, stop, grow, &mut f).map_err(|(page, stop)| (page - first, stop))?;
+            let stop = end.min((at | (ENTRIES - 1)) + 1);
+            let opened = match self.last {
+                Some(open) if open.number == at / ENTRIES => Ok(Some(open)),
+                Some(_) | None => self.open(at, stop, grow, &mut f),
+            };
+            if let Some(mut open) = opened.map_err(|stop| (at - first, stop))? {
+                let outcome = self.run(&mut open, at, stop, &mut f);
+                self.last = Some(open);
+                outcome.map_err(|(page, e)| (page - first, Stop::Refused(e)))?;
+            }
             at = stop;
         }
         Ok(())
     }
 
+    /// Passes pages under one open level-3 table through `f`.
     #[inline(always)]
-    fn update_gib<E>(
+    fn run<E>(
         &mut self,
+        open: &mut Open<'a>,
         from: u64,
         to: u64,
-        grow: bool,
         f: &mut impl FnMut(Entry, Ipa) -> Result<Entry, E>,
-    ) -> Result<(), (u64, Stop<E>)> {
-        let slot = (from / GIB) as usize;
-        let old = Entry(self.port.word(self.root, slot));
-        let (table, mut count) = if old.is_table() {
-            (old.pa(), old.count())
-        } else if grow {
-            (self.port.page_alloc().ok_or((from, Stop::NoTableMemory))?, 0)
-        } else {
-            return Ok(());
-        };
-        let mut outcome = Ok(());
-        let mut at = from;
-        while at < to && outcome.is_ok() {
-            let stop = to.min((at | (ENTRIES - 1)) + 1);
-            outcome = self.update_run(table, &mut count, at, stop, grow, f);
-            at = stop;
+    ) -> Result<(), (u64, E)> {
+        let first = (from % ENTRIES) as usize;
+        let words = open.words.get(first..first + (to - from) as usize).unwrap_or(&[]);
+        for (word, page) in words.iter().zip(from..) {
+            let (old, ipa) = (Entry(word.load(Relaxed)), Ipa(page * PAGE_SIZE));
+            let new = f(old, ipa).map_err(|e| (page, e))?;
+            open.count = open.count + !new.is_zero() as u64 - !old.is_zero() as u64;
+            self.store(word, old, new, ipa);
         }
-        if count == 0 {
-            self.port.set_word(self.root, slot, 0);
-            self.release(table, from);
-        } else {
-            let new = Entry::table(table, count);
-            if new != old {
-                // A fresh table's contents must be seen before the table is.
-                self.port.tables_written();
-                self.port.set_word(self.root, slot, new.0);
-            }
-        }
-        outcome
+        Ok(())
     }
 
-    /// Updates pages under one entry of level 2.
-    #[inline(always)]
-    fn update_run<E>(
+    /// Opens the level-3 table that holds page `at`. `None`: there is none to open, or the range up to `to` is the
+    /// whole of a level-2 entry that has been passed through `f` instead.
+    #[inline]
+    fn open<E>(
         &mut self,
-        table: Pa,
-        count: &mut u64,
-        from: u64,
+        at: u64,
         to: u64,
         grow: bool,
         f: &mut impl FnMut(Entry, Ipa) -> Result<Entry, E>,
-    ) -> Result<(), (u64, Stop<E>)> {
-        let slot = (from / ENTRIES % ENTRIES) as usize;
-        let old = Entry(self.port.word(table, slot));
-        if to - from == ENTRIES && !old.is_table() && (self.blocks || !old.is_zero()) {
-            let ipa = Ipa(from * PAGE_SIZE);
-            let new = f(old, ipa).map_err(|e| (from, Stop::Refused(e)))?.with_block(true);
-            self.store(table, slot, old, new, ipa);
-            *count = *count + !new.is_zero() as u64 - !old.is_zero() as u64;
-            return Ok(());
+    ) -> Result<Option<Open<'a>>, Stop<E>> {
+        self.close_last();
+        if self.middle.is_none_or(|m| m.number != at / GIB) {
+            self.close_middle();
+            self.middle = self.open_middle(at, grow).map_err(|()| Stop::NoTableMemory)?;
         }
-        let (pages, mut live) = if old.is_table() {
-            (old.pa(), old.count())
-        } else if grow {
-            let pages = self.port.page_alloc().ok_or((from, Stop::NoTableMemory))?;
-            if old.is_zero() { (pages, 0) } else { (self.split(table, slot, old, pages), ENTRIES) }
-        } else {
+        let Some(middle) = &mut self.middle else { return Ok(None) };
+        let number = at / ENTRIES;
+        let old = middle.get(number);
+        if old.is_table() {
+            let words = self.port.words(old.pa()).ok_or(Stop::NoTableMemory)?;
+            return Ok(Some(Open { number, table: old.pa(), words, count: old.count(), old }));
+        }
+        if to - at == ENTRIES && (self.blocks || !old.is_zero()) {
+            let ipa = Ipa(at * PAGE_SIZE);
+            let new = f(old, ipa).map_err(Stop::Refused)?.with_block(true);
+            middle.count = middle.count + !new.is_zero() as u64 - !old.is_zero() as u64;
+            let word = &middle.words[(number % ENTRIES) as usize];
+            self.store(word, old, new, ipa);
+            return Ok(None);
+        }
+        if !grow {
             debug_assert!(old.is_zero(), "a commit would have to split a block");
-            return Ok(());
-        };
-        let mut outcome = Ok(());
-        for page in from..to {
-            let index = (page % ENTRIES) as usize;
-            let (entry, ipa) = (Entry(self.port.word(pages, index)), Ipa(page * PAGE_SIZE));
-            match f(entry, ipa) {
-                Ok(new) => {
-                    live = live + !new.is_zero() as u64 - !entry.is_zero() as u64;
-                    self.store(pages, index, entry, new, ipa);
-                }
-                Err(e) => {
-                    outcome = Err((page, Stop::Refused(e)));
-                    break;
-                }
+            return Ok(None);
+        }
+        let (table, words) = self.allocate().ok_or(Stop::NoTableMemory)?;
+        if old.is_zero() {
+            return Ok(Some(Open { number, table, words, count: 0, old }));
+        }
+        for (word, i) in words.iter().zip(0..) {
+            word.store(old.child(i).0, Relaxed);
+        }
+        let new = Entry::table(table, ENTRIES);
+        self.replace(number, old.is_valid(), new);
+        Ok(Some(Open { number, table, words, count: ENTRIES, old: new }))
+    }
+
+    fn open_middle(&self, at: u64, grow: bool) -> Result<Option<Open<'a>>, ()> {
+        let number = at / GIB;
+        let old = Entry(self.port.word(self.root, number as usize));
+        if old.is_table() {
+            let words = self.port.words(old.pa()).ok_or(())?;
+            return Ok(Some(Open { number, table: old.pa(), words, count: old.count(), old }));
+        }
+        if !grow {
+            return Ok(None);
+        }
+        let (table, words) = self.allocate().ok_or(())?;
+        Ok(Some(Open { number, table, words, count: 0, old }))
+    }
+
+    fn allocate(&self) -> Option<(Pa, &'a [AtomicU64; ENTRIES as usize])> {
+        let table = self.port.page_alloc()?;
+        Some((table, self.port.words(table)?))
+    }
+
+    /// Brings the level-2 entry of the open level-3 table up to date: drops a table that is empty, makes a block of
+    /// one that amounts to it.
+    fn close_last(&mut self) {
+        let (Some(open), Some(middle)) = (self.last.take(), &mut self.middle) else { return };
+        let was = !open.old.is_zero() as u64;
+        middle.count = middle.count + (open.count != 0) as u64 - was;
+        let word = &middle.words[(open.number % ENTRIES) as usize];
+        if open.count == 0 {
+            word.store(0, Relaxed);
+            self.release(open.table, open.number * ENTRIES);
+        } else if let Some(block) = self.uniform(&open) {
+            self.replace(open.number, true, block);
+            self.release(open.table, open.number * ENTRIES);
+        } else {
+            let new = Entry::table(open.table, open.count);
+            if new != open.old {
+                // A fresh table's contents must be seen before the table is.
+                self.port.tables_written();
+                word.store(new.0, Relaxed);
             }
         }
-        self.settle(table, slot, pages, live, from);
-        *count = *count + (live != 0) as u64 - !old.is_zero() as u64;
-        outcome
+    }
+
+    /// The same for the level-1 entry of the open level-2 table, which never becomes a block.
+    fn close_middle(&mut self) {
+        let Some(open) = self.middle.take() else { return };
+        if open.count == 0 {
+            self.port.set_word(self.root, open.number as usize, 0);
+            self.release(open.table, open.number * GIB);
+            return;
+        }
+        let new = Entry::table(open.table, open.count);
+        if new != open.old {
+            self.port.tables_written();
+            self.port.set_word(self.root, open.number as usize, new.0);
+        }
     }
 
     /// Writes a leaf and notes what the TLB may still hold of the old one.
     #[inline(always)]
-    fn store(&mut self, table: Pa, slot: usize, old: Entry, new: Entry, ipa: Ipa) {
-        if new == old {
-            return;
-        }
-        self.port.set_word(table, slot, new.0);
+    fn store(&mut self, word: &AtomicU64, old: Entry, new: Entry, ipa: Ipa) {
+        word.store(new.0, Relaxed);
         if old.is_valid() && new.differs_to_hardware(old) {
             self.note(ipa);
         }
@@ -259,64 +326,30 @@ impl<'a, P: Port> Walk<'a, P> {
         };
     }
 
-    /// Hangs the level-3 table back under its level-2 entry: drops it if it is empty, makes it a block if it has
-    /// become one.
-    #[inline]
-    fn settle(&mut self, table: Pa, slot: usize, pages: Pa, live: u64, from: u64) {
-        if live == 0 {
-            self.port.set_word(table, slot, 0);
-            self.release(pages, from);
-        } else if live == ENTRIES
-            && let Some(block) = self.uniform(pages)
-        {
-            self.replace(table, slot, block);
-            self.release(pages, from);
-        } else {
-            let new = Entry::table(pages, live).0;
-            if self.port.word(table, slot) != new {
-                self.port.tables_written();
-                self.port.set_word(table, slot, new);
-            }
-        }
-    }
-
-    /// Fills `pages` with what `old` maps, and replaces the block by it.
-    fn split(&mut self, table: Pa, slot: usize, old: Entry, pages: Pa) -> Pa {
-        for i in 0..ENTRIES {
-            self.port.set_word(pages, i as usize, old.child(i).0);
-        }
-        let new = Entry::table(pages, ENTRIES);
-        if old.is_valid() {
-            self.replace(table, slot, new);
-        } else {
-            self.port.tables_written();
-            self.port.set_word(table, slot, new.0);
-        }
-        pages
-    }
-
-    /// Exchanges block and table by break-before-make. Another CPU that runs the partition may take a stage-2
-    /// fault in between; [`super::Stage2::allows`] tells the handler that it was none.
-    fn replace(&mut self, table: Pa, slot: usize, new: Entry) {
-        if let Some((roots, _)) = &self.installed {
-            self.port.set_word(table, slot, 0);
+    /// Exchanges block and table under the open level-2 table by break-before-make. Another CPU that runs the
+    /// partition may take a stage-2 fault in between; [`super::Stage2::allows`] tells the handler that it was none.
+    fn replace(&mut self, number: u64, valid: bool, new: Entry) {
+        let Some(middle) = &self.middle else { return };
+        let word = &middle.words[(number % ENTRIES) as usize];
+        if let (true, Some((roots, _))) = (valid, &self.installed) {
+            word.store(0, Relaxed);
             self.port.tables_written();
             // By address this could take one operation for every page that the TLB made of it.
             self.port.tlb_invalidate_all(roots);
         }
-        self.port.set_word(table, slot, new.0);
+        self.port.tables_written();
+        word.store(new.0, Relaxed);
     }
 
     /// Returns the block that a full level-3 table amounts to. Only owned pages join again: what is sent or
     /// borrowed must stay divisible, as taking it back may not need memory.
-    fn uniform(&self, pages: Pa) -> Option<Entry> {
-        let first = Entry(self.port.word(pages, 0));
-        let plain =
-            first.is_valid() && first.tag() as u8 == Tag::Owned as u8 && !first.is_pinned() && !first.is_claimed();
-        if !self.blocks || !plain || first.pa().0 % (ENTRIES * PAGE_SIZE) != 0 {
+    fn uniform(&self, open: &Open<'_>) -> Option<Entry> {
+        let first = open.get(0);
+        let plain = first.is_valid() && first.tag() == Tag::Owned && !first.is_pinned() && !first.is_claimed();
+        if !self.blocks || open.count != ENTRIES || !plain || first.pa().0 % (ENTRIES * PAGE_SIZE) != 0 {
             return None;
         }
-        let same = (1..ENTRIES).all(|i| self.port.word(pages, i as usize) == first.child(i).0);
+        let same = open.words.iter().zip(0..).all(|(word, i)| word.load(Relaxed) == first.child(i).0);
         same.then(|| first.with_block(true))
     }
 
