@@ -2,7 +2,7 @@
 //! The port of `spmc`, implemented by the machine.
 
 use core::fmt;
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use ffa_abi::Regs;
 use spmc::{Entry, Fault, Ipa, MemFault, Pa, Port, Space, Stage2Roots};
