@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Every function id with edge values, and random calls: an error or a proper answer, and the system goes on.
 
+use core::sync::atomic::{AtomicU64, Ordering::*};
+
 use bl33::ffa::*;
 use bl33::harness::{Case, Failure, Outcome, expect, expect_at, expect_that};
 use bl33::mem::{FREE, RX, TX};
 use bl33::time::Random;
-use bl33::{mode, println};
+use bl33::{cpus, mode, println};
 
 use crate::rxtx::{map, unmap};
 
@@ -17,7 +19,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("hostile::ids_beyond_the_range", ids_beyond_the_range).noisy(),
     Case::new("hostile::dirty_function_id", dirty_function_id).noisy(),
     Case::new("hostile::random_calls", || random_calls(3_000)).noisy(),
-    Case::new("hostile::million_random_calls", || random_calls(1_000_000)).long().noisy(),
+    Case::new("hostile::random_calls_from_all_cpus", random_calls_from_all_cpus).noisy(),
 ];
 
 const EDGES: [u64; 16] = [
@@ -186,10 +188,9 @@ fn argument(random: &mut Random) -> u64 {
     }
 }
 
-fn random_calls(count: u64) -> Outcome {
-    let seed = mode::seed();
-    println!("# seed {seed:#x} ({count} random calls)");
-    let mut random = Random::new(seed);
+/// Makes random calls from one CPU; `Err` names the function id of an answer that is none.
+fn random_calls_of(cpu: u64, seed: u64, count: u64) -> Outcome {
+    let mut random = Random::new(seed ^ (cpu << 56));
     let ids = || function_ids().filter(|&fid| reaches_the_spmc(fid));
     let known = ids().count() as u64;
     for i in 0..count {
@@ -198,19 +199,44 @@ fn random_calls(count: u64) -> Outcome {
         // Partitions take commands that stop or occupy them: those belong to other cases.
         if matches!(fid, DIRECT_REQ_32 | DIRECT_REQ_64 | DIRECT_REQ2) && args[0] & 0xffff != ECHO {
             args[2] = 0;
+            args[3] = 0;
         }
         poke(fid, args)?;
-        if i % 4096 == 0 {
+        if i % 1024 == 0 {
             // Half of the time with the usual buffers, so that calls get past that check.
-            clean()?;
+            smc([RXTX_UNMAP, 0, 0, 0, 0, 0, 0, 0]);
             if random.below(2) == 0 {
-                map()?;
+                smc([RXTX_MAP_64, TX, RX, 1, 0, 0, 0, 0]);
             }
         }
-        if i % 100_000 == 99_999 {
-            println!("# {} random calls", i + 1);
+        if cpu == 0 && i % 50_000 == 49_999 {
+            println!("# {} random calls on this CPU", i + 1);
         }
     }
+    Ok(())
+}
+
+fn random_calls(count: u64) -> Outcome {
+    let seed = mode::seed();
+    println!("# seed {seed:#x} ({count} random calls)");
+    random_calls_of(0, seed, count)?;
+    clean()?;
+    every_partition_answers()
+}
+
+static SEED: AtomicU64 = AtomicU64::new(0);
+
+/// The calls of all CPUs together: a million in the long mode.
+fn calls_of_each() -> u64 {
+    (if mode::long() { 1_000_000 } else { 4000 }) / cpus::count() as u64
+}
+
+fn random_calls_from_all_cpus() -> Outcome {
+    SEED.store(mode::seed(), Release);
+    let (seed, n) = (SEED.load(Acquire), cpus::count());
+    println!("# seed {seed:#x} ({} random calls on each of {n} CPUs)", calls_of_each());
+    let job = |cpu| random_calls_of(cpu, SEED.load(Acquire), calls_of_each());
+    cpus::on_all(n, if mode::long() { 1_500_000 } else { 60_000 }, job)?;
     clean()?;
     every_partition_answers()
 }
