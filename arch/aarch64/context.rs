@@ -57,11 +57,6 @@ pub(crate) type Simd = Saved<66>;
 const SCTLR: usize = 2;
 /// SCTLR_EL1's bits that are one after a reset without the features that give them another meaning.
 const SCTLR_RESET: u64 = 0x30d0_0800;
-/// Where CPACR_EL1 is.
-const CPACR: usize = 17;
-/// ZEN and SMEN of CPACR_EL1, always set in the hardware: SVE and SME, which a partition does not have, then trap to
-/// S-EL2, which makes them undefined, and not to EL1 as disabled. The partition sees FPEN alone.
-pub(crate) const CPACR_OPEN: u64 = 3 << 16 | 3 << 24;
 /// SPSR_EL2 of a fresh context: EL1h, AArch64, DAIF masked.
 const SPSR_RESET: u64 = 0x3c5;
 
@@ -143,7 +138,6 @@ impl Context {
         self.loaded_on.store(0, Relaxed);
         self.el1.clear();
         self.el1.set(SCTLR, SCTLR_RESET);
-        self.el1.set(CPACR, CPACR_OPEN);
         self.keys.clear();
         self.timers.clear();
         self.rare.clear();

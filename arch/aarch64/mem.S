@@ -54,3 +54,66 @@ mem_end:
 mem_fault:
     mov     x0, #1
     ret
+
+// memcpy, memmove and memset for the compiler: what comes with the target moves a byte or a word at a time.
+    .section .text.memcpy, "ax"
+    .global memcpy, memmove, memset
+memmove:
+    sub     x3, x0, x1
+    cmp     x3, x2
+    b.lo    4f                          // the destination begins inside the source: from the end
+memcpy:
+    mov     x3, x0
+    subs    x2, x2, #32
+    b.lo    2f
+1:  ldp     x4, x5, [x1], #16
+    ldp     x6, x7, [x1], #16
+    subs    x2, x2, #32
+    stp     x4, x5, [x3], #16
+    stp     x6, x7, [x3], #16
+    b.hs    1b
+2:  tbz     x2, #4, 1f
+    ldp     x4, x5, [x1], #16
+    stp     x4, x5, [x3], #16
+1:  tbz     x2, #3, 1f
+    ldr     x4, [x1], #8
+    str     x4, [x3], #8
+1:  tbz     x2, #2, 1f
+    ldr     w4, [x1], #4
+    str     w4, [x3], #4
+1:  tbz     x2, #1, 1f
+    ldrh    w4, [x1], #2
+    strh    w4, [x3], #2
+1:  tbz     x2, #0, 1f
+    ldrb    w4, [x1]
+    strb    w4, [x3]
+1:  ret
+4:  cbz     x2, 1b
+5:  subs    x2, x2, #1
+    ldrb    w4, [x1, x2]
+    strb    w4, [x0, x2]
+    b.ne    5b
+    ret
+
+memset:
+    mov     x3, x0
+    and     x1, x1, #0xff
+    mov     x4, #0x0101010101010101
+    mul     x1, x1, x4
+    subs    x2, x2, #32
+    b.lo    2f
+1:  stp     x1, x1, [x3], #16
+    subs    x2, x2, #32
+    stp     x1, x1, [x3], #16
+    b.hs    1b
+2:  tbz     x2, #4, 1f
+    stp     x1, x1, [x3], #16
+1:  tbz     x2, #3, 1f
+    str     x1, [x3], #8
+1:  tbz     x2, #2, 1f
+    str     w1, [x3], #4
+1:  tbz     x2, #1, 1f
+    strh    w1, [x3], #2
+1:  tbz     x2, #0, 1f
+    strb    w1, [x3]
+1:  ret

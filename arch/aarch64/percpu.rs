@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What each CPU has of its own, found by TPIDR_EL2.
 
-use core::cell::{Cell, UnsafeCell};
+use core::cell::Cell;
 use core::ptr;
 
 use spmc::{Fault, FaultKind, Ipa};
@@ -30,8 +30,8 @@ pub(crate) struct PerCpu {
     pub(crate) live: Cell<Live>,
     /// Whose SIMD registers the hardware holds.
     pub(crate) simd: Cell<Live>,
-    /// CPTR_EL2 as it is in the hardware.
-    pub(crate) cptr: Cell<u64>,
+    /// CPTR_EL2 for S-EL2's own use of the SIMD registers.
+    pub(crate) cptr_open: Cell<u64>,
     /// The Normal world's ICC_PMR_EL1, while a context that queues its interrupts is live.
     pub(crate) pmr: Cell<Option<u64>>,
     /// Which groups of the Normal world's registers are saved below instead of in the hardware.
@@ -47,7 +47,7 @@ pub(crate) struct PerCpu {
     pub(crate) keys: Keys,
     pub(crate) timers: Timers,
     pub(crate) rare: Rare,
-    pub(crate) normal_simd: UnsafeCell<NormalSimd>,
+    pub(crate) normal_simd: NormalSimd,
 }
 
 // SAFETY: every field is only used by the CPU that the block belongs to (`this` gives no other).
@@ -59,7 +59,7 @@ impl PerCpu {
             index: Cell::new(0),
             live: Cell::new(Live::Normal),
             simd: Cell::new(Live::Normal),
-            cptr: Cell::new(0),
+            cptr_open: Cell::new(0),
             pmr: Cell::new(None),
             saved: Cell::new(Groups::empty()),
             open: Cell::new(Groups::empty()),
@@ -70,7 +70,7 @@ impl PerCpu {
             keys: Keys::new(),
             timers: Timers::new(),
             rare: Rare::new(),
-            normal_simd: UnsafeCell::new(NormalSimd::new()),
+            normal_simd: NormalSimd::new(),
         }
     }
 }

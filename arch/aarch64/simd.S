@@ -54,13 +54,19 @@ q_load:
     msr     fpsr, x2
     ret
 
-// extern "C" fn z_save(to: *const u64): Z0-Z31 at the current vector length.
+// extern "C" fn z_save(z: *mut u64, status: *mut u64): Z0-Z31 at the current vector length, FPCR, FPSR.
 z_save:
+    mrs     x2, fpcr
+    mrs     x3, fpsr
+    stp     x2, x3, [x1]
     .irp    n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
     str     z\n, [x0, #\n, mul vl]
     .endr
     ret
 z_load:
+    ldp     x2, x3, [x1]
+    msr     fpcr, x2
+    msr     fpsr, x3
     .irp    n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
     ldr     z\n, [x0, #\n, mul vl]
     .endr

@@ -9,9 +9,8 @@ use crate::percpu::{Live, PerCpu};
 
 /// CPTR_EL2 (non-VHE form) as a partition without live SIMD registers runs: every trap of `traps.rs`.
 pub(crate) const CPTR_DENY: u64 = CPTR_ALLOW | 1 << 10;
-/// The same with TFP clear. TTA (20) and TAM (30): no trace, no activity monitors; TCPAC (31): see
-/// `context::CPACR_OPEN`. TZ (8) and TSM (12) stay set.
-const CPTR_ALLOW: u64 = 0x33ff | 1 << 20 | 1 << 30 | 1 << 31;
+/// The same with TFP clear. TTA (20) and TAM (30): no trace, no activity monitors (its own CPACR_EL1 is switched). TZ (8) and TSM (12) stay set.
+const CPTR_ALLOW: u64 = 0x33ff | 1 << 20 | 1 << 30;
 const CPTR_TZ: u64 = 1 << 8;
 const CPTR_TSM: u64 = 1 << 12;
 
@@ -21,9 +20,12 @@ const VECTOR_BYTES: usize = 256;
 /// Where the Normal world's registers are while a partition uses them.
 #[repr(C, align(16))]
 pub(crate) struct NormalSimd {
+    /// Q0-Q31 of a CPU without SVE.
     q: Simd,
     z: UnsafeCell<[u64; 32 * VECTOR_BYTES / 8]>,
     p: UnsafeCell<[u64; 17 * VECTOR_BYTES / 64]>,
+    /// FPCR and FPSR, beside Z registers.
+    status: UnsafeCell<[u64; 2]>,
     svcr: Cell<u64>,
 }
 
@@ -33,6 +35,7 @@ impl NormalSimd {
             q: Simd::new(),
             z: UnsafeCell::new([0; 32 * VECTOR_BYTES / 8]),
             p: UnsafeCell::new([0; 17 * VECTOR_BYTES / 64]),
+            status: UnsafeCell::new([0; 2]),
             svcr: Cell::new(0),
         }
     }
@@ -41,20 +44,27 @@ impl NormalSimd {
 unsafe extern "C" {
     fn q_save(to: *const Simd);
     fn q_load(from: *const Simd);
-    fn z_save(to: *mut u64);
-    fn z_load(from: *const u64);
+    fn z_save(z: *mut u64, status: *mut u64);
+    fn z_load(z: *const u64, status: *const u64);
     fn p_save(to: *mut u64, ffr: u64);
     fn p_load(from: *const u64, ffr: u64);
     fn streaming_on();
     fn streaming_off();
 }
 
-fn has_sve() -> bool {
-    mrs!("id_aa64pfr0_el1") >> 32 & 0xf != 0
+/// CPTR_EL2 as S-EL2 itself may use every register that this CPU has.
+pub(crate) fn cptr_open() -> u64 {
+    let sve = if mrs!("id_aa64pfr0_el1") >> 32 & 0xf != 0 { CPTR_TZ } else { 0 };
+    let sme = if mrs!("id_aa64pfr1_el1") >> 24 & 0xf != 0 { CPTR_TSM } else { 0 };
+    CPTR_ALLOW & !sve & !sme
 }
 
-fn has_sme() -> bool {
-    mrs!("id_aa64pfr1_el1") >> 24 & 0xf != 0
+fn has_sve(cpu: &PerCpu) -> bool {
+    cpu.cptr_open.get() & CPTR_TZ == 0
+}
+
+fn has_sme(cpu: &PerCpu) -> bool {
+    cpu.cptr_open.get() & CPTR_TSM == 0
 }
 
 /// Tells whether the first-fault register exists in streaming mode (FEAT_SME_FA64).
@@ -62,79 +72,81 @@ fn has_fa64() -> bool {
     mrs!("S3_0_C0_C4_5") >> 63 != 0
 }
 
-fn set_cptr(cpu: &PerCpu, value: u64) {
-    if cpu.cptr.get() != value {
-        cpu.cptr.set(value);
-        // SAFETY: any value only traps more or less of the SIMD registers; this module alone uses them, after
-        // asking for what it needs.
-        unsafe { msr!("cptr_el2", value) };
-        barrier!("isb");
-    }
+/// Writes CPTR_EL2. An exception return synchronises it; use at S-EL2 needs an ISB.
+fn set_cptr(value: u64) {
+    // SAFETY: any value only traps more or less of the SIMD registers; this module alone uses them, after
+    // asking for what it needs.
+    unsafe { msr!("cptr_el2", value) };
 }
 
 /// Opens the SIMD registers to S-EL2 itself.
 fn open(cpu: &PerCpu) {
-    let sve = if has_sve() { CPTR_TZ } else { 0 };
-    let sme = if has_sme() { CPTR_TSM } else { 0 };
-    set_cptr(cpu, CPTR_ALLOW & !sve & !sme);
+    set_cptr(cpu.cptr_open.get());
+    barrier!("isb");
 }
 
 /// Runs `f` with the vector length at its maximum, and puts the Normal world's choice back.
+#[inline(always)]
 fn with_longest<R>(streaming: bool, f: impl FnOnce() -> R) -> R {
+    const LONGEST: u64 = 0xf;
     if streaming {
         let old = mrs!("S3_4_C1_C2_6"); // SMCR_EL2
         let fa64 = u64::from(has_fa64()) << 31;
         // SAFETY: SMCR_EL2 bounds the streaming vector length; restored below, and the saved area is for the maximum.
-        unsafe { msr!("S3_4_C1_C2_6", old | 0xf | fa64) };
+        unsafe { msr!("S3_4_C1_C2_6", old | LONGEST | fa64) };
         barrier!("isb");
         let result = f();
         // SAFETY: as above.
         unsafe { msr!("S3_4_C1_C2_6", old) };
-        result
-    } else {
-        let old = mrs!("S3_4_C1_C2_0"); // ZCR_EL2
-        // SAFETY: ZCR_EL2 bounds the vector length; restored below, and the saved area is for the maximum.
-        unsafe { msr!("S3_4_C1_C2_0", 0xf) };
-        barrier!("isb");
-        let result = f();
-        // SAFETY: as above.
-        unsafe { msr!("S3_4_C1_C2_0", old) };
-        result
+        return result;
     }
+    let old = mrs!("S3_4_C1_C2_0"); // ZCR_EL2
+    if old & LONGEST == LONGEST {
+        return f();
+    }
+    // SAFETY: ZCR_EL2 bounds the vector length; restored below, and the saved area is for the maximum.
+    unsafe { msr!("S3_4_C1_C2_0", LONGEST) };
+    barrier!("isb");
+    let result = f();
+    // SAFETY: as above.
+    unsafe { msr!("S3_4_C1_C2_0", old) };
+    result
 }
 
 fn save_normal(cpu: &PerCpu) {
-    let area = cpu.normal_simd.get();
+    let area = &cpu.normal_simd;
+    let svcr = if has_sme(cpu) { mrs!("S3_3_C4_C2_2") } else { 0 };
+    area.svcr.set(svcr);
+    let streaming = svcr & 1 != 0;
     // SAFETY: the area is this CPU's own, large enough for the longest vectors, and `open` has made the registers
     // accessible at S-EL2; SVE and SME registers are named only where the ID registers show them.
     unsafe {
-        q_save(&raw const (*area).q);
-        let svcr = if has_sme() { mrs!("S3_3_C4_C2_2") } else { 0 };
-        (*area).svcr.set(svcr);
-        let streaming = svcr & 1 != 0;
-        if has_sve() || streaming {
-            with_longest(streaming, || z_save((*area).z.get().cast()));
+        if has_sve(cpu) || streaming {
+            with_longest(streaming, || z_save(area.z.get().cast(), area.status.get().cast()));
+        } else {
+            q_save(&raw const area.q);
         }
         if streaming {
             // Leaving streaming mode clears the vectors and predicates. ZA stays: the partition cannot reach it.
-            with_longest(true, || p_save((*area).p.get().cast(), has_fa64().into()));
+            with_longest(true, || p_save(area.p.get().cast(), has_fa64().into()));
             streaming_off();
         }
     }
 }
 
 fn load_normal(cpu: &PerCpu) {
-    let area = cpu.normal_simd.get();
+    let area = &cpu.normal_simd;
+    let streaming = area.svcr.get() & 1 != 0;
     // SAFETY: as `save_normal`.
     unsafe {
-        let streaming = (*area).svcr.get() & 1 != 0;
         if streaming {
             streaming_on();
-            with_longest(true, || p_load((*area).p.get().cast(), has_fa64().into()));
+            with_longest(true, || p_load(area.p.get().cast(), has_fa64().into()));
         }
-        q_load(&raw const (*area).q);
-        if has_sve() || streaming {
-            with_longest(streaming, || z_load((*area).z.get().cast()));
+        if has_sve(cpu) || streaming {
+            with_longest(streaming, || z_load(area.z.get().cast(), area.status.get().cast()));
+        } else {
+            q_load(&raw const area.q);
         }
     }
 }
@@ -148,14 +160,13 @@ pub(crate) fn give(cpu: &PerCpu, context: &Context) {
     // SAFETY: the registers are accessible (`open`); the area is the context's.
     unsafe { q_load(&raw const context.simd) };
     cpu.simd.set(Live::Context(context));
-    set_cptr(cpu, CPTR_ALLOW);
+    set_cptr(CPTR_ALLOW);
 }
 
 /// Saves the registers of `context`, if it has them, so that another CPU may enter it.
 pub(crate) fn park(cpu: &PerCpu, context: &Context) {
     if cpu.simd.get() == Live::Context(context) {
-        open(cpu);
-        // SAFETY: as in `give`.
+        // SAFETY: the registers do not trap, since the context has them; the area is the context's.
         unsafe { q_save(&raw const context.simd) };
         drop_live(cpu);
     }
@@ -163,17 +174,16 @@ pub(crate) fn park(cpu: &PerCpu, context: &Context) {
 
 /// Forgets the registers of a context that will not go on with them.
 pub(crate) fn drop_live(cpu: &PerCpu) {
-    if cpu.simd.get() != Live::Normal {
-        cpu.simd.set(Live::None);
-        set_cptr(cpu, CPTR_DENY);
-    }
+    cpu.simd.set(Live::None);
+    set_cptr(CPTR_DENY);
 }
 
 /// Gives the Normal world its registers back.
 #[cold]
+#[inline(never)]
 pub(crate) fn restore_normal(cpu: &PerCpu) {
     open(cpu);
     load_normal(cpu);
     cpu.simd.set(Live::Normal);
-    set_cptr(cpu, CPTR_DENY);
+    set_cptr(CPTR_DENY);
 }

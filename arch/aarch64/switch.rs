@@ -69,7 +69,9 @@ fn interrupted(cpu: &PerCpu, context: &Context, vector: u64) -> Exit {
 pub(crate) fn failed(cpu: &PerCpu, fault: Fault) -> Exit {
     cpu.fault.set(fault);
     cpu.live.set(Live::None);
-    simd::drop_live(cpu);
+    if cpu.simd.get() != Live::Normal {
+        simd::drop_live(cpu);
+    }
     Exit::Fault
 }
 

@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use ffa_abi::Regs;
 use spmc::{Exit, Fault, FaultKind, Ipa};
 
-use crate::context::{CPACR_OPEN, Context, Groups};
+use crate::context::{Context, Groups};
 use crate::percpu::PerCpu;
 use crate::switch::{failed, load_groups, skip};
 use crate::{idregs, simd, traps};
@@ -120,9 +120,6 @@ const AFSR0: u64 = name(3, 0, 5, 1, 0);
 const AFSR1: u64 = name(3, 0, 5, 1, 1);
 const AMAIR: u64 = name(3, 0, 10, 3, 0);
 const CONTEXTIDR: u64 = name(3, 0, 13, 0, 1);
-const CPACR: u64 = name(3, 0, 1, 0, 2);
-/// CPACR_EL1.FPEN.
-const CPACR_FPEN: u64 = 3 << 20;
 const MDSCR: u64 = name(2, 0, 0, 2, 2);
 const OSLAR: u64 = name(2, 0, 1, 0, 4);
 const OSDLR: u64 = name(2, 0, 1, 3, 4);
@@ -136,7 +133,7 @@ fn system_register(cpu: &PerCpu, context: &Context, regs: &mut Regs, esr: u64) {
     if is_timer(register) {
         return use_group(cpu, context, Groups::TIMERS);
     }
-    if [AFSR0, AFSR1, AMAIR, CONTEXTIDR].contains(&register) {
+    if matches!(register, AFSR0 | AFSR1 | AMAIR | CONTEXTIDR) {
         return use_group(cpu, context, Groups::RARE);
     }
     if is_read {
@@ -160,7 +157,6 @@ fn read(context: &Context, register: u64) -> Option<u64> {
     match register {
         CTR => Some(mrs!("ctr_el0")),
         CLIDR => Some(mrs!("clidr_el1")),
-        CPACR => Some(mrs!("cpacr_el1") & CPACR_FPEN),
         CSSELR => Some(context.csselr.load(Relaxed)),
         CCSIDR => Some(with_csselr(context, || mrs!("ccsidr_el1"))),
         CCSIDR2 => (mrs!("S3_0_C0_C7_2") >> 20 & 0xf != 0).then(|| with_csselr(context, || mrs!("S3_1_C0_C0_2"))),
@@ -172,11 +168,6 @@ fn read(context: &Context, register: u64) -> Option<u64> {
 
 fn write(context: &Context, register: u64, value: u64) -> bool {
     match register {
-        CPACR => {
-            // SAFETY: the context is live: this is its register, with what it may choose.
-            unsafe { msr!("cpacr_el1", value & CPACR_FPEN | CPACR_OPEN) };
-            true
-        }
         CSSELR => {
             context.csselr.store(value & 0x1f, Relaxed);
             true

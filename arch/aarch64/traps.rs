@@ -125,7 +125,7 @@ pub(crate) fn init(cpu: &PerCpu) {
     let ps = (mrs!("id_aa64mmfr0_el1") & 0xf).min(5) << 16;
     let counters = mrs!("pmcr_el0") >> 11 & 0x1f;
     open(cpu, Groups::empty());
-    cpu.cptr.set(simd::CPTR_DENY);
+    cpu.cptr_open.set(simd::cptr_open());
     // SAFETY: these registers govern EL1&0 only; the values are the tables above. Optional registers are written only
     // where the ID registers show them.
     unsafe {

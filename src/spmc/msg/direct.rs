@@ -26,8 +26,8 @@ pub(crate) fn endpoints(w1: u64) -> (PartitionId, PartitionId) {
 /// Clears the upper halves of x0-x7: all that a 32-bit call carries.
 #[inline(always)]
 pub(crate) fn truncate(regs: &mut Regs) {
-    let [a, b, c, d, e, f, g, h, ..] = regs.x.map(|x| x as u32 as u64);
-    regs.set8([a, b, c, d, e, f, g, h]);
+    let [a, b, c, d, e, f, g, h, ..] = regs.x;
+    regs.set8([a, b, c, d, e, f, g, h].map(|x| x as u32 as u64));
 }
 
 /// Says what it takes to send and to receive one form of direct request.
