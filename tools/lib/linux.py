@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """Debian's Linux kernels as a Normal world: fetched, given our modules, packed with an initramfs, booted."""
 import dataclasses
+import json
 import lzma
 import os
 import pathlib
@@ -16,6 +17,9 @@ OUT = env.TARGET / "linux"
 KERNEL_BASE = 0x60000000
 INITRD_BASE = 0x70000000
 USER_TARGET = "aarch64-unknown-linux-musl"
+RECEIPTS_OF_A_KIND = 10
+# The partitions beside the SPMC: the test module's, and the one that agent-receipt asks.
+PARTITIONS = "echo,relay,percpu,receipts"
 PKVM_LINE = "Protected hVHE mode initialized successfully"
 # What no console may show. (TF-A's own `WARNING:` lines are not Linux's.)
 FORBIDDEN = (
@@ -222,6 +226,20 @@ def user_programs():
     return found
 
 
+def sample_receipts():
+    """Return receipts of the reference implementation for the guest: {name: contents}, with an index of them."""
+    vectors = env.ROOT / "sp/receipts/judge/vectors/signet"
+    index = json.loads((vectors / "index.json").read_text())
+    plain = [v for v in index["vectors"] if v["api"] == "verify_any" and list(v["keys_options"]) == ["key"]]
+    # Each accepted one's key is right; take some of either kind, an accepted one first.
+    kinds = [[v for v in plain if v["expect"]["ok"] is ok] for ok in (True, False)]
+    chosen = [v for kind in kinds for v in kind[:: max(1, len(kind) // RECEIPTS_OF_A_KIND)]]
+    found = {v["file"]: (vectors / v["file"]).read_bytes() for v in chosen}
+    lines = [f"{v['file']} {'ok' if v['expect']['ok'] else 'refused'} {v['keys_options']['key']}" for v in chosen]
+    found["index"] = "".join(f"{line}\n" for line in lines).encode()
+    return found
+
+
 def initramfs(kernel):
     """Pack the guest's root: busybox, init, the modules, our programs."""
     archive = cpio.Archive()
@@ -234,6 +252,9 @@ def initramfs(kernel):
     archive.file("etc/motd", (SOURCES / "motd").read_bytes())
     for name, contents in user_programs().items():
         archive.file(f"usr/bin/{name}", contents, 0o755)
+    archive.folder("root/receipts")
+    for name, contents in sample_receipts().items():
+        archive.file(f"root/receipts/{name}", contents)
     for path in sorted((SOURCES / "initramfs").iterdir()):
         where = "init" if path.name == "init" else f"usr/bin/{path.name}"
         archive.file(where, path.read_bytes(), 0o755)
@@ -249,7 +270,7 @@ def machine(kernel, flash, pkvm, mode, cpus=4, icount=False, only="all"):
     """Return the machine that boots a kernel; `mode` is `test` or `shell`, `only` the beginning of the cases' names."""
     image = kernel_files(kernel) / "Image"
     root = initramfs(kernel)
-    words = f"console=ttyAMA0 panic=-1 rdinit=/init initrd={INITRD_BASE:#x},{root.stat().st_size} hematite={mode} ffa-test={only}"
+    words = f"console=ttyAMA0 panic=-1 rdinit=/init initrd={INITRD_BASE:#x},{root.stat().st_size} hematite={mode} tests={only}"
     words += " kvm-arm.mode=protected" if pkvm else ""
     # A panic (panic=-1) ends the run instead of beginning another boot.
     extra = ["-no-reboot", "-kernel", image, "-append", words]
