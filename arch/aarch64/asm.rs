@@ -75,6 +75,7 @@ global_asm!(
 global_asm!(include_str!("switch.S"), X18 = const offset_of!(Context, x18));
 global_asm!(include_str!("mem.S"));
 global_asm!(include_str!("simd.S"));
+global_asm!(include_str!("sha256.S"));
 
 unsafe extern "C" {
     fn context_enter();

@@ -22,6 +22,7 @@ mod percpu;
 pub mod platform;
 mod pool;
 mod report;
+mod sha256;
 mod simd;
 mod switch;
 mod timer;

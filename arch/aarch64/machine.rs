@@ -10,7 +10,7 @@ use spmc::{Entry, Fault, Ipa, MemFault, Pa, Port, Space, Stage2Roots};
 use crate::asm;
 use crate::context::Context;
 use crate::pool::{self, POOL};
-use crate::{mmu, nsmem, percpu, switch, timer, tlb, traps, uart};
+use crate::{mmu, nsmem, percpu, sha256, switch, timer, tlb, traps, uart};
 
 /// The machine that this runs on. There is one, so a value holds nothing.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +91,10 @@ impl Port for Machine {
 
     fn with_secure_bytes<R>(&self, pa: Pa, len: u64, f: impl FnOnce(&[u8]) -> R) -> Option<R> {
         nsmem::with_secure_bytes(pa, len, f)
+    }
+
+    fn sha256(&self, bytes: &[u8]) -> [u8; 32] {
+        sha256::digest(bytes)
     }
 
     fn sync_code(&self, pa: Pa, len: u64) {

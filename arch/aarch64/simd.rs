@@ -178,6 +178,13 @@ pub(crate) fn drop_live(cpu: &PerCpu) {
     set_cptr(CPTR_DENY);
 }
 
+/// Runs `f`, which uses SIMD registers that are nobody's. Boot time.
+pub(crate) fn with_open(cpu: &PerCpu, f: impl FnOnce()) {
+    open(cpu);
+    f();
+    set_cptr(CPTR_DENY);
+}
+
 /// Gives the Normal world its registers back.
 #[cold]
 #[inline(never)]

@@ -139,6 +139,9 @@ pub trait Port: Sync + Sized + 'static {
     /// Returns the memory that is the SPMC's own: first byte and length. No partition may have any of it.
     fn own_memory(&self) -> (Pa, u64);
 
+    /// Computes the SHA-256 of bytes; boot time only.
+    fn sha256(&self, bytes: &[u8]) -> [u8; 32];
+
     /// Makes freshly loaded code visible to instruction fetches of every CPU.
     fn sync_code(&self, pa: Pa, len: u64);
 

@@ -7,7 +7,6 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use ffa_abi::PartitionId;
-use sha2::{Digest, Sha256};
 
 use super::place::Places;
 use crate::manifest::{
@@ -84,7 +83,7 @@ fn read<'m, P: Port>(port: &P, entry: &'m PartitionEntry, position: usize) -> Re
             image: (package.image.start as u64, package.image.end as u64),
             manifest_at: (package.manifest.start as u64, package.manifest.len() as u64),
             package_len: package.bytes.len() as u64,
-            digest: Sha256::digest(package.bytes).into(),
+            digest: port.sha256(package.bytes),
         })
     })
     .unwrap_or_else(|| {

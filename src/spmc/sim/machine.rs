@@ -322,6 +322,11 @@ impl Port for SimMachine {
         self.raised.fetch_add(1, Ordering::Relaxed);
     }
 
+    fn sha256(&self, bytes: &[u8]) -> [u8; 32] {
+        use sha2::Digest;
+        sha2::Sha256::digest(bytes).into()
+    }
+
     fn sync_code(&self, _: Pa, _: u64) {}
 
     fn page_alloc(&self) -> Option<Pa> {
