@@ -23,7 +23,7 @@ PARTITIONS = "echo,relay,percpu,receipts"
 PKVM_LINE = "Protected hVHE mode initialized successfully"
 # What no console may show. (TF-A's own `WARNING:` lines are not Linux's.)
 FORBIDDEN = (
-    r"WARNING: (CPU|.* at )",
+    r"WARNING: (CPU: |\S+:\d+ at )",
     r"\bBUG: ",
     r"\bOops\b|Internal error",
     r"Kernel panic|Unable to handle",
@@ -277,3 +277,19 @@ def machine(kernel, flash, pkvm, mode, cpus=4, icount=False, only="all"):
     for path, base in ((image, KERNEL_BASE), (root, INITRD_BASE)):
         extra += ["-device", f"loader,file={path},addr={base:#x},force-raw=on"]
     return qemu.Machine(flash, cpus=cpus, icount=icount, extra=[str(word) for word in extra])
+
+
+def judge_boot(result, pkvm):
+    """Note what a boot's consoles must and must not show."""
+    both = result.lines + result.secure_lines
+    for pattern in FORBIDDEN:
+        for line in both:
+            if re.search(pattern, line):
+                result.reasons.append(f"a line matches /{pattern}/: {line}")
+                break
+    found = any(PKVM_LINE in line for line in both)
+    if pkvm and not found:
+        result.reasons.append(f"pKVM did not come up: no line has '{PKVM_LINE}'")
+    if not pkvm and found:
+        result.reasons.append("pKVM came up though it was not asked for")
+    result.verdicts["boot"] = "; ".join(result.reasons) if result.reasons else "ok"

@@ -18,8 +18,8 @@ CONFIG_USE_BOOTCOMMAND=y
 CONFIG_BOOTCOMMAND="{command}"
 """
 COMMAND = "armffa devlist; armffa getpart {uuid}; armffa ping 0x8001; echo uboot: done; poweroff"
-# echo's d1f249e7-9121-48df-a79f-0a9069e16bee: U-Boot swaps the bytes of the first three groups.
-ECHO_UUID = "e749f2d1-2191-df48-a79f-0a9069e16bee"
+# echo's d1f249e7-9121-48df-a79f-0a9069e16bee: U-Boot (uuid_str_to_le_bin) swaps the bytes within each group.
+ECHO_UUID = "e749f2d1-2191-df48-9fa7-ee6be169900a"
 
 
 def binary():
