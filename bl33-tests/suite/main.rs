@@ -15,6 +15,7 @@ mod partition;
 mod power;
 mod preempt;
 mod regs;
+mod restart;
 mod run;
 mod rxtx;
 mod smp;
@@ -45,6 +46,7 @@ const GROUPS: &[&[Case]] = &[
     power::CASES,
     versions::CASES,
     death::CASES,
+    restart::CASES,
 ];
 
 fn suite() {

@@ -233,6 +233,14 @@ def boot(name, limit, **machine):
     return from_result(result)
 
 
+def restarts():
+    """Boot with the partition that dies in every way and is restarted."""
+    names = ["echo", "relay", "percpu", "hostile"]
+    flash = image.firmware(names=names, flash=env.FIRMWARE / "restarts.bin")
+    machine = qemu.Machine(flash, cpus=2, extra=qemu.mode(only="restart"))
+    return from_result(qemu.run(machine, 120, name="restarts", show="quiet"))
+
+
 def receipts():
     """Boot the receipts partition alone, with the image that drives it."""
     flash = image.firmware(bl33="receipts", names=["receipts"], flash=env.FIRMWARE / "receipts.bin")
@@ -293,7 +301,7 @@ def bad_spmc_manifest():
 def deaths():
     """Boot once for each pair of deaths, and for each death by memory: a stopped partition stays so."""
     outcome = Outcome(0, 0)
-    for name in ("death_1", "death_2", "death_3", "death_4", "mfault_1", "mfault_2", "mfault_3"):
+    for name in ("death_1", "death_2", "death_3", "death_4", "death_5", "mfault_1", "mfault_2", "mfault_3"):
         one = boot(name, 60, extra=qemu.mode(only=name))
         outcome.passed += one.passed
         outcome.failed += one.failed
@@ -356,6 +364,7 @@ SUITES = [
     Suite("firmware, a v1.0 Normal world", lambda: boot("v1_0", 60, extra=qemu.mode(only="v1_0"))),
     Suite("firmware, a v1.1 Normal world", lambda: boot("v1_1", 60, extra=qemu.mode(only="v1_1"))),
     Suite("firmware, partitions that die", deaths),
+    Suite("firmware, a partition that is restarted", restarts),
     Suite("firmware, malformed packages", bad_packages),
     Suite("firmware, malformed SPMC manifest", bad_spmc_manifest),
     Suite("firmware, receipts", receipts),

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A partition that dies in every way and is restarted each time. Needs `hostile`, which is not in the default
+//! firmware: runs in a boot of its own (`--only restart`).
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use bl33::ffa::*;
+use bl33::gic;
+use bl33::harness::{Case, Outcome, expect, expect_at, expect_that};
+use bl33::sp::{command, death, expect_none, mapping, status, try_command, words};
+use bl33::time;
+
+pub(crate) const CASES: &[Case] = &[
+    Case::new("restart::every_way_to_die", every_way_to_die).asked(),
+    Case::new("restart::below_a_chain", below_a_chain).asked(),
+    Case::new("restart::every_foreign_access", every_foreign_access).asked(),
+    Case::new("restart::nothing_of_the_former_life", nothing_of_the_former_life).asked(),
+    Case::new("restart::queued_interrupt", queued_interrupt).asked(),
+    Case::new("restart::dies_too_often", dies_too_often).asked(),
+];
+
+/// Restarted by its abort action; Non-secure interrupts wait while it runs.
+const HOSTILE: u64 = 0x8004;
+
+/// A partition that dies again and again stays down; after more than a second its deaths are forgiven.
+fn forgiven() {
+    let start = time::now();
+    time::wait_for(5000, || time::now() - start > time::frequency() * 11 / 10);
+}
+
+/// The partition answers, and so do the others.
+fn all_answer() -> Outcome {
+    let [sum, ..] = bl33::sp::command(HOSTILE, command::ADD, [40, 2, 0, 0])?;
+    expect("hostile's sum", sum, 42)?;
+    let [sum, ..] = bl33::sp::command(RELAY, command::ADD, [40, 2, 0, 0])?;
+    expect("relay's sum", sum, 42)?;
+    expect_echo(0xa11e)
+}
+
+fn every_way_to_die() -> Outcome {
+    all_answer()?;
+    for (n, how) in [
+        death::STAGE1_FAULT,
+        death::STACK_OVERFLOW,
+        death::FFA_ABORT,
+        death::UNDEFINED,
+        death::PANIC,
+        death::STAGE2_FAULT,
+        death::STAGE2_FETCH,
+        death::BREAKPOINT,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        if n % 4 == 0 {
+            forgiven();
+        }
+        expect_error(&direct64(HOSTILE, [command::DIE, how, 0, 0, 0])?, ABORTED).map_err(|f| f.at(how))?;
+        all_answer().map_err(|f| f.at(how))?;
+    }
+    Ok(())
+}
+
+fn below_a_chain() -> Outcome {
+    forgiven();
+    for first in [RELAY, PERCPU] {
+        let [outcome, code, ..] =
+            try_command(first, command::FORWARD, [HOSTILE, command::DIE, death::STAGE2_FAULT, 0])?;
+        expect("status of the request to the dying", outcome, status::FFA_ERROR)?;
+        expect("its code", code as u32 as u64, ABORTED as u32 as u64)?;
+        let [_, sum, ..] = bl33::sp::command(first, command::FORWARD, [HOSTILE, command::ADD, 40, 2])?;
+        expect("hostile's sum, asked by a partition", sum, 42)?;
+        all_answer()?;
+    }
+    Ok(())
+}
+
+/// Whatever does not belong to it: the access does not happen, the partition dies of it, nobody else notices.
+fn every_foreign_access() -> Outcome {
+    const READ: u64 = 0;
+    const WRITE: u64 = 1;
+    const EXECUTE: u64 = 2;
+    let mut deaths = 0;
+    for (address, how) in [
+        (0x0e00_0000, mapping::SECURE),        // BL31
+        (0x0e10_0000, mapping::SECURE),        // the SPMC's code
+        (0x0e1b_f000, mapping::SECURE),        // the SPMC's memory
+        (0x0e30_4000, mapping::SECURE),        // echo
+        (0x0e40_4000, mapping::SECURE),        // relay
+        (0x0eff_f000, mapping::SECURE),        // Secure RAM of nobody
+        (0x0904_0000, mapping::SECURE_DEVICE), // the secure console
+        (0x0800_0000, mapping::SECURE_DEVICE), // the interrupt controller
+        (0x080a_0000, mapping::SECURE_DEVICE),
+        (0x0000_0000, mapping::SECURE),     // flash
+        (0x6000_0000, mapping::SECURE),     // this image, as if it were Secure
+        (0x6000_0000, mapping::NON_SECURE), // this image
+        (0x7000_0000, mapping::NON_SECURE), // Normal-world memory that nobody shared
+        (0x0e10_0000, mapping::NON_SECURE), // the SPMC, as if it were Non-secure
+        (0x0900_0000, mapping::NON_SECURE_DEVICE),
+    ] {
+        for kind in [READ, WRITE, EXECUTE] {
+            if deaths % 6 == 0 {
+                forgiven();
+            }
+            deaths += 1;
+            let r = direct64(HOSTILE, [command::ACCESS, kind, address, how, 0x5151_5151])?;
+            if r[0] == DIRECT_RESP_64 {
+                // Told to the partition as a fault of its own is as good.
+                let [outcome, ..] = words(&r, HOSTILE)?;
+                expect_that("the access did not happen, address", outcome == status::FAULT, address)?;
+            } else {
+                expect_error(&r, ABORTED).map_err(|f| f.at(address))?;
+            }
+            all_answer().map_err(|f| f.at(address))?;
+        }
+    }
+    Ok(())
+}
+
+/// Registers and memory are those of a first start.
+fn nothing_of_the_former_life() -> Outcome {
+    const SECRET: u64 = 0x0ddb_a110_5ec2_e700;
+    forgiven();
+    bl33::sp::command(HOSTILE, command::REGS_FILL, [SECRET, 0, 0, 0])?;
+    bl33::sp::command(HOSTILE, command::SIMD_FILL, [SECRET, 0, 0, 0])?;
+    let [_, word, ..] = bl33::sp::command(HOSTILE, command::OWN_PAGE, [0, SECRET, 0, 0])?;
+    expect("a word of its memory", word, SECRET)?;
+    expect_error(&direct64(HOSTILE, [command::DIE, death::FFA_ABORT, 0, 0, 0])?, ABORTED)?;
+    for i in 0..64u64 {
+        let value = SECRET.wrapping_add(i.wrapping_mul(0x0101_0101_0101_0101));
+        expect_none(HOSTILE, command::REGS_LEAK, value, "no system register of the former life:")?;
+    }
+    for n in 0..32 {
+        expect_none(HOSTILE, command::SIMD_LEAK, SECRET + n, "no SIMD register of the former life:")?;
+    }
+    let [_, word, ..] = bl33::sp::command(HOSTILE, command::OWN_PAGE, [0, 0, 0, 0])?;
+    expect_at("a word of its memory after the restart is not", SECRET, u64::from(word == SECRET), 0)
+}
+
+/// Its manifest queues Non-secure interrupts: they come when it has answered.
+fn queued_interrupt() -> Outcome {
+    let count = || gic::COUNTS[gic::TIMER as usize].load(Relaxed);
+    let before = count();
+    gic::timer_after(time::frequency() / 1000);
+    let r = direct64(HOSTILE, [command::SPIN, time::frequency() / 200, 0, 0, 0])?;
+    expect("status of the spin", words(&r, HOSTILE)?[0], status::OK)?;
+    expect_that("the interrupt came afterwards", time::wait_for(100, || count() != before), before.into())
+}
+
+/// In the end it is left down, and only it.
+fn dies_too_often() -> Outcome {
+    forgiven();
+    for _ in 0..12 {
+        let r = direct64(HOSTILE, [command::DIE, death::FFA_ABORT, 0, 0, 0])?;
+        expect_error(&r, ABORTED)?;
+        let [sum, ..] = bl33::sp::command(RELAY, command::ADD, [40, 2, 0, 0])?;
+        expect("relay's sum", sum, 42)?;
+    }
+    let r = direct64(HOSTILE, [command::ADD, 40, 2, 0, 0])?;
+    expect_that("it is down for good, got w0", error_code(&r).is_some(), r[0])?;
+    for i in 0..100 {
+        expect_echo(i)?;
+    }
+    Ok(())
+}
