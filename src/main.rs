@@ -9,10 +9,13 @@ mod firmware {
     use arch::boot::{self, Boot};
     use ffa_abi::Regs;
     use spin::Once;
-    use spmc::{Cpu, Next, Port, Spmc};
+    use spmc::{BuiltIn, Cpu, Next, Port, Spmc};
 
     static MACHINE: Once<Machine> = Once::new();
     static SPMC: Once<Spmc<Machine>> = Once::new();
+
+    /// The packages that the image carries.
+    static BUILT_IN: &[BuiltIn] = include!(concat!(env!("OUT_DIR"), "/built_in.rs"));
 
     arch::entry!(build, serve);
 
@@ -21,7 +24,7 @@ mod firmware {
         let machine = MACHINE.call_once(|| boot.machine);
         machine.log(format_args!("Hematite {}", env!("CARGO_PKG_VERSION")));
         // A refusal has said why on the console; `serve` tells the SPMD.
-        let Ok(spmc) = Spmc::boot(machine, boot.manifest) else { return };
+        let Ok(spmc) = Spmc::boot(machine, boot.manifest, BUILT_IN) else { return };
         SPMC.call_once(|| spmc);
         if !boot::register_secondary_entry() {
             machine.log(format_args!("the SPMD did not take the entry point of other CPUs: check binary_size"));

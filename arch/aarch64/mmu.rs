@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use aarch64_cpu::registers::{MAIR_EL2, SCTLR_EL2, TCR_EL2};
 
 use crate::asm::{STACK_BIT, STACK_SIZE};
-use crate::platform::{CPUS, GIC, SECURE_RAM, SPMC_SPAN, UART};
+use crate::platform::{CPUS, GIC, SECURE_RAM, UART};
 
 /// MAIR_EL2: attribute 0 is write-back memory, 1 is a device (nGnRE).
 pub(crate) const MAIR: u64 = MAIR_EL2::Attr0_Normal_Outer::WriteBack_NonTransient_ReadWriteAlloc.value
@@ -112,6 +112,7 @@ unsafe extern "C" {
     static __rodata_end: u8;
     static __stacks_start: u8;
     static __stacks_end: u8;
+    static __span_end: u8;
 }
 
 /// Returns the address of a linker symbol.
@@ -123,7 +124,7 @@ macro_rules! symbol {
 
 /// Returns the SPMC's own memory: image, stacks, tables, pool.
 pub(crate) fn own_memory() -> (u64, u64) {
-    (SECURE_RAM.0, SECURE_RAM.0 + SPMC_SPAN)
+    (SECURE_RAM.0, symbol!(__span_end))
 }
 
 /// Fills the tables. Runs once, with the MMU off, on the first CPU; `manifest` is the page to map read-only.

@@ -13,7 +13,7 @@ use crate::mmu;
 
 const PAGE: u64 = 4096;
 /// Pages that the pool can have at most: the whole span of the SPMC.
-const MOST: usize = (crate::platform::SPMC_SPAN / PAGE) as usize;
+const MOST: usize = (crate::platform::SPMC_MOST / PAGE) as usize;
 const PAGE_LAYOUT: Layout = match Layout::from_size_align(PAGE as usize, PAGE as usize) {
     Ok(layout) => layout,
     Err(_) => panic!("a page is a power of two"),

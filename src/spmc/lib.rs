@@ -39,7 +39,7 @@ mod tests;
 mod version;
 
 pub use addr::{Ipa, PAGE_SIZE, Pa, Space};
-pub use boot::Fatal;
+pub use boot::{BuiltIn, Fatal};
 pub use cpu::Cpu;
 pub use partition::{ExecutionContext, Identity, Partition, Properties, State};
 pub use port::{Entry, Exit, Fault, FaultKind, MemFault, Port, Stage2Roots, Vmid};

@@ -67,7 +67,7 @@ def reproducible_flags():
     return [f"--remap-path-prefix={old}={new}" for old, new in remaps]
 
 
-def cargo_build(target, packages, arguments=(), output=env.TARGET):
+def cargo_build(target, packages, arguments=(), output=env.TARGET, settings=None):
     """Build packages for a bare-metal target in the release profile; return the folder of the executables."""
     flags = ",".join(f'"{flag}"' for flag in reproducible_flags())
     words = ["cargo", "build", "--release", "--target", target, "--config", f"target.{target}.rustflags=[{flags}]"]
@@ -75,6 +75,7 @@ def cargo_build(target, packages, arguments=(), output=env.TARGET):
     environment = {k: v for k, v in os.environ.items() if k not in ("RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET")}
     environment["CARGO_TARGET_DIR"] = str(output)
     environment["SOURCE_DATE_EPOCH"] = "0"
+    environment.update(settings or {})
     result = subprocess.run([*words, "--quiet"], cwd=env.ROOT, env=environment)
     if result.returncode != 0:
         env.die(f"building {', '.join(packages)} failed")
@@ -96,7 +97,7 @@ def find_partitions(root=env.ROOT / "sp", names=None):
         folder = source.parent
         cargo = tomllib.loads((folder / "Cargo.toml").read_text())
         options = cargo.get("package", {}).get("metadata", {}).get("hematite", {})
-        if names is None and not options.get("default", True):
+        if names is None and (options.get("built-in", False) or not options.get("default", True)):
             continue
         if names is not None and folder.name not in names:
             continue
@@ -125,10 +126,13 @@ def find_partitions(root=env.ROOT / "sp", names=None):
     return sorted(found, key=lambda partition: (rank.get(partition.name, len(rank)), partition.name))
 
 
-def build_spmc(output=env.TARGET, into=env.FIRMWARE):
-    """Build the SPMC; return the raw BL32 image, left as hematite.bin."""
-    folder = cargo_build(SPMC_TARGET, ["hematite"], output=output)
-    return objcopy(folder / "hematite", into / "hematite.bin")
+def build_spmc(built_in=(), output=env.TARGET, into=env.FIRMWARE):
+    """Build the SPMC; return the raw BL32 image, left as hematite.bin, or hematite-core.bin without built-in partitions."""
+    # The two are built apart: going from one to the other would build each anew.
+    output, name = (output, "hematite.bin") if built_in else (output / "core", "hematite-core.bin")
+    packages = [f"{item.name}={env.FIRMWARE / item.name}.pkg:{item.mem_size}" for item in built_in]
+    folder = cargo_build(SPMC_TARGET, ["hematite"], output=output, settings={"HEMATITE_BUILT_IN": ",".join(packages)})
+    return objcopy(folder / "hematite", into / name)
 
 
 def build_partitions(partitions):
@@ -142,6 +146,13 @@ def build_partitions(partitions):
             if len(partition.package_bytes) > partition.mem_size:
                 env.die(f"{partition.name} has {len(partition.package_bytes)} bytes, its mem-size is {partition.mem_size}")
             env.write_if_changed(env.FIRMWARE / f"{partition.name}.pkg", partition.package_bytes)
+
+
+def find_built_in(root=env.ROOT / "sp"):
+    """Name the partitions that the SPMC's image carries."""
+    settings = {path.parent.name: tomllib.loads(path.read_text()) for path in sorted(root.glob("*/Cargo.toml"))}
+    metadata = {name: cargo.get("package", {}).get("metadata", {}) for name, cargo in settings.items()}
+    return [name for name, values in metadata.items() if values.get("hematite", {}).get("built-in", False)]
 
 
 def build_bl33(name="tests"):
@@ -160,7 +171,7 @@ def build_floor():
     elf.parent.mkdir(parents=True, exist_ok=True)
     base = f"-Ttext=0x{manifest.SPMC_LOAD_ADDRESS:x}"
     env.run([f"{env.CROSS}gcc", "-nostdlib", "-static", "-Wl,--build-id=none", base, "-o", elf, source])
-    spmc = env.FIRMWARE / "hematite.bin"
+    spmc = env.FIRMWARE / "hematite-core.bin"
     return objcopy(elf, env.FIRMWARE / "floor.bin").ljust(spmc.stat().st_size if spmc.exists() else 0, b"\0")
 
 
@@ -196,18 +207,20 @@ def firmware(bl32="hematite", bl33="tests", names=None, **packing):
     """Build everything and pack a flash image; return its path.
 
     `bl32`: hematite, floor (the stub, for which the partitions are loaded and never run) or a raw image's path. `bl33`: an executable of
-    bl33-tests, a raw image's path, or none. `names`: the partitions (None: all that are packed by default).
+    bl33-tests, a raw image's path, or none. `names`: the partitions that are packed beside an SPMC without built-in ones (None: all
+    that are packed by default, and the SPMC carries the built-in ones).
     """
     env.FIRMWARE.mkdir(parents=True, exist_ok=True)
     packing.get("flash", env.FIRMWARE).parent.mkdir(parents=True, exist_ok=True)
+    partitions = find_partitions(names=names)
+    built_in = find_partitions(names=find_built_in()) if names is None and bl32 == "hematite" else []
+    env.say(f"building the partitions: {', '.join(item.name for item in partitions + built_in) or 'none'}")
+    build_partitions(partitions + built_in)
     if bl32 == "hematite":
         env.say("building the SPMC")
-        bl32_image = build_spmc()
+        bl32_image = build_spmc(built_in)
     else:
         bl32_image = build_floor() if bl32 == "floor" else pathlib.Path(bl32).read_bytes()
-    partitions = find_partitions(names=names)
-    env.say(f"building the partitions: {', '.join(partition.name for partition in partitions) or 'none'}")
-    build_partitions(partitions)
     if bl33 == "none":
         bl33_image = None
     elif "/" in str(bl33):

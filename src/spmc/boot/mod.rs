@@ -10,11 +10,23 @@ mod start;
 
 use alloc::vec::Vec;
 
-use crate::manifest::{CheckedBlob, CoreManifest, MemoryKind};
+use crate::manifest::{CheckedBlob, CoreManifest, MemoryKind, PartitionEntry, SmcAllowList};
 use crate::memory::{MAX_OPEN, Memory};
 use crate::partition::Partition;
 use crate::routing::Routing;
-use crate::{Port, Space, Spmc, version};
+use crate::{PAGE_SIZE, Port, Space, Spmc, version};
+use place::Places;
+
+/// A package that the SPMC's own image carries: booted like any other, from memory that the SPMC finds for it.
+#[derive(Clone, Copy, Debug)]
+pub struct BuiltIn {
+    /// Its name in console lines.
+    pub name: &'static str,
+    /// The package (SPKG).
+    pub package: &'static [u8],
+    /// Bytes of memory that it gets, whole pages.
+    pub memory: u64,
+}
 
 /// Says that the SPMC cannot start; the reason is on the console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,13 +34,15 @@ pub struct Fatal;
 
 impl<P: Port> Spmc<P> {
     /// Builds the SPMC from the manifest that TF-A passed and the packages that it loaded.
-    pub fn boot(port: &'static P, manifest: &[u8]) -> Result<Self, Fatal> {
+    ///
+    /// The built-in packages come after the manifest's own partitions, with the identifiers that follow.
+    pub fn boot(port: &'static P, manifest: &[u8], built_in: &[BuiltIn]) -> Result<Self, Fatal> {
         let fatal = |reason: &dyn core::fmt::Display| {
             port.log(format_args!("fatal: SPMC manifest: {reason}"));
             Fatal
         };
         let blob = CheckedBlob::check(manifest).map_err(|e| fatal(&e))?;
-        let core = CoreManifest::parse(&blob).map_err(|e| fatal(&e))?;
+        let mut core = CoreManifest::parse(&blob).map_err(|e| fatal(&e))?;
         port.log(format_args!(
             "SPMC {} speaks FF-A {}; {} CPUs, {} partitions in the manifest",
             core.attribute.spmc_id,
@@ -43,6 +57,7 @@ impl<P: Port> Spmc<P> {
         if core.ranges(MemoryKind::NonSecure).next().is_none() {
             port.log(format_args!("no ns-memory node: the Normal world cannot map buffers or send memory"));
         }
+        place_built_in(port, &mut core, built_in);
         let before = port.pages_free();
         let list: Vec<Partition<P>> = load::all(port, &core);
         let mut boot_order: Vec<u8> = (0..list.len() as u8).collect();
@@ -63,5 +78,30 @@ impl<P: Port> Spmc<P> {
             }
         }
         Ok(spmc)
+    }
+}
+
+/// Copies the built-in packages to the highest free Secure memory and adds them to the manifest's partitions.
+#[inline(never)]
+fn place_built_in<P: Port>(port: &P, core: &mut CoreManifest, built_in: &[BuiltIn]) {
+    for item in built_in {
+        let memory = item.memory.next_multiple_of(PAGE_SIZE);
+        let number = core.partitions.len() as u16 + 1;
+        let mut places = Places::new(core, port.own_memory());
+        let Some(at) = places.place(memory).filter(|_| item.package.len() as u64 <= memory) else {
+            port.log(format_args!("built-in {}: no {memory:#x} bytes of Secure memory are free: left out", item.name));
+            continue;
+        };
+        let entry = PartitionEntry {
+            number,
+            name: crate::manifest::name(item.name),
+            load_address: at,
+            mem_size: memory,
+            vcpu_count: 1,
+            smcs: SmcAllowList::default(),
+        };
+        if port.write(Space::Secure, at, item.package).is_err() || core.partitions.try_push(entry).is_err() {
+            port.log(format_args!("built-in {}: there are too many partitions: left out", item.name));
+        }
     }
 }

@@ -34,6 +34,7 @@ pub use partition::{
     AbortAction, ExceptionLevel, Format, MAX_SERVICES, Messaging, NsInterruptAction, OtherSecureInterruptAction,
     PartitionManifest, PowerMessages, Service, SriPolicy, VmAvailability,
 };
+pub(crate) use refusal::name;
 pub use refusal::{Cause, Details, File, Name, Refusal};
 pub use regions::{
     DeviceRegion, Interrupt, MAX_DEVICE_REGIONS, MAX_INTERRUPTS, MAX_MEMORY_REGIONS, MemoryRegion, RegionAttributes,

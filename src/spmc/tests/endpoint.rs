@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use ffa_abi::{Error, Func, PartitionId, Regs};
+use ffa_abi::{Error, Func, PartitionId};
 
 use super::{assert_error, assert_success, assert_untouched, from_partition};
-use crate::sim::world::{NORMAL_RAM, Spec, World, base, id, request, uuid};
+use crate::sim::world::{NORMAL_RAM, Spec, World, base, id, uuid};
 use crate::{Pa, Port, Space};
 
 const NWD: PartitionId = PartitionId::NORMAL_WORLD;
