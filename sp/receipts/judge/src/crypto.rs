@@ -42,6 +42,14 @@ impl PublicKey {
         encode(self.as_bytes())
     }
 
+    /// Verifies a bare signature strictly: no small-order key or commitment.
+    pub fn verify(&self, signed: &[u8], signature: &[u8; 64]) -> Result<(), Verdict> {
+        match self.0.verify_strict(signed, &Signature::from_bytes(signature)) {
+            Ok(()) => Ok(()),
+            Err(_) => refuse(Class::SignatureMismatch, Field::Sig, Reason::Mismatch),
+        }
+    }
+
     /// Tells whether the key is a small-order point, under which anyone can sign anything.
     pub fn is_small_order(&self) -> bool {
         self.0.is_weak()

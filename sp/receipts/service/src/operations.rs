@@ -233,6 +233,21 @@ impl<P: Platform> Ask<'_, '_, P> {
         Ok(plain([0; 3]))
     }
 
+    /// Verifies a signature over bytes, as strictly as strict mode does. Tells the ticks that this alone took.
+    pub(crate) fn verify_signature(&mut self) -> Outcome {
+        let missing = Verdict::new(Class::BadRequest, Field::Pubkey, Reason::Missing);
+        let key = self.message.key(Tag::Key, Field::Pubkey)?.ok_or(missing)?;
+        let signature = self.message.need(Tag::Signature, Field::Sig)?;
+        let Ok(signature) = <&[u8; 64]>::try_from(signature) else {
+            return Err(Verdict::new(Class::BadRequest, Field::Sig, Reason::Malformed).into());
+        };
+        let signed = self.message.need(Tag::Bytes, Field::Document)?;
+        let before = self.platform.ticks();
+        let verdict = key.verify(signed, signature);
+        let took = self.platform.ticks().wrapping_sub(before);
+        verdict.map(|()| plain([took, 0, 0])).map_err(Refused::from)
+    }
+
     pub(crate) fn append(&mut self) -> Outcome {
         // Room for both hashes is made sure of first: an append that cannot be told would be one that is lost.
         let before = self.service.chain;
