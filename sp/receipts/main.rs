@@ -21,7 +21,7 @@ use transport::Transport;
 sp_rt::partition!(main, tables = 12);
 
 /// Room for the largest message's parse, the answer, the trust and the nonces.
-const HEAP: usize = 0x56000;
+const HEAP: usize = 0x50000;
 
 #[global_allocator]
 static MEMORY: Heap<HEAP> = Heap::new();
@@ -62,6 +62,10 @@ fn provisioning() -> Option<VerifyingKey> {
 }
 
 fn main(_: &'static Context) -> ! {
+    if !sp_rt::cpu::has_sha256() {
+        log!("receipts: this CPU lacks the SHA-256 instructions (FEAT_SHA256), which this image is built for");
+        sp_rt::give_up()
+    }
     let mut machine = Machine { clock: Clock::start() };
     let config = Config { server_name: "hematite", provisioning: provisioning(), nonces: 2048, compat_nonces: 64 };
     let Some(mut service) = Service::start(config, &mut machine) else {

@@ -7,7 +7,7 @@ use crate::protocol::{ClockSource, MAX_ANSWER, MAX_MESSAGE, MAX_RECEIPT, PROTOCO
 use crate::{Done, Platform, Refused, Service, bad};
 use receipts::audit::{CheckpointContext, LogFault, Recorded, Segment};
 use receipts::bilateral::{AgentTrust, BilateralOptions, Cosign, MAX_GAP};
-use receipts::crypto::GENESIS;
+use receipts::crypto::{GENESIS, verify_bare};
 use receipts::delegation::AuthorizedOptions;
 use receipts::replay::ReplayCache;
 use receipts::request::{MAX_AGE, RequestOptions, SignerTrust, Signers};
@@ -243,7 +243,7 @@ impl<P: Platform> Ask<'_, '_, P> {
         };
         let signed = self.message.need(Tag::Bytes, Field::Document)?;
         let before = self.platform.ticks();
-        let verdict = key.verify(signed, signature);
+        let verdict = verify_bare(key.as_bytes(), signed, signature);
         let took = self.platform.ticks().wrapping_sub(before);
         verdict.map(|()| plain([took, 0, 0])).map_err(Refused::from)
     }
