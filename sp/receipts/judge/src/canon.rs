@@ -36,6 +36,14 @@ pub(crate) struct Output {
 }
 
 impl Output {
+    /// Starts with room for about so many bytes, so that it need not move as it grows.
+    pub(crate) fn of_about(size: usize) -> Self {
+        let mut out = Self::default();
+        // Without that room it will say so when it is needed.
+        let _ = out.bytes.try_reserve_exact(size.min(MAX_OUTPUT));
+        out
+    }
+
     /// Gives the bytes, unless there were too many.
     pub(crate) fn finish(self) -> Result<Vec<u8>, Verdict> {
         if self.overflow {
@@ -62,7 +70,7 @@ impl Sink for Output {
 /// Gives the canonical form of a JSON text.
 pub fn canonicalize(text: &[u8]) -> Result<Vec<u8>, Verdict> {
     let document = crate::parse_receipt(text)?;
-    let mut out = Output::default();
+    let mut out = Output::of_about(text.len());
     write_value(document.root(), &mut out)?;
     out.finish()
 }

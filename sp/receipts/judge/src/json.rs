@@ -195,10 +195,11 @@ impl Survey {
             digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
             match byte {
                 b'"' => {
-                    let (length, has_escape) = string_length(text.get(at..).unwrap_or(&[]));
+                    let (length, escapes) = string_length(text.get(at..).unwrap_or(&[]));
                     at += length;
-                    if has_escape {
-                        escaped += length;
+                    if escapes > 0 {
+                        // Each escape stands for fewer bytes than it has.
+                        escaped += length - escapes;
                     }
                 }
                 // What makes a number too large for its node: a fraction, an exponent, or ten digits.
@@ -220,15 +221,15 @@ impl Survey {
     }
 }
 
-/// Measures a string from after its first quote to after its last, and tells whether there are escapes in it.
-fn string_length(text: &[u8]) -> (usize, bool) {
-    let (mut at, mut has_escape) = (0, false);
+/// Measures a string from after its first quote to after its last, and counts the escapes in it.
+fn string_length(text: &[u8]) -> (usize, usize) {
+    let (mut at, mut escapes) = (0, 0);
     loop {
         at += plain_length(text.get(at..).unwrap_or(&[]));
         match text.get(at) {
-            None => return (text.len(), has_escape),
-            Some(b'"') => return (at + 1, has_escape),
-            Some(b'\\') => (at, has_escape) = (at + 2, true),
+            None => return (text.len(), escapes),
+            Some(b'"') => return (at + 1, escapes),
+            Some(b'\\') => (at, escapes) = ((at + 2).min(text.len()), escapes + 1),
             Some(_) => at += 1, // a control, which is no JSON; the parser says so
         }
     }

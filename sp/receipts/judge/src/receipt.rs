@@ -210,7 +210,7 @@ pub fn signed_bytes(text: &[u8]) -> Result<alloc::vec::Vec<u8>, Verdict> {
         4 => (&RECEIPT, &SIGNED_AUTHORIZED),
         _ => return refuse(Class::InvalidReceipt, Field::V, Reason::Unsupported),
     };
-    let mut out = canon::Output::default();
+    let mut out = canon::Output::of_about(text.len());
     Record::read(root, of, Field::Document, Duplicates::LastWins)?.write_signed(part, &mut out)?;
     out.finish()
 }
