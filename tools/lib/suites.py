@@ -336,6 +336,12 @@ def reproducible():
     return check(["tools/reproducible"], 600)
 
 
+def panic_sites():
+    """Check that the loop that answers calls reaches no place that can panic but those that have been argued."""
+    tests_flash()
+    return check(["tools/panic-sites", "--check"])
+
+
 # ---- other Normal worlds
 
 
@@ -379,6 +385,7 @@ SUITES = [
     Suite("firmware, malformed packages", bad_packages),
     Suite("firmware, malformed SPMC manifest", bad_spmc_manifest),
     Suite("firmware, receipts", receipts),
+    Suite("firmware, places that can panic", panic_sites),
     Suite("same image from another folder", reproducible),
     Suite("loom", loom, beside=True),
     Suite("Miri", miri, beside=True),
