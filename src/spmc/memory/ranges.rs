@@ -39,31 +39,40 @@ impl RangeList {
         self.len
     }
 
-    /// Appends a range, with a page from the pool where needed.
+    /// Appends ranges, with pages from the pool where needed.
     #[inline]
-    pub(super) fn push<P: Port>(&mut self, port: &P, range: &Range) -> Result<(), Refusal> {
-        let word = pack(range);
-        if let Some(place) = self.inline.get_mut(self.len as usize) {
-            *place = word;
-        } else {
-            let index = (self.len - INLINE as u32) % PER_PAGE;
-            if index == 0 {
-                self.grow(port)?;
+    pub(super) fn extend<P: Port>(
+        &mut self,
+        port: &P,
+        ranges: impl Iterator<Item = Result<Range, Refusal>>,
+    ) -> Result<(), Refusal> {
+        // The page that is being filled: looked up once, not for each range.
+        let mut words = self.tail.and_then(|tail| port.words(tail));
+        for range in ranges {
+            let word = pack(&range?);
+            if let Some(place) = self.inline.get_mut(self.len as usize) {
+                *place = word;
+            } else {
+                let index = (self.len - INLINE as u32) % PER_PAGE;
+                if index == 0 {
+                    words = port.words(self.grow(port)?);
+                }
+                let place = words.and_then(|words| words.get(index as usize + 1)).ok_or(Refusal::TableMemory)?;
+                place.store(word, Relaxed);
             }
-            port.set_word(self.tail.ok_or(Refusal::TableMemory)?, index as usize + 1, word);
+            self.len += 1;
         }
-        self.len += 1;
         Ok(())
     }
 
-    fn grow<P: Port>(&mut self, port: &P) -> Result<(), Refusal> {
+    fn grow<P: Port>(&mut self, port: &P) -> Result<Pa, Refusal> {
         let page = port.page_alloc().ok_or(Refusal::TableMemory)?;
         match self.tail {
             Some(tail) => port.set_word(tail, 0, page.0),
             None => self.head = Some(page),
         }
         self.tail = Some(page);
-        Ok(())
+        Ok(page)
     }
 
     /// Iterates over first addresses and page counts, from range `from` on.
@@ -146,7 +155,9 @@ mod tests {
         for &n in lengths {
             let mut list = RangeList::default();
             let range = |i: u32| Range { address: u64::from(i) << 12, pages: i + 1 };
-            (0..n).for_each(|i| list.push(&m, &range(i)).unwrap());
+            // In two portions, as fragments come.
+            list.extend(&m, (0..n / 3).map(|i| Ok(range(i)))).unwrap();
+            list.extend(&m, (n / 3..n).map(|i| Ok(range(i)))).unwrap();
             assert_eq!(list.len(), n);
             for from in [0, 1, 4, 5, 514, 515, 516, 1999] {
                 let got = list.iter_from(&m, from).map(|(ipa, n)| (ipa.0, n as u32));

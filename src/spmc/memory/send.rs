@@ -157,16 +157,17 @@ impl<P: Port> Spmc<P> {
 
     /// Notes the ranges in `bytes`.
     fn take_ranges(&self, t: &mut Transaction, bytes: &[u8]) -> Result<(), Refusal> {
-        for range in Ranges::new(bytes) {
+        let Transaction { ranges, pages, pages_so_far, expected, .. } = t;
+        if u64::from(ranges.len()) + (bytes.len() / RANGE_SIZE) as u64 > u64::from(*expected) {
+            return Err(Refusal::MemCount);
+        }
+        let checked = Ranges::new(bytes).map(|range| {
             let range = range?;
             check_range(Ipa(range.address), u64::from(range.pages)).map_err(|_| Refusal::MemRange)?;
-            t.pages_so_far += u64::from(range.pages);
-            if t.pages_so_far > u64::from(t.pages) || t.ranges.len() >= t.expected {
-                return Err(Refusal::MemCount);
-            }
-            t.ranges.push(self.port, &range)?;
-        }
-        Ok(())
+            *pages_so_far += u64::from(range.pages);
+            if *pages_so_far > u64::from(*pages) { Err(Refusal::MemCount) } else { Ok(range) }
+        });
+        ranges.extend(self.port, checked)
     }
 
     /// Notes the ranges that are still in the TX buffer.

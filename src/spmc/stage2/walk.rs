@@ -171,36 +171,17 @@ impl<'a, P: Port> Walk<'a, P> {
         let mut at = first;
         while at < end {
             let stop = end.min((at | (ENTRIES - 1)) + 1);
-            let opened = match self.last {
-                Some(open) if open.number == at / ENTRIES => Ok(Some(open)),
-                Some(_) | None => self.open(at, stop, grow, &mut f),
-            };
-            if let Some(mut open) = opened.map_err(|stop| (at - first, stop))? {
-                let outcome = self.run(&mut open, at, stop, &mut f);
-                self.last = Some(open);
+            if !matches!(&self.last, Some(open) if open.number == at / ENTRIES) {
+                self.last = self.open(at, stop, grow, &mut f).map_err(|stop| (at - first, stop))?;
+            }
+            if let Some(open) = &mut self.last {
+                let (changed, outcome) = run(open, at, stop, &mut f);
+                if let Some((from, to)) = changed {
+                    self.note(from, to);
+                }
                 outcome.map_err(|(page, e)| (page - first, Stop::Refused(e)))?;
             }
             at = stop;
-        }
-        Ok(())
-    }
-
-    /// Passes pages under one open level-3 table through `f`.
-    #[inline(always)]
-    fn run<E>(
-        &mut self,
-        open: &mut Open<'a>,
-        from: u64,
-        to: u64,
-        f: &mut impl FnMut(Entry, Ipa) -> Result<Entry, E>,
-    ) -> Result<(), (u64, E)> {
-        let first = (from % ENTRIES) as usize;
-        let words = open.words.get(first..first + (to - from) as usize).unwrap_or(&[]);
-        for (word, page) in words.iter().zip(from..) {
-            let (old, ipa) = (Entry(word.load(Relaxed)), Ipa(page * PAGE_SIZE));
-            let new = f(old, ipa).map_err(|e| (page, e))?;
-            open.count = open.count + !new.is_zero() as u64 - !old.is_zero() as u64;
-            self.store(word, old, new, ipa);
         }
         Ok(())
     }
@@ -231,8 +212,11 @@ impl<'a, P: Port> Walk<'a, P> {
             let ipa = Ipa(at * PAGE_SIZE);
             let new = f(old, ipa).map_err(Stop::Refused)?.with_block(true);
             middle.count = middle.count + !new.is_zero() as u64 - !old.is_zero() as u64;
-            let word = &middle.words[(number % ENTRIES) as usize];
-            self.store(word, old, new, ipa);
+            middle.words[(number % ENTRIES) as usize].store(new.0, Relaxed);
+            if old.is_valid() && new.differs_to_hardware(old) {
+                // One operation takes the whole block out of the TLB.
+                self.note(at, at + 1);
+            }
             return Ok(None);
         }
         if !grow {
@@ -308,21 +292,13 @@ impl<'a, P: Port> Walk<'a, P> {
         }
     }
 
-    /// Writes a leaf and notes what the TLB may still hold of the old one.
-    #[inline(always)]
-    fn store(&mut self, word: &AtomicU64, old: Entry, new: Entry, ipa: Ipa) {
-        word.store(new.0, Relaxed);
-        if old.is_valid() && new.differs_to_hardware(old) {
-            self.note(ipa);
-        }
-    }
-
-    fn note(&mut self, ipa: Ipa) {
+    /// Notes pages of which the TLB may hold what is no longer true.
+    fn note(&mut self, from: u64, to: u64) {
+        let pages = to - from;
         self.stale = match self.stale {
-            Stale::Nothing => Stale::Pages(ipa, 1),
-            Stale::Pages(at, n) if n < INVALIDATE_BY_PAGE && at.0 + n * PAGE_SIZE == ipa.0 => Stale::Pages(at, n + 1),
-            Stale::Pages(at, n) if ipa.0 >= at.0 && ipa.0 < at.0 + n * PAGE_SIZE => self.stale,
-            Stale::Pages(..) | Stale::Everything => Stale::Everything,
+            Stale::Nothing if pages <= INVALIDATE_BY_PAGE => Stale::Pages(Ipa(from * PAGE_SIZE), pages),
+            Stale::Pages(at, n) if (at.0 / PAGE_SIZE..at.0 / PAGE_SIZE + n).contains(&from) && pages == 1 => self.stale,
+            Stale::Nothing | Stale::Pages(..) | Stale::Everything => Stale::Everything,
         };
     }
 
@@ -359,7 +335,7 @@ impl<'a, P: Port> Walk<'a, P> {
         self.port.set_word(page, 0, self.freed.map_or(0, |p| p.0));
         self.freed = Some(page);
         if self.installed.is_some() {
-            self.note(Ipa(from * PAGE_SIZE));
+            self.note(from, from + 1);
         }
     }
 
@@ -380,4 +356,39 @@ impl<'a, P: Port> Walk<'a, P> {
         }
         self.port.page_free(self.root);
     }
+}
+
+/// Passes pages under one open level-3 table through `f`. Returns the span of pages that changed under the
+/// hardware's eyes, and where `f` refused.
+#[inline(always)]
+#[expect(clippy::type_complexity, reason = "two results of one loop")]
+fn run<E>(
+    open: &mut Open<'_>,
+    from: u64,
+    to: u64,
+    f: &mut impl FnMut(Entry, Ipa) -> Result<Entry, E>,
+) -> (Option<(u64, u64)>, Result<(), (u64, E)>) {
+    const NEVER: u64 = u64::MAX;
+    let first = (from % ENTRIES) as usize;
+    let words = open.words.get(first..first + (to - from) as usize).unwrap_or(&[]);
+    let (mut changed, mut end, mut count) = (NEVER, 0, open.count);
+    let mut outcome = Ok(());
+    for (word, page) in words.iter().zip(from..) {
+        let old = Entry(word.load(Relaxed));
+        let new = match f(old, Ipa(page * PAGE_SIZE)) {
+            Ok(new) => new,
+            Err(e) => {
+                outcome = Err((page, e));
+                break;
+            }
+        };
+        count = count + !new.is_zero() as u64 - !old.is_zero() as u64;
+        word.store(new.0, Relaxed);
+        if old.is_valid() && new.differs_to_hardware(old) {
+            changed = changed.min(page);
+            end = page + 1;
+        }
+    }
+    open.count = count;
+    ((changed != NEVER).then_some((changed, end)), outcome)
 }
