@@ -86,7 +86,7 @@ impl<P: Port> Spmc<P> {
     }
 
     /// Finds an endpoint in the routing table.
-    fn end_of(&self, id: PartitionId) -> Result<End, Refusal> {
+    pub(crate) fn end_of(&self, id: PartitionId) -> Result<End, Refusal> {
         if !id.is_secure() {
             return Ok(End::normal(id));
         }

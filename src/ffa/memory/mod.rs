@@ -34,19 +34,15 @@ pub enum Malformed {
     Range,
 }
 
-/// Reads `N` bytes at `at`.
-fn bytes<const N: usize>(from: &[u8], at: usize) -> Result<[u8; N], Malformed> {
-    at.checked_add(N).and_then(|end| from.get(at..end)).and_then(|s| s.try_into().ok()).ok_or(Malformed::Length)
+/// Reads `N` little-endian 64-bit words at `at`: descriptors are made of such words, two 32-bit fields in most.
+#[inline(always)]
+fn words<const N: usize>(from: &[u8], at: usize) -> Result<[u64; N], Malformed> {
+    let (words, _) = from.get(at..).ok_or(Malformed::Length)?.as_chunks::<8>();
+    let words = words.first_chunk::<N>().ok_or(Malformed::Length)?;
+    Ok(words.map(u64::from_le_bytes))
 }
 
-fn u16_at(from: &[u8], at: usize) -> Result<u16, Malformed> {
-    bytes(from, at).map(u16::from_le_bytes)
-}
-
-fn u32_at(from: &[u8], at: usize) -> Result<u32, Malformed> {
-    bytes(from, at).map(u32::from_le_bytes)
-}
-
-fn u64_at(from: &[u8], at: usize) -> Result<u64, Malformed> {
-    bytes(from, at).map(u64::from_le_bytes)
+/// Returns the upper half of a word.
+const fn high(word: u64) -> u32 {
+    (word >> 32) as u32
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The memory transaction descriptor and its parts (DEN0077A v1.1, tables 10.13 to 10.20).
 
-use super::{Attributes, Flags, Malformed, Permissions, RANGE_SIZE, bytes, u16_at, u32_at, u64_at};
+use super::{Attributes, Flags, Malformed, Permissions, RANGE_SIZE, high, words};
 use crate::{Handle, PartitionId, Version};
 
 /// Names the forms of a transaction descriptor.
@@ -107,19 +107,20 @@ impl<'a> Region<'a> {
     /// Decodes the header that an endpoint of `version` wrote, and checks that its access descriptors lie within
     /// `from` and do not overlap the header.
     pub fn decode(from: &'a [u8], version: Version) -> Result<Self, Malformed> {
-        let attributes = Attributes::decode(u16_at(from, 2)?)?;
-        let (form, receivers, access_at) = if version < Version::V1_1 {
-            if u32_at(from, 24)? != 0 {
+        let [first, handle, tag, fourth] = words(from, 0)?;
+        let attributes = Attributes::decode((first >> 16) as u16)?;
+        let receivers = high(fourth) as usize;
+        let (form, access_at) = if version < Version::V1_1 {
+            if fourth as u32 != 0 {
                 return Err(Malformed::Reserved);
             }
-            (Form::V1_0, u32_at(from, 28)?, Form::V1_0.header())
+            (Form::V1_0, Form::V1_0.header())
         } else {
-            let head: [u8; 48] = bytes(from, 0)?;
-            if u32_at(&head, 36)? != 0 || u64_at(&head, 40)? != 0 {
+            let [fifth, sixth] = words(from, 32)?;
+            if high(fifth) != 0 || sixth != 0 {
                 return Err(Malformed::Reserved);
             }
-            let receivers = u32_at(&head, 28)?;
-            let form = match u32_at(&head, 24)? {
+            let form = match fourth as u32 {
                 16 => Form::V1_1,
                 32 if version >= Version::V1_2 => Form::V1_2,
                 // A descriptor without access descriptors need not say how large they would be.
@@ -127,22 +128,22 @@ impl<'a> Region<'a> {
                 // No version has any other size.
                 _ => return Err(Malformed::AccessSize),
             };
-            let at = u32_at(&head, 32)? as usize;
+            let at = fifth as u32 as usize;
             if receivers != 0 && (at < form.header() || at % 16 != 0) {
                 return Err(Malformed::Offset);
             }
-            (form, receivers, at)
+            (form, at)
         };
         let region = Self {
             from,
             form,
             access_at,
-            sender: PartitionId(u16_at(from, 0)?),
+            sender: PartitionId(first as u16),
             attributes,
-            flags: Flags(u32_at(from, 4)?),
-            handle: Handle(u64_at(from, 8)?),
-            tag: u64_at(from, 16)?,
-            receivers: receivers as usize,
+            flags: Flags(high(first)),
+            handle: Handle(handle),
+            tag,
+            receivers,
         };
         if region.receivers != 0 && region.access_end()? > from.len() {
             return Err(Malformed::Length);
@@ -176,11 +177,11 @@ impl<'a> Region<'a> {
         if at % 16 != 0 || at < self.access_end()? {
             return Err(Malformed::Offset);
         }
-        let (pages, ranges) = (u32_at(self.from, at)?, u32_at(self.from, at.saturating_add(4))?);
-        if u64_at(self.from, at.saturating_add(8))? != 0 {
+        let [counts, reserved] = words(self.from, at)?;
+        if reserved != 0 {
             return Err(Malformed::Reserved);
         }
-        Ok(Composite { pages, ranges, at: at.saturating_add(RANGE_SIZE) })
+        Ok(Composite { pages: counts as u32, ranges: high(counts), at: at.saturating_add(RANGE_SIZE) })
     }
 
     /// Iterates over the ranges of `composite` that are in these bytes; there may be more in later fragments.
@@ -191,24 +192,21 @@ impl<'a> Region<'a> {
 
 impl Access {
     fn decode(from: &[u8], at: usize, form: Form) -> Result<Self, Malformed> {
-        let head: [u8; 16] = bytes(from, at)?;
-        let [id_low, id_high, permissions, flags, ..] = head;
-        let mut impdef = [0; 2];
-        let reserved = if form == Form::V1_2 {
-            let rest: [u8; 16] = bytes(from, at.saturating_add(16))?;
-            impdef = [u64_at(&head, 8)?, u64_at(&rest, 0)?];
-            u64_at(&rest, 8)?
+        let [first, second] = words(from, at)?;
+        let (impdef, reserved) = if form == Form::V1_2 {
+            let [third, fourth] = words(from, at.saturating_add(16))?;
+            ([second, third], fourth)
         } else {
-            u64_at(&head, 8)?
+            ([0; 2], second)
         };
         if reserved != 0 {
             return Err(Malformed::Reserved);
         }
         Ok(Self {
-            receiver: PartitionId(u16::from_le_bytes([id_low, id_high])),
-            permissions: Permissions::decode(permissions)?,
-            flags,
-            composite: u32_at(&head, 4)?,
+            receiver: PartitionId(first as u16),
+            permissions: Permissions::decode((first >> 16) as u8)?,
+            flags: (first >> 24) as u8,
+            composite: high(first),
             impdef,
         })
     }

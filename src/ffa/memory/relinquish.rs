@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The descriptor of `FFA_MEM_RELINQUISH` (DEN0077A v1.1, table 16.25).
 
-use super::{Flags, Malformed, u16_at, u32_at, u64_at};
+use super::{Flags, Malformed, high, words};
 use crate::{Handle, PartitionId};
 
 /// Names a transaction and the one endpoint that gives it up.
@@ -21,13 +21,16 @@ impl Relinquish {
 
     /// Decodes a descriptor; it must name exactly one endpoint.
     pub fn decode(from: &[u8]) -> Result<Self, Malformed> {
-        if u32_at(from, 12)? != 1 {
+        let [handle, flags_and_count] = words(from, 0)?;
+        let (_, endpoints) = from.split_at_checked(16).ok_or(Malformed::Length)?;
+        let [low, top, ..] = *endpoints else { return Err(Malformed::Length) };
+        if high(flags_and_count) != 1 {
             return Err(Malformed::Length);
         }
         Ok(Self {
-            handle: Handle(u64_at(from, 0)?),
-            flags: Flags(u32_at(from, 8)?),
-            endpoint: PartitionId(u16_at(from, 16)?),
+            handle: Handle(handle),
+            flags: Flags(flags_and_count as u32),
+            endpoint: PartitionId(u16::from_le_bytes([low, top])),
         })
     }
 

@@ -4,7 +4,7 @@
 use ffa_abi::memory::{Form, RANGE_SIZE};
 use ffa_abi::{Func, PartitionId, Regs};
 
-use super::send::Chunk;
+use super::send::{Chunk, HEAD};
 use super::table::{Held, Kind, Phase};
 use super::{Caller, Reader, handle};
 use crate::refusal::Refusal;
@@ -69,7 +69,7 @@ impl<P: Port> Spmc<P> {
         }
         let mut mailbox = self.mailbox_of(&caller).lock();
         let mut delivery = mailbox.begin_delivery()?;
-        let told = self.tell_ranges(&t, &mut delivery, &mut Chunk::ZERO, 0, next)?;
+        let told = self.tell_ranges(&t, &mut delivery, &mut Chunk([0; HEAD]), 0, next)?;
         let bytes = delivery.filled();
         delivery.finish();
         drop(mailbox);

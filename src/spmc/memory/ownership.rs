@@ -46,14 +46,42 @@ pub(super) fn may_send(entry: Entry, at: Ipa, kind: Kind, normal: bool, needs: A
     Ok(())
 }
 
-/// Returns what the owner's entry becomes when the page is sent.
-#[inline(always)]
-pub(super) fn send(entry: Entry, at: Ipa, kind: Kind) -> Entry {
-    let entry = if entry.is_zero() { Entry::leaf(Pa(at.0), NORMAL, Tag::Owned) } else { entry };
-    match kind {
-        Kind::Share => entry.with_tag(Tag::SharedOwned).with_shares(entry.shares() + 1),
-        Kind::Lend => entry.with_tag(Tag::SharedOwned).with_shares(1).with_valid(false),
-        Kind::Donate => entry.with_tag(Tag::Donated).with_valid(false),
+/// A change of an owner's entry, as bits to clear, to set and to add: computed once for a transaction, applied to
+/// every page.
+#[derive(Clone, Copy)]
+pub(super) struct Change {
+    keep: u64,
+    set: u64,
+    add: u64,
+    /// What a page without an entry amounts to, but for its address.
+    fresh: u64,
+}
+
+impl Change {
+    /// Sending: what of the owner's access remains, and that it is sent.
+    pub(super) const fn send(kind: Kind) -> Self {
+        let fresh = Entry::leaf(Pa(0), NORMAL, Tag::Owned).0;
+        let (keep, set) = match kind {
+            Kind::Share => (Entry(!0).with_tag(Tag::Owned), Entry::ZERO.with_tag(Tag::SharedOwned)),
+            Kind::Lend => (
+                Entry(!0).with_tag(Tag::Owned).with_valid(false).with_shares(0),
+                Entry::ZERO.with_tag(Tag::SharedOwned).with_shares(1),
+            ),
+            Kind::Donate => (Entry(!0).with_valid(false), Entry::ZERO.with_tag(Tag::Donated)),
+        };
+        let add = match kind {
+            Kind::Share => Entry::ZERO.with_shares(1).0,
+            Kind::Lend | Kind::Donate => 0,
+        };
+        Self { keep: keep.0, set: set.0, add, fresh }
+    }
+
+    /// Applies the change to the entry of the page at `at`.
+    #[inline(always)]
+    pub(super) const fn apply(self, entry: Entry, at: Ipa) -> Entry {
+        let entry = if entry.is_zero() { at.0 | self.fresh } else { entry.0 };
+        // The count of shares is below its maximum, `may_send` has seen to that: the sum stays within it.
+        Entry(((entry & self.keep) | self.set).wrapping_add(self.add))
     }
 }
 

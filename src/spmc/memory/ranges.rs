@@ -100,7 +100,7 @@ impl RangeList {
             page = next(port, p);
             port.page_free(p);
         }
-        *self = Self::default();
+        (self.head, self.tail, self.len) = (None, None, 0);
     }
 }
 

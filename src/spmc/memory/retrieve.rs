@@ -7,7 +7,7 @@ use ffa_abi::memory::{
 };
 use ffa_abi::{Func, Regs};
 
-use super::send::{CHUNK, Chunk};
+use super::send::{Chunk, HEAD};
 use super::table::{Held, Kind, Phase, Transaction};
 use super::{Caller, Reader, lengths, ownership};
 use crate::mailbox::Delivery;
@@ -70,10 +70,10 @@ impl<P: Port> Spmc<P> {
     /// Maps what was sent to the caller; or describes a transaction to a hypervisor, which names no receivers.
     pub(super) fn retrieve(&self, caller: Caller<'_, P>, wide: bool, regs: &mut Regs) -> Result<(), Refusal> {
         let (total, fragment) = lengths(wide, regs)?;
-        if total != fragment || total as usize > CHUNK {
+        if total != fragment || total as usize > HEAD {
             return Err(Refusal::MemLength);
         }
-        let mut request = Chunk::ZERO;
+        let mut request = Chunk::<HEAD>::ZERO;
         let n = Reader::new(&self.mailbox_of(&caller).lock(), fragment)?.read(self.port, &mut request.0)?;
         let request = request.0.get(..n).ok_or(Refusal::MemLength)?;
         let region = Region::decode(request, self.version_of(&caller))?;
@@ -224,7 +224,7 @@ impl<P: Port> Spmc<P> {
             Caller::Partition(p) => p.id() == id,
         };
         let count = t.receivers.iter().filter(|r| told(r.id)).count();
-        let mut chunk = Chunk::ZERO;
+        let mut chunk = Chunk::<HEAD>::ZERO;
         let mut w = ResponseWriter::new(&mut chunk.0);
         let attributes = Attributes::normal_bits(t.space == Space::NonSecure);
         let zeroed = if t.zero_first { Flags::ZERO } else { 0 };
@@ -250,7 +250,7 @@ impl<P: Port> Spmc<P> {
         &self,
         t: &Held<'_>,
         to: &mut Delivery<'_>,
-        chunk: &mut Chunk,
+        chunk: &mut Chunk<HEAD>,
         mut used: usize,
         from: u32,
     ) -> Result<u32, Refusal> {

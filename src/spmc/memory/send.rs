@@ -4,22 +4,23 @@
 use ffa_abi::memory::{Access, Data, Flags, Instruction, MemoryKind, RANGE_SIZE, Ranges, Region};
 use ffa_abi::{Func, PartitionId, Regs};
 
-use super::ownership;
+use super::ownership::{self, Change};
 use super::table::{Held, Kind, MAX_RECEIVERS, Phase, Receiver, Transaction};
 use super::{Caller, Reader, Tables, lengths};
 use crate::refusal::Refusal;
+use crate::routing::{End, Use};
 use crate::stage2::{self, Access as PageAccess, check_range};
 use crate::{Ipa, PAGE_SIZE, Pa, Port, Space, Spmc};
 
-/// Header, access descriptors and composite header lie within this many bytes; ranges are copied by as many.
-pub(super) const CHUNK: usize = 512;
+/// Header, access descriptors and composite header lie within this many bytes.
+pub(super) const HEAD: usize = 256;
 
 /// Bytes on the stack, aligned so that a copy goes by words.
 #[repr(align(16))]
-pub(super) struct Chunk(pub(super) [u8; CHUNK]);
+pub(super) struct Chunk<const N: usize>(pub(super) [u8; N]);
 
-impl Chunk {
-    pub(super) const ZERO: Self = Self([0; CHUNK]);
+impl<const N: usize> Chunk<N> {
+    pub(super) const ZERO: Self = Self([0; N]);
 }
 
 /// Checks the rules about type and flags that do not depend on a receiver.
@@ -90,7 +91,7 @@ impl<P: Port> Spmc<P> {
     ) -> Result<(), Refusal> {
         let mailbox = self.mailbox_of(caller).lock();
         let mut reader = Reader::new(&mailbox, fragment)?;
-        let mut head = Chunk::ZERO;
+        let mut head = Chunk::<HEAD>::ZERO;
         let n = reader.read(self.port, &mut head.0)?;
         let head = head.0.get(..n).ok_or(Refusal::MemLength)?;
         let region = Region::decode(head, self.version_of(caller))?;
@@ -152,7 +153,8 @@ impl<P: Port> Spmc<P> {
         if !receiver.is_secure() {
             return Err(Refusal::MemToNormalWorld);
         }
-        self.partitions.find(receiver).map(|_| ()).ok_or(Refusal::UnknownPartition)
+        let to = self.partitions.find(receiver).ok_or(Refusal::UnknownPartition)?;
+        self.routing.check(self.end_of(sender)?, End::partition(to.index), Use::Memory)
     }
 
     /// Notes the ranges in `bytes`.
@@ -175,7 +177,8 @@ impl<P: Port> Spmc<P> {
         if reader.left == 0 {
             return Ok(());
         }
-        let mut chunk = Chunk::ZERO;
+        // Ranges come by as many bytes at a time.
+        let mut chunk = Chunk::<512>::ZERO;
         while reader.left > 0 {
             let n = reader.read(self.port, &mut chunk.0)?;
             self.take_ranges(t, chunk.0.get(..n).unwrap_or(&[]))?;
@@ -240,8 +243,9 @@ impl<P: Port> Spmc<P> {
             walk.finish();
             return Err(why);
         }
+        let change = Change::send(t.kind);
         for (at, pages) in t.ranges.iter(self.port) {
-            walk.commit(at, pages, |entry, at| ownership::send(entry, at, t.kind));
+            walk.commit(at, pages, |entry, at| change.apply(entry, at));
         }
         walk.finish();
         if t.zero_first && self.zero(t).is_err() {
@@ -274,5 +278,5 @@ impl<P: Port> Spmc<P> {
 }
 
 // The widest descriptor's fixed parts fit in the first chunk.
-const _: () = assert!(48 + 32 * MAX_RECEIVERS + 16 <= CHUNK);
+const _: () = assert!(48 + 32 * MAX_RECEIVERS + 16 <= HEAD);
 const _: () = assert!(stage2::IPA_BITS <= 39);

@@ -157,7 +157,11 @@ impl Transaction {
             port.page_free(page);
         }
         // Never 0, so that no handle is.
-        *self = Self { generation: self.generation.wrapping_add(1).max(1), ..Self::new() };
+        self.generation = self.generation.wrapping_add(1).max(1);
+        self.phase = Phase::Free;
+        self.receivers.clear();
+        (self.zero_first, self.zero_after) = (false, false);
+        (self.pages_so_far, self.hypervisor_next) = (0, u32::MAX);
     }
 }
 

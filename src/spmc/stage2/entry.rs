@@ -245,9 +245,11 @@ impl Entry {
         if self.0 & !CLAIMED == 0 { self } else { Self((self.0 | TABLE_OR_PAGE) + (index << 12)) }
     }
 
-    /// Tells whether the hardware sees a difference between two descriptors.
-    pub const fn differs_to_hardware(self, other: Self) -> bool {
-        (self.0 ^ other.0) & !SOFTWARE != 0
+    /// Returns the bits in which the hardware may have cached what is not true any more, when `new` replaces this
+    /// entry: none of an invalid one is cached, and the software bits are not looked at.
+    pub const fn stale_bits(self, new: Self) -> u64 {
+        let valid = (self.0 & VALID).wrapping_neg();
+        (self.0 ^ new.0) & !SOFTWARE & valid
     }
 
     const fn is_page_form(self) -> bool {

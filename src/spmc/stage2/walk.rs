@@ -129,8 +129,8 @@ impl<'a, P: Port> Walk<'a, P> {
         self.commit(ipa, pages, |entry, _| entry);
     }
 
-    /// Rewrites claimed pages; the claim ends.
-    #[inline]
+    /// Rewrites pages that are claimed, or that are part of an open transaction; a claim ends.
+    #[inline(always)]
     pub fn commit(&mut self, ipa: Ipa, pages: u64, change: impl Fn(Entry, Ipa) -> Entry) {
         let outcome: Result<(), (u64, Stop<core::convert::Infallible>)> =
             self.update(ipa, pages, false, |entry, at| Ok(change(entry.with_claimed(false), at)));
@@ -138,12 +138,14 @@ impl<'a, P: Port> Walk<'a, P> {
     }
 
     /// Makes the changes visible to every CPU, and returns empty tables to the pool.
-    pub fn finish(mut self) {
+    ///
+    /// The walk is over then. (It is not taken by value: it is large, and would be copied.)
+    pub fn finish(&mut self) {
         self.close_last();
         self.close_middle();
         if let Some((roots, space)) = &self.installed {
             self.port.tables_written();
-            match self.stale {
+            match core::mem::replace(&mut self.stale, Stale::Nothing) {
                 Stale::Nothing => {}
                 Stale::Pages(ipa, pages) => self.port.tlb_invalidate(roots, *space, ipa, pages),
                 Stale::Everything => self.port.tlb_invalidate_all(roots),
@@ -176,8 +178,8 @@ impl<'a, P: Port> Walk<'a, P> {
             }
             if let Some(open) = &mut self.last {
                 let (changed, outcome) = run(open, at, stop, &mut f);
-                if let Some((from, to)) = changed {
-                    self.note(from, to);
+                if changed {
+                    self.note(at, stop);
                 }
                 outcome.map_err(|(page, e)| (page - first, Stop::Refused(e)))?;
             }
@@ -213,7 +215,7 @@ impl<'a, P: Port> Walk<'a, P> {
             let new = f(old, ipa).map_err(Stop::Refused)?.with_block(true);
             middle.count = middle.count + !new.is_zero() as u64 - !old.is_zero() as u64;
             middle.words[(number % ENTRIES) as usize].store(new.0, Relaxed);
-            if old.is_valid() && new.differs_to_hardware(old) {
+            if old.stale_bits(new) != 0 {
                 // One operation takes the whole block out of the TLB.
                 self.note(at, at + 1);
             }
@@ -358,37 +360,34 @@ impl<'a, P: Port> Walk<'a, P> {
     }
 }
 
-/// Passes pages under one open level-3 table through `f`. Returns the span of pages that changed under the
-/// hardware's eyes, and where `f` refused.
+/// Passes pages under one open level-3 table through `f`. Returns whether the hardware can see a change of something
+/// that was valid, and where `f` refused.
 #[inline(always)]
-#[expect(clippy::type_complexity, reason = "two results of one loop")]
 fn run<E>(
     open: &mut Open<'_>,
     from: u64,
     to: u64,
     f: &mut impl FnMut(Entry, Ipa) -> Result<Entry, E>,
-) -> (Option<(u64, u64)>, Result<(), (u64, E)>) {
-    const NEVER: u64 = u64::MAX;
+) -> (bool, Result<(), (u64, E)>) {
     let first = (from % ENTRIES) as usize;
     let words = open.words.get(first..first + (to - from) as usize).unwrap_or(&[]);
-    let (mut changed, mut end, mut count) = (NEVER, 0, open.count);
+    let (mut changed, mut count) = (0, open.count);
     let mut outcome = Ok(());
-    for (word, page) in words.iter().zip(from..) {
+    let mut ipa = Ipa(from * PAGE_SIZE);
+    for word in words {
         let old = Entry(word.load(Relaxed));
-        let new = match f(old, Ipa(page * PAGE_SIZE)) {
+        let new = match f(old, ipa) {
             Ok(new) => new,
             Err(e) => {
-                outcome = Err((page, e));
+                outcome = Err((ipa.0 / PAGE_SIZE, e));
                 break;
             }
         };
         count = count + !new.is_zero() as u64 - !old.is_zero() as u64;
         word.store(new.0, Relaxed);
-        if old.is_valid() && new.differs_to_hardware(old) {
-            changed = changed.min(page);
-            end = page + 1;
-        }
+        changed |= old.stale_bits(new);
+        ipa.0 += PAGE_SIZE;
     }
     open.count = count;
-    ((changed != NEVER).then_some((changed, end)), outcome)
+    (changed != 0, outcome)
 }

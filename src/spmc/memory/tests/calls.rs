@@ -593,3 +593,26 @@ fn death_releases_what_was_borrowed_and_leaves_borrowers_alone() {
     assert_eq!(w.access(1, at + 0x1000), Some((true, true, true)), "back with its owner");
     assert_eq!(snapshot(&w), before);
 }
+
+#[test]
+fn the_routing_policy_says_who_may_receive() {
+    use crate::manifest::{Party, PeerRule, RoutingDefault};
+    let rule = |from, to, memory| PeerRule {
+        from: Party::Partition(from),
+        to: Party::Partition(to),
+        messages: true,
+        memory,
+        one_way: true,
+    };
+    let mut policy =
+        RoutingPolicy { default: RoutingDefault::Hub, coordinator: Party::NormalWorld, ..Default::default() };
+    policy.peers.push(rule(0, 1, true));
+    policy.peers.push(rule(0, 2, false));
+    let w = World::with_policy(SimMachine::leaked(256), 4, &policy);
+    let share =
+        |from: usize, to: usize| w.send(from, &Sending::new(Kind::Share, &[to], &[(base(from), 1)])).map(|_| ());
+    assert_eq!(share(0, 3), Ok(()), "the coordinator's");
+    assert_eq!(share(1, 2), Ok(()), "a rule");
+    assert_eq!(share(1, 3), Err(Error::Denied), "messages only");
+    assert_eq!(share(2, 1), Err(Error::Denied), "one way");
+}

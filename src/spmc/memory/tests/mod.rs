@@ -99,11 +99,15 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(m: &'static SimMachine, capacity: usize) -> Self {
+        Self::with_policy(m, capacity, &RoutingPolicy::default())
+    }
+
+    pub(super) fn with_policy(m: &'static SimMachine, capacity: usize, policy: &RoutingPolicy) -> Self {
         let list: Vec<_> = (1..IDS.len()).map(|who| partition(m, who)).collect();
         let ram = MemoryRange { kind: MemoryKind::NonSecure, base: Pa(base(0)), size: 0x1000_0000 };
         let order = (0..list.len() as u8).collect();
         let memory = Memory::new(m, capacity).unwrap();
-        let routing = Routing::new(&RoutingPolicy::default(), Some);
+        let routing = Routing::new(policy, Some);
         let spmc = Spmc::new(m, PartitionId::SPMC, list.into_boxed_slice(), order, vec![ram], routing, memory);
         spmc.normal.mailbox.lock().map(buffers(0)).unwrap();
         Self { m, spmc }

@@ -318,7 +318,9 @@ impl Model {
             self.done[3] += 1;
             if zero {
                 let ranges = d.ranges.clone();
-                pages_of(&ranges).for_each(|at| drop(self.marks.remove(&at)));
+                pages_of(&ranges).for_each(|at| {
+                    self.marks.remove(&at);
+                });
             }
             self.taken_back(deal);
         }
