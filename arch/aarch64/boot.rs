@@ -60,6 +60,8 @@ pub(crate) extern "C" fn warm() -> ! {
     cpu.live.set(Live::Normal);
     cpu.simd.set(Live::Normal);
     cpu.pmr.set(None);
+    cpu.hold.set(false);
+    cpu.lines.set(0);
     cpu.saved.set(crate::context::Groups::empty());
     for window in &cpu.windows {
         window.set(0);

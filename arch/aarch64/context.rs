@@ -80,6 +80,8 @@ pub struct Context {
     pub(crate) csselr: AtomicU64,
     /// Not 0: Non-secure interrupts wait while it runs.
     pub(crate) queued: AtomicU64,
+    /// HCR_EL2.VI and VF for it; any CPU may change them.
+    pub(crate) lines: AtomicU64,
     /// One more than the CPU whose hardware holds the EL1 state, 0 for none.
     pub(crate) loaded_on: AtomicU64,
     pub(crate) el1: El1,
@@ -105,6 +107,7 @@ impl Context {
             groups: AtomicU64::new(0),
             csselr: AtomicU64::new(0),
             queued: AtomicU64::new(1),
+            lines: AtomicU64::new(0),
             loaded_on: AtomicU64::new(0),
             el1: El1::new(),
             keys: Keys::new(),
@@ -135,6 +138,7 @@ impl Context {
         self.groups.store(groups.bits(), Relaxed);
         self.csselr.store(0, Relaxed);
         self.queued.store(1, Relaxed);
+        self.lines.store(0, Relaxed);
         self.loaded_on.store(0, Relaxed);
         self.el1.clear();
         self.el1.set(SCTLR, SCTLR_RESET);

@@ -5,12 +5,13 @@ use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use ffa_abi::Regs;
-use spmc::{Entry, Fault, Ipa, MemFault, Pa, Port, Space, Stage2Roots};
+use spmc::manifest::Interrupt;
+use spmc::{Entry, Fault, Ipa, Lines, MemFault, Pa, Port, Space, Stage2Roots};
 
 use crate::asm;
 use crate::context::Context;
 use crate::pool::{self, POOL};
-use crate::{mmu, nsmem, percpu, sha256, switch, timer, tlb, traps, uart};
+use crate::{gic, mmu, nsmem, percpu, sha256, switch, timer, tlb, traps, uart};
 
 /// The machine that this runs on. There is one, so a value holds nothing.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +43,43 @@ impl Port for Machine {
 
     fn queue_interrupts(&self, context: &Context, queued: bool) {
         context.queued.store(queued.into(), Relaxed);
+    }
+
+    fn hold_normal(&self, hold: bool) {
+        percpu::this().hold.set(hold);
+    }
+
+    fn set_lines(&self, context: &Context, lines: Lines) {
+        let irq = if lines.irq { traps::HCR_VI } else { 0 };
+        switch::set_lines(context, irq | if lines.fiq { traps::HCR_VF } else { 0 });
+    }
+
+    fn start_interrupts(&self) {
+        gic::start(percpu::cpu_index());
+    }
+
+    fn configure_interrupt(&self, interrupt: &Interrupt) {
+        gic::configure(interrupt, percpu::cpu_index());
+    }
+
+    fn acknowledge(&self) -> Option<u32> {
+        gic::acknowledge(percpu::cpu_index())
+    }
+
+    fn deactivate_interrupt(&self, intid: u32, cpu: usize) {
+        gic::deactivate(intid, cpu);
+    }
+
+    fn enable_interrupt(&self, intid: u32, on: bool) {
+        gic::enable(intid, percpu::cpu_index(), on);
+    }
+
+    fn route_interrupt(&self, intid: u32, cpu: usize) -> bool {
+        gic::route(intid, cpu)
+    }
+
+    fn kick(&self, cpu: Option<usize>) {
+        gic::kick(cpu);
     }
 
     #[inline]

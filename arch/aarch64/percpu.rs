@@ -34,6 +34,10 @@ pub(crate) struct PerCpu {
     pub(crate) cptr_open: Cell<u64>,
     /// The Normal world's ICC_PMR_EL1, while a context that queues its interrupts is live.
     pub(crate) pmr: Cell<Option<u64>>,
+    /// Non-secure interrupts wait whatever context is live.
+    pub(crate) hold: Cell<bool>,
+    /// HCR_EL2.VI and VF as they are in the hardware.
+    pub(crate) lines: Cell<u64>,
     /// Which groups of the Normal world's registers are saved below instead of in the hardware.
     pub(crate) saved: Cell<Groups>,
     /// Which groups the hardware does not trap.
@@ -61,6 +65,8 @@ impl PerCpu {
             simd: Cell::new(Live::Normal),
             cptr_open: Cell::new(0),
             pmr: Cell::new(None),
+            hold: Cell::new(false),
+            lines: Cell::new(0),
             saved: Cell::new(Groups::empty()),
             open: Cell::new(Groups::empty()),
             current: Cell::new(ptr::null()),

@@ -12,6 +12,9 @@ pub(crate) const UART: u64 = 0x0904_0000;
 /// Registers of the interrupt controller: distributor, ITS, redistributors.
 pub(crate) const GIC: (u64, u64) = (0x0800_0000, 0x0900_0000);
 
+/// The first redistributor.
+pub(crate) const REDISTRIBUTORS: u64 = 0x080a_0000;
+
 /// Memory of the Secure physical address space, which stage 1 of S-EL2 maps; TF-A's own megabyte is left out.
 pub(crate) const SECURE_RAM: (u64, u64) = (0x0e10_0000, 0x0f00_0000);
 

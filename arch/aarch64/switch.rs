@@ -87,7 +87,7 @@ fn switch_in(cpu: &PerCpu, context: &Context) {
         asm::el1_save(&cpu.el1);
     }
     // Signalled: the Normal world's own mask stays, and what it lets through ends the run.
-    if context.queued.load(Relaxed) != 0 {
+    if context.queued.load(Relaxed) != 0 || cpu.hold.get() {
         if cpu.pmr.get().is_none() {
             cpu.pmr.set(Some(gic::mask_normal()));
         }
@@ -111,6 +111,10 @@ fn switch_in(cpu: &PerCpu, context: &Context) {
     }
     if !groups.is_empty() {
         load_groups(cpu, context, groups);
+    }
+    let lines = context.lines.load(Relaxed);
+    if lines != cpu.lines.get() {
+        traps::set_lines(cpu, lines);
     }
     context.loaded_on.store(cpu.index.get() + 1, Relaxed);
     cpu.current.set(context);
@@ -158,6 +162,15 @@ unsafe fn restore_groups(groups: Groups, keys: &Keys, timers: &Timers, rare: &Ra
         if groups.contains(Groups::RARE) {
             asm::rare_load(rare);
         }
+    }
+}
+
+/// Sets a context's virtual interrupt lines, in the hardware too if they are there.
+pub(crate) fn set_lines(context: &Context, lines: u64) {
+    let cpu = percpu::this();
+    context.lines.store(lines, Relaxed);
+    if cpu.live.get() == Live::Context(context) && cpu.lines.get() != lines {
+        traps::set_lines(cpu, lines);
     }
 }
 

@@ -29,6 +29,10 @@ const HCR_TID4: u64 = 1 << 49;
 const HCR_TID5: u64 = 1 << 58;
 /// API, APK: pointer authentication and its keys, once the context has used them.
 const HCR_KEYS: u64 = 1 << 40 | 1 << 41;
+/// VF and VI: a virtual FIQ or IRQ is pending.
+pub(crate) const HCR_VF: u64 = 1 << 6;
+/// See [`HCR_VF`].
+pub(crate) const HCR_VI: u64 = 1 << 7;
 // Zero, and meant so: ATA (no MTE), EnSCXT (SCXTNUM traps), FIEN, NV, E2H, TGE, FWB (descriptors carry attributes).
 
 /// MDCR_EL2: no debug, no PMU, no SPE, no trace; nothing counts at S-EL2.
@@ -104,11 +108,19 @@ fn cnthctl(groups: Groups) -> u64 {
     }
 }
 
+/// Sets HCR_EL2's virtual interrupt bits on this CPU.
+#[cold]
+pub(crate) fn set_lines(cpu: &PerCpu, lines: u64) {
+    cpu.lines.set(lines);
+    // SAFETY: pends or withdraws a virtual interrupt of EL1; S-EL2 itself is not affected.
+    unsafe { msr!("hcr_el2", mrs!("hcr_el2") & !(HCR_VI | HCR_VF) | lines) };
+}
+
 /// Stops trapping `groups` and traps the others.
 pub(crate) fn open(cpu: &PerCpu, groups: Groups) {
     // SAFETY: the bits decide what a partition may do at EL1; S-EL2 itself is not affected.
     unsafe {
-        msr!("hcr_el2", hcr(groups));
+        msr!("hcr_el2", hcr(groups) | cpu.lines.get());
         msr!("cnthctl_el2", cnthctl(groups));
         if has_fgt() {
             let rare = if groups.contains(Groups::RARE) { 0 } else { HFG_RARE };

@@ -8,6 +8,7 @@ mod direct;
 mod features;
 mod hostile;
 mod info;
+mod interrupt;
 mod memory;
 mod memory_bad;
 mod memory_smp;
@@ -37,6 +38,7 @@ const GROUPS: &[&[Case]] = &[
     run::CASES,
     partition::CASES,
     preempt::CASES,
+    interrupt::CASES,
     regs::CASES,
     hostile::CASES,
     memory::CASES,

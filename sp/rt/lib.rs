@@ -21,7 +21,6 @@
 
 mod call;
 mod context;
-pub mod cpu;
 pub mod device;
 mod entry;
 mod exception;

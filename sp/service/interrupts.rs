@@ -62,6 +62,11 @@ pub(crate) fn mode(mode: u64) -> Answer {
     Ok([old, 0, 0, 0])
 }
 
+/// Tells whether the mode lets interrupts in.
+pub(crate) fn are_let_in() -> bool {
+    MODE.load(Relaxed) & UNMASKED != 0
+}
+
 /// Returns how often interrupt `id` came, how many came in all, the last one, and when it came.
 pub(crate) fn count(id: u64) -> Answer {
     let count = COUNTS.get(id as usize).ok_or(Failure::BadCommand)?.load(Relaxed);

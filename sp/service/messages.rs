@@ -106,7 +106,9 @@ pub(crate) fn spin(ticks: u64, flags: u64) -> Answer {
     while end.wrapping_sub(start) < ticks && !interrupts::managed_exit() {
         end = now();
     }
-    interrupt::mask();
+    if !interrupts::are_let_in() {
+        interrupt::mask();
+    }
     Ok([start, end, interrupts::managed_exit().into(), 0])
 }
 

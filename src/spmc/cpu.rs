@@ -17,13 +17,26 @@ pub struct Cpu<P: Port> {
     pub(crate) restarting: Option<(Call, Error)>,
     /// The power event that partitions are being told of.
     pub(crate) power: Option<PowerWalk>,
+    /// Non-secure interrupts wait until the Normal world runs.
+    pub(crate) held: bool,
+    /// A waiting context may have an interrupt to handle, and could not be entered.
+    pub(crate) deferred: bool,
     normal_x8_17: [u64; 10],
 }
 
 impl<P: Port> Cpu<P> {
     /// Makes the state of CPU `index` (its position in the manifest's `cpus`).
     pub const fn new(index: usize) -> Self {
-        Self { index, current: None, starting: None, restarting: None, power: None, normal_x8_17: [0; 10] }
+        Self {
+            index,
+            current: None,
+            starting: None,
+            restarting: None,
+            power: None,
+            held: false,
+            deferred: false,
+            normal_x8_17: [0; 10],
+        }
     }
 
     /// Returns the CPU's index.

@@ -7,7 +7,11 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use ffa_abi::Regs;
 
-use crate::{Ipa, Pa, Space};
+use crate::manifest::Interrupt;
+use crate::{Ipa, Lines, Pa, Space};
+
+/// The SGI by which the SPMC makes a CPU, perhaps this one, look for work; no partition may own it.
+pub const KICK: u32 = 9;
 
 /// Says that an access to memory outside the SPMC faulted (a granule protection fault, a hole).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +110,35 @@ pub trait Port: Sync + Sized + 'static {
     /// Makes Non-secure interrupts wait while `context` runs (`queued`), or end its run (signalled), from its next
     /// entry on. A context that was reset starts queued.
     fn queue_interrupts(&self, context: &Self::Context, queued: bool);
+
+    /// Makes Non-secure interrupts wait on this CPU whatever runs, until the Normal world does or this is undone.
+    fn hold_normal(&self, hold: bool);
+
+    /// Sets the levels of a context's virtual interrupt lines, for this CPU if it runs here and for its next entry.
+    /// May be called by a CPU that does not hold the context.
+    fn set_lines(&self, context: &Self::Context, lines: Lines);
+
+    /// Prepares this CPU for Secure interrupts: enables [`KICK`].
+    fn start_interrupts(&self);
+
+    /// Sets up and enables a Secure physical interrupt, on this CPU if each has its own.
+    fn configure_interrupt(&self, interrupt: &Interrupt);
+
+    /// Takes the Secure interrupt that is pending with the highest priority on this CPU, and drops its priority; it
+    /// stays active, an SGI excepted.
+    fn acknowledge(&self) -> Option<u32>;
+
+    /// Ends an active interrupt; `cpu` is the one that took it, if each has its own.
+    fn deactivate_interrupt(&self, intid: u32, cpu: usize);
+
+    /// Enables or disables an interrupt, on this CPU if each has its own.
+    fn enable_interrupt(&self, intid: u32, on: bool);
+
+    /// Sends a shared interrupt to CPU `cpu` from now on; false if it or the CPU is not of that kind.
+    fn route_interrupt(&self, intid: u32, cpu: usize) -> bool;
+
+    /// Sends [`KICK`] to one CPU, or to all but this one.
+    fn kick(&self, cpu: Option<usize>);
 
     /// Takes the running context off the CPU: saves its EL1 and EL0 system registers, and x8-x17 of `regs`,
     /// so that another CPU may enter it as soon as its state is published.

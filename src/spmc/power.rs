@@ -66,6 +66,7 @@ impl<P: Port> Spmc<P> {
             PSCI_REQUEST => {
                 cpu.power = Some(PowerWalk { next: 0, psci: [w3, w4, w5, w6] });
                 cpu.keep_normal(regs);
+                self.hold(cpu, true);
                 Ok(self.continue_power(cpu, regs))
             }
             // TF-A 2.12 sends no others.
@@ -93,6 +94,7 @@ impl<P: Port> Spmc<P> {
             }
         }
         cpu.power = None;
+        self.hold(cpu, false);
         // SPMD forwards an answer with any other w1 to the Normal world.
         regs.set8(message(Func::DirectResp, self.id, PartitionId::SPMD, POWER_RESPONSE, [0; 4]));
         self.reply_normal(cpu, regs)

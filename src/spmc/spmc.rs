@@ -129,7 +129,7 @@ impl<P: Port> Spmc<P> {
             RESP32 | RESP64 => self.direct_response(cpu, context, regs),
             REQ32 | REQ64 => self.direct_from_partition(cpu, context, regs),
             // Everything else is found in the table.
-            _ => self.partition_call(cpu, context, fid, regs),
+            _ => self.partition_call(cpu, context, exit, fid, regs),
         };
         match next {
             Ok(next) => next,
@@ -157,6 +157,10 @@ impl<P: Port> Spmc<P> {
             regs.x[0] = plain.into();
             return Ok(self.normal_call_again(cpu, regs));
         };
+        if func == Func::Interrupt {
+            // Of the SPMD, which takes none from the Normal world: it neither needs nor settles a version.
+            return Ok(self.interrupt_from_normal(cpu, regs));
+        }
         if !calls::of(func).has(false, self.normal.version.get()) {
             return Err(Refusal::UnknownCall);
         }
@@ -213,11 +217,15 @@ impl<P: Port> Spmc<P> {
         &'static self,
         cpu: &mut Cpu<P>,
         context: &'static ExecutionContext<P>,
+        exit: Exit,
         fid: u32,
         regs: &mut Regs,
     ) -> Result<Next<P>, Refusal> {
         let partition = self.partitions.get(context.partition as usize).ok_or(Refusal::UnknownPartition)?;
         let Some(func) = Func::decode(fid) else {
+            if exit == Exit::Hvc && self.paravirtual_call(cpu, partition, context, fid, regs) {
+                return Ok(Next::Run(context));
+            }
             let Some(plain) = ffa_abi::func::without_hint(fid) else {
                 return self.foreign_call(context, fid, regs);
             };
@@ -240,7 +248,7 @@ impl<P: Port> Spmc<P> {
             Func::Run => return self.run_from_partition(cpu, context, regs),
             Func::DirectReq2 => return self.direct2_from_partition(cpu, context, regs),
             Func::DirectResp2 => return self.direct2_response(cpu, context, regs),
-            Func::Yield => return Ok(self.preempt(cpu, context, Func::Yield, regs)),
+            Func::Yield => return Ok(self.give_way(cpu, context, regs)),
             Func::Error => return Ok(self.failed_start(cpu, context, regs)),
             Func::IdGet => regs.set_success(partition.id().0 as u64),
             Func::SpmIdGet => regs.set_success(self.id.0 as u64),
@@ -291,9 +299,12 @@ impl<P: Port> Spmc<P> {
                 self.port.log(format_args!("a partition waits for an interrupt while it may not be preempted"));
                 self.abort(cpu, context, regs)
             }
+            // While the Normal world may not run there is nobody to give way to: the partition looks again at what it
+            // waits for.
+            Exit::Wait | Exit::NormalInterrupt if cpu.held => Next::Run(context),
             Exit::Wait => self.preempt(cpu, context, Func::Yield, regs),
             Exit::NormalInterrupt => self.preempt(cpu, context, Func::Interrupt, regs),
-            Exit::SecureInterrupt => Next::Run(context),
+            Exit::SecureInterrupt => self.secure_interrupt(cpu, context, regs),
             Exit::Fault => {
                 self.report_fault(context);
                 self.abort(cpu, context, regs)

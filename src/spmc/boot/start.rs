@@ -14,6 +14,8 @@ impl<P: Port> Spmc<P> {
         cpu.power = None;
         cpu.restarting = None;
         cpu.starting = Some(0);
+        self.configure_interrupts(cpu);
+        self.hold(cpu, true);
         self.continue_start(cpu, regs)
     }
 
@@ -43,6 +45,10 @@ impl<P: Port> Spmc<P> {
         }
         cpu.starting = None;
         cpu.current = None;
+        self.hold(cpu, false);
+        if cpu.deferred {
+            self.ask_again(cpu);
+        }
         *regs = Regs::ZERO;
         regs.x[0] = Func::MsgWait.id32() as u64;
         Next::Reply
@@ -57,6 +63,8 @@ impl<P: Port> Spmc<P> {
     ) -> Next<P> {
         context.set_ready(false);
         context.set_callee(None);
+        self.drop_interrupts(cpu, context);
+        context.interrupts.reset(&partition.manifest);
         context.set_call(Call {
             entered: Entered::Init,
             depth: 1,
@@ -65,6 +73,7 @@ impl<P: Port> Spmc<P> {
             answer: 0,
         });
         self.port.reset(context.context(), &partition.entry(context.vcpu as u16));
+        self.refresh(context);
         self.port.unpark_interrupted(context.context(), regs);
         cpu.current = Some(context);
         Next::Run(context)

@@ -313,15 +313,18 @@ fn read_interrupts(
     Ok(())
 }
 
-/// SGIs 0-7 are the Normal world's, SGI 8 becomes the schedule-receiver interrupt (GICv3 has INTIDs as below).
+/// SGIs 0-7 are the Normal world's, SGI 8 becomes the schedule-receiver interrupt, SGI 9 wakes other CPUs (GICv3 has
+/// INTIDs as below).
 fn check_intid(v: &Value<'_, '_>, intid: u32) -> Result<(), Refusal> {
     match intid {
-        9..=1019 | 1056..=1119 | 4096..=5119 => Ok(()),
-        0..=8 => Err(v.wrong(intid.into(), "an SGI of 9 to 15", "0 to 7 are the Normal world's, 8 is the SPMC's own")),
+        10..=1019 | 1056..=1119 | 4096..=5119 => Ok(()),
+        0..=9 => {
+            Err(v.wrong(intid.into(), "an SGI of 10 to 15", "0 to 7 are the Normal world's, 8 and 9 the SPMC's own"))
+        }
         // Special INTIDs, reserved ranges, LPIs.
         _ => Err(v.wrong(
             intid.into(),
-            "an INTID of 9 to 1019, 1056 to 1119 or 4096 to 5119",
+            "an INTID of 10 to 1019, 1056 to 1119 or 4096 to 5119",
             "write the GIC's INTID: for SPI n of a device tree that is n + 32, for PPI n it is n + 16",
         )),
     }

@@ -29,8 +29,11 @@ impl<P: Port> Spmc<P> {
 
     /// Gives the CPU back to the Normal world with the reply in x0-x7 and its own x8-x17.
     #[inline(always)]
-    pub(crate) fn reply_normal(&self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Next<P> {
+    pub(crate) fn reply_normal(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Next<P> {
         cpu.current = None;
+        if cpu.deferred {
+            self.ask_again(cpu);
+        }
         cpu.give_back_normal(regs);
         Next::Reply
     }
@@ -75,6 +78,21 @@ impl<P: Port> Spmc<P> {
         }
         regs.set8([func.id32() as u64, (name as u64) << 16 | head.vcpu as u64, 0, 0, 0, 0, 0, 0]);
         self.reply_normal(cpu, regs)
+    }
+
+    /// Takes FFA_YIELD: preempts the chain, unless the Normal world may not run now.
+    pub(crate) fn give_way(
+        &'static self,
+        cpu: &mut Cpu<P>,
+        context: &'static ExecutionContext<P>,
+        regs: &mut Regs,
+    ) -> Next<P> {
+        if !cpu.held {
+            return self.preempt(cpu, context, Func::Yield, regs);
+        }
+        let id = self.partitions.get(context.partition as usize).map_or(0, |p| p.id().0);
+        regs.set8([Func::Run.id32() as u64, (id as u64) << 16 | context.vcpu as u64, 0, 0, 0, 0, 0, 0]);
+        Next::Run(context)
     }
 
     /// Resumes the chain whose head was preempted. Fails, leaving it preempted, when a context in it is bound to
@@ -129,6 +147,7 @@ impl<P: Port> Spmc<P> {
         if let Some(partition) = self.partitions.get(context.partition as usize) {
             self.port.log(format_args!("{}: vcpu {} has aborted", partition.identity.name, context.vcpu));
         }
+        self.drop_interrupts(cpu, context);
         self.after_abort(cpu, context, call, regs)
     }
 }

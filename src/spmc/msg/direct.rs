@@ -221,6 +221,7 @@ impl<P: Port> Spmc<P> {
         self.port.park(responder.context(), regs);
         // Published only now: the next owner may be on another CPU and finds everything saved.
         let _ = responder.state.try_move(State::Running, State::Idle);
+        cpu.deferred |= responder.interrupts.any();
         Ok(self.return_to(cpu, call, regs))
     }
 

@@ -86,8 +86,12 @@ impl<P: Port> Spmc<P> {
         }
         self.port.park(responder.context(), regs);
         let _ = responder.state.try_move(State::Running, State::Idle);
+        cpu.deferred |= responder.interrupts.any();
         let Some(caller) = call.caller.and_then(|link| self.partitions.context(link)) else {
             cpu.current = None;
+            if cpu.deferred {
+                self.ask_again(cpu);
+            }
             return Ok(Next::Reply);
         };
         let _ = caller.state.try_move(State::Blocked, caller.active());

@@ -24,12 +24,17 @@ impl<P: Port> Spmc<P> {
             context.set_ready(true);
             self.port.queue_interrupts(context.context(), partition.queues_interrupts());
             let _ = context.state.try_move(State::Starting, State::Idle);
+            cpu.deferred |= context.interrupts.any();
             return Ok(match cpu.restarting.take() {
                 Some((call, error)) => self.resume_after(cpu, call, error, regs),
                 None => self.continue_start(cpu, regs),
             });
         }
         let _ = context.state.try_move(State::Running, State::Idle);
+        cpu.deferred |= context.interrupts.any();
+        if call.entered == Entered::Interrupt {
+            return Ok(self.after_interrupt(cpu, call, regs));
+        }
         let w1 = (partition.id().0 as u64) << 16 | context.vcpu as u64;
         regs.set8([Func::MsgWait.id32() as u64, w1, 0, 0, 0, 0, 0, 0]);
         Ok(self.return_to(cpu, call, regs))

@@ -83,13 +83,13 @@ impl<P: Port> Spmc<P> {
         regs.set_error(error);
         match call.entered {
             Entered::Framework if call.requester == self.id => self.continue_power(cpu, regs),
+            Entered::Interrupt => self.after_interrupt(cpu, call, regs),
             Entered::Init
             | Entered::Run
             | Entered::Direct32
             | Entered::Direct64
             | Entered::Direct2
-            | Entered::Framework
-            | Entered::Interrupt => self.return_to(cpu, call, regs),
+            | Entered::Framework => self.return_to(cpu, call, regs),
         }
     }
 

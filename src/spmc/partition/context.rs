@@ -5,6 +5,7 @@ use core::fmt;
 
 use ffa_abi::PartitionId;
 
+use crate::interrupt::Interrupts;
 use crate::port::Port;
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
 
@@ -104,6 +105,7 @@ pub struct ExecutionContext<P: Port> {
     callee: AtomicU64,
     /// Has said FFA_MSG_WAIT once since its last reset.
     ready: AtomicBool,
+    pub(crate) interrupts: Interrupts,
     pub(crate) partition: u8,
     pub(crate) vcpu: u8,
     context: P::Context,
@@ -118,6 +120,7 @@ impl<P: Port> ExecutionContext<P> {
             call: AtomicU64::new(0),
             callee: AtomicU64::new(Self::NONE),
             ready: AtomicBool::new(false),
+            interrupts: Interrupts::default(),
             // The manifest's limits (16 partitions, 8 CPUs) keep both within a byte.
             partition: partition as u8,
             vcpu: vcpu as u8,

@@ -6,7 +6,7 @@
 //! longer agree with, or freeing a table that it was made from, panics.
 
 use core::fmt;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::boxed::Box;
 use std::collections::{BTreeSet, HashMap};
 use std::string::{String, ToString};
@@ -15,7 +15,8 @@ use std::vec::Vec;
 
 use ffa_abi::Regs;
 
-use crate::{Entry, Fault, FaultKind, Ipa, MemFault, PAGE_SIZE, Pa, Port, Space, Stage2Roots, Vmid};
+use crate::manifest::Interrupt;
+use crate::{Entry, Fault, FaultKind, Ipa, KICK, Lines, MemFault, PAGE_SIZE, Pa, Port, Space, Stage2Roots, Vmid};
 
 /// Where the pool's pages lie: Secure memory that is nobody's.
 pub const POOL_BASE: u64 = 0x0e20_0000;
@@ -30,8 +31,23 @@ type Memory = HashMap<(bool, u64), Box<[u8; 4096]>>;
 pub struct SimContext {
     /// Its saved registers.
     pub regs: Mutex<Regs>,
+    /// Its virtual interrupt lines.
+    pub lines: Mutex<Lines>,
     /// What it was last reset to.
     pub entry: Mutex<Option<Entry>>,
+}
+
+/// An interrupt controller that one CPU looks at.
+#[derive(Debug, Default)]
+pub struct SimGic {
+    /// What has arrived, the oldest first.
+    pub pending: Vec<u32>,
+    /// What was acknowledged and not deactivated.
+    pub active: BTreeSet<u32>,
+    /// What may be acknowledged.
+    pub enabled: BTreeSet<u32>,
+    /// The kicks that were sent, and to which CPU; a test delivers them.
+    pub kicks: Vec<Option<usize>>,
 }
 
 /// One translation, as the TLB holds it.
@@ -73,6 +89,10 @@ pub struct SimMachine {
     donated: AtomicU64,
     raised: AtomicU64,
     fault: Mutex<Fault>,
+    /// The interrupt controller.
+    pub gic: Mutex<SimGic>,
+    /// What the last [`Port::hold_normal`] said, of any CPU.
+    pub held: AtomicBool,
     log: Mutex<Vec<String>>,
     console: Mutex<Vec<u8>>,
 }
@@ -97,6 +117,8 @@ impl SimMachine {
             donated: AtomicU64::new(0),
             raised: AtomicU64::new(0),
             fault: Mutex::new(Fault { kind: FaultKind::DataAbort, esr: 0, pc: 0, va: 0, ipa: Ipa(0) }),
+            gic: Mutex::default(),
+            held: AtomicBool::new(false),
             log: Mutex::default(),
             console: Mutex::default(),
         }
@@ -237,6 +259,51 @@ impl Port for SimMachine {
 
     // The walks of the tests choose when an interrupt arrives.
     fn queue_interrupts(&self, _context: &SimContext, _queued: bool) {}
+
+    fn hold_normal(&self, hold: bool) {
+        self.held.store(hold, Ordering::Relaxed);
+    }
+
+    fn set_lines(&self, context: &SimContext, lines: Lines) {
+        *context.lines.lock().unwrap() = lines;
+    }
+
+    fn start_interrupts(&self) {}
+
+    fn configure_interrupt(&self, interrupt: &Interrupt) {
+        self.gic.lock().unwrap().enabled.insert(interrupt.intid);
+    }
+
+    fn acknowledge(&self) -> Option<u32> {
+        let mut gic = self.gic.lock().unwrap();
+        let at = gic.pending.iter().position(|i| *i == KICK || gic.enabled.contains(i) && !gic.active.contains(i))?;
+        let intid = gic.pending.remove(at);
+        if intid >= 16 {
+            gic.active.insert(intid);
+        }
+        Some(intid)
+    }
+
+    fn deactivate_interrupt(&self, intid: u32, _: usize) {
+        self.gic.lock().unwrap().active.remove(&intid);
+    }
+
+    fn enable_interrupt(&self, intid: u32, on: bool) {
+        let mut gic = self.gic.lock().unwrap();
+        if on {
+            gic.enabled.insert(intid);
+        } else {
+            gic.enabled.remove(&intid);
+        }
+    }
+
+    fn route_interrupt(&self, intid: u32, cpu: usize) -> bool {
+        intid >= 32 && cpu < 8
+    }
+
+    fn kick(&self, cpu: Option<usize>) {
+        self.gic.lock().unwrap().kicks.push(cpu);
+    }
 
     fn park(&self, context: &SimContext, regs: &Regs) {
         context.regs.lock().unwrap().x[8..].copy_from_slice(&regs.x[8..]);

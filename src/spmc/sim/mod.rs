@@ -4,4 +4,4 @@
 mod machine;
 pub mod world;
 
-pub use machine::{POOL_BASE, SimContext, SimMachine, Translation};
+pub use machine::{POOL_BASE, SimContext, SimGic, SimMachine, Translation};

@@ -9,7 +9,7 @@ use ffa_abi::{Func, PartitionId, Regs, Uuid, Version};
 
 use super::SimMachine;
 use crate::manifest::{
-    AbortAction, ExceptionLevel, Format, MemoryKind, MemoryRange, Messaging, Name, NsInterruptAction,
+    AbortAction, ExceptionLevel, Format, Interrupt, MemoryKind, MemoryRange, Messaging, Name, NsInterruptAction,
     OtherSecureInterruptAction, PartitionManifest, PowerMessages, RoutingPolicy, Service, SmcAllowList, SriPolicy,
     VmAvailability,
 };
@@ -37,6 +37,10 @@ pub struct Spec {
     pub messaging: Messaging,
     /// What it hears of CPUs.
     pub power: PowerMessages,
+    /// Its devices' interrupts, Secure.
+    pub interrupts: Vec<u32>,
+    /// What those of others do while it runs.
+    pub other_interrupts: OtherSecureInterruptAction,
     /// What it hears of VMs.
     pub vms: VmAvailability,
     /// What becomes of it when it is aborted.
@@ -49,8 +53,10 @@ impl Default for Spec {
             contexts: 1,
             messaging: Messaging::all(),
             power: PowerMessages::empty(),
-            vms: VmAvailability::empty(),
             abort: AbortAction::Stop,
+            interrupts: Vec::new(),
+            other_interrupts: OtherSecureInterruptAction::Queued,
+            vms: VmAvailability::empty(),
         }
     }
 }
@@ -68,6 +74,10 @@ pub const fn id(n: u16) -> PartitionId {
 /// Where the n-th partition's memory begins.
 pub const fn base(n: u16) -> u64 {
     PARTITION_BASE + n as u64 * PARTITION_PAGES * PAGE_SIZE
+}
+
+fn interrupt(intid: u32) -> Interrupt {
+    Interrupt { region: 0, intid, priority: 0x40, secure: true, level: true, target: None }
 }
 
 pub(crate) fn manifest(n: u16, spec: &Spec) -> PartitionManifest {
@@ -88,7 +98,7 @@ pub(crate) fn manifest(n: u16, spec: &Spec) -> PartitionManifest {
         boot_info: false,
         ns_interrupts: NsInterruptAction::Signalled,
         managed_exit_virq: false,
-        other_secure_interrupts: OtherSecureInterruptAction::Queued,
+        other_secure_interrupts: spec.other_interrupts,
         sri_policy: SriPolicy::empty(),
         notification_support: true,
         power_messages: spec.power,
@@ -98,7 +108,7 @@ pub(crate) fn manifest(n: u16, spec: &Spec) -> PartitionManifest {
         smcs: SmcAllowList::default(),
         memory_regions: ArrayVec::new(),
         device_regions: ArrayVec::new(),
-        interrupts: ArrayVec::new(),
+        interrupts: spec.interrupts.iter().map(|&intid| interrupt(intid)).collect(),
         rx_tx: None,
     }
 }

@@ -4,6 +4,7 @@
 mod abort;
 mod direct;
 mod endpoint;
+mod interrupt;
 mod power;
 mod run;
 mod signal;

@@ -2,7 +2,7 @@
 //! A server's check of a tool-call request: that this call, with these arguments, is what a trusted agent just signed.
 
 use crate::canon;
-use crate::crypto::{PublicKey, parse_signature};
+use crate::crypto::PublicKey;
 use crate::format::RECEIPT;
 use crate::json::{Kind, Number, Value};
 use crate::receipt::{signer_key, signer_pubkey};
@@ -99,8 +99,7 @@ impl Judge {
         check_call(request, &receipt, raw, options.target)?;
 
         if self.is_strict() {
-            let signature = parse_signature(receipt.text(Field::Sig))?;
-            self.strict_receipt(&receipt, &key, &signature)?;
+            self.strict_receipt(&receipt, &key)?;
             if trust != SignerTrust::Trusted {
                 return refuse(Class::Strict, Field::Pubkey, Reason::Untrusted);
             }

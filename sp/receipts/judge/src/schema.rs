@@ -139,11 +139,10 @@ fn variant(
     duplicates: Duplicates,
 ) -> Result<&'static Struct, Verdict> {
     let tag = if value.is_object() {
-        let (tag, count) = value.find(Field::Type.name());
-        if duplicates == Duplicates::Refused && count > 1 {
+        if duplicates == Duplicates::Refused && value.count(Field::Type.name()) > 1 {
             return fault(Field::Type, Reason::Duplicate);
         }
-        tag
+        value.get(Field::Type.name())
     } else {
         value.items().next()
     };
@@ -162,11 +161,10 @@ fn check_struct(value: Value<'_>, of: &Struct, field: Field, duplicates: Duplica
     match value.kind() {
         Kind::Object => {
             for member in of.members {
-                let (found, count) = value.find(member.field.name());
-                if duplicates == Duplicates::Refused && count > 1 {
+                if duplicates == Duplicates::Refused && value.count(member.field.name()) > 1 {
                     return fault(member.field, Reason::Duplicate);
                 }
-                check_member(found, member, duplicates)?;
+                check_member(value.get(member.field.name()), member, duplicates)?;
             }
             Ok(())
         }

@@ -191,7 +191,7 @@ fn each_rule_refuses_in_words() {
             "interrupts has 12 bytes, expected pairs",
         ),
         ("<41 0x100>", "<40 0x100>", "interrupts 0x28 is already used by 'this partition'"),
-        ("<41 0x100>", "<8 0x100>", "interrupts is 0x8, expected an SGI of 9 to 15"),
+        ("<41 0x100>", "<8 0x100>", "interrupts is 0x8, expected an SGI of 10 to 15"),
         ("<41 0x100>", "<1020 0x100>", "interrupts is 0x3fc, expected an INTID"),
         ("<41 0x100>", "<8192 0x100>", "interrupts is 0x2000, expected an INTID"),
         (

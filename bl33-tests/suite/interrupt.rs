@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Secure interrupts and the virtual interrupts of partitions. The device is the PL031, which both worlds reach: the
+//! test raises its line, and the interrupt belongs to relay.
+
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
+
+use bl33::cpus;
+use bl33::ffa::*;
+use bl33::gic;
+use bl33::harness::{Case, Failure, Outcome, expect, expect_that};
+use bl33::sp::{Conduit, command, raw, status, words};
+use bl33::time;
+
+pub(crate) const CASES: &[Case] = &[
+    Case::new("interrupt::paravirtual_calls", paravirtual_calls),
+    Case::new("interrupt::to_itself", to_itself),
+    Case::new("interrupt::to_a_context_of_another_cpu", to_a_context_of_another_cpu),
+    Case::new("interrupt::device_in_the_normal_world", device_in_the_normal_world),
+    Case::new("interrupt::device_while_its_owner_runs", device_while_its_owner_runs),
+    Case::new("interrupt::device_while_another_runs", device_while_another_runs),
+    Case::new("interrupt::device_while_its_owner_is_preempted", device_while_its_owner_is_preempted),
+    Case::new("interrupt::device_before_deactivate", device_before_deactivate),
+];
+
+const GET: u64 = 0xff04;
+const DEACTIVATE: u64 = 0xff08;
+const SEND_IPI: u64 = 0xff0a;
+const NONE: u64 = 0xffff_ffff;
+const FAILED: u64 = u64::MAX;
+const IPI: u64 = 9;
+
+/// PL031: counter, match, mask, raw state, clear; SPI 2.
+const RTC: usize = 0x0901_0000;
+const DR: usize = 0x00;
+const MR: usize = 0x04;
+const IMSC: usize = 0x10;
+const RIS: usize = 0x14;
+const ICR: usize = 0x1c;
+const RTC_INTERRUPT: u64 = 34;
+
+fn read(register: usize) -> u32 {
+    // SAFETY: a register of the PL031, which nobody else uses.
+    unsafe { ((RTC + register) as *const u32).read_volatile() }
+}
+
+fn write(register: usize, value: u32) {
+    // SAFETY: as above.
+    unsafe { ((RTC + register) as *mut u32).write_volatile(value) };
+}
+
+/// Lowers the device's line, then raises it.
+fn fire() {
+    write(ICR, 1);
+    write(IMSC, 1);
+    // The match is with this very second, which may just be over.
+    while read(RIS) & 1 == 0 {
+        write(MR, read(DR));
+    }
+}
+
+fn milliseconds(n: u64) -> u64 {
+    time::frequency() / 1000 * n
+}
+
+/// Enables an interrupt of a partition and lets interrupts in.
+fn listen(to: u64, id: u64) -> Outcome {
+    let [accepted, ..] = bl33::sp::command(to, command::INTERRUPT_ENABLE, [id, 1, 0, 0])?;
+    expect("enable is accepted", accepted, 1)?;
+    bl33::sp::command(to, command::INTERRUPT_MODE, [1, 0, 0, 0]).map(|_| ())
+}
+
+fn ignore(to: u64, id: u64) -> Outcome {
+    bl33::sp::command(to, command::INTERRUPT_MODE, [0; 4])?;
+    bl33::sp::command(to, command::INTERRUPT_ENABLE, [id, 0, 0, 0]).map(|_| ())
+}
+
+/// How often interrupt `id` came to a partition, and when the last one did.
+fn count(to: u64, id: u64) -> Result<(u64, u64), Failure> {
+    let [count, _, _, at] = bl33::sp::command(to, command::INTERRUPT_COUNT, [id, 0, 0, 0])?;
+    Ok((count, at))
+}
+
+fn paravirtual_calls() -> Outcome {
+    let hvc = |fid, a, b| Ok(raw(PERCPU, Conduit::Hvc, [fid, a, b, 0, 0, 0, 0, 0])?[0]);
+    expect("GET of nothing", hvc(GET, 0, 0)?, NONE)?;
+    expect("DEACTIVATE of what is not active", hvc(DEACTIVATE, IPI, IPI)?, FAILED)?;
+    expect("SEND_IPI to nobody", hvc(SEND_IPI, 8, 0)?, FAILED)?;
+    let [accepted, ..] = bl33::sp::command(PERCPU, command::INTERRUPT_ENABLE, [RTC_INTERRUPT, 1, 0, 0])?;
+    expect("ENABLE of another's interrupt", accepted, 0)?;
+    let [x0, ..] = raw(PERCPU, Conduit::Smc, [GET, 0, 0, 0, 0, 0, 0, 0])?;
+    expect("by SMC it is unknown", x0, FAILED)
+}
+
+fn to_itself() -> Outcome {
+    listen(PERCPU, IPI)?;
+    let (before, _) = count(PERCPU, IPI)?;
+    for n in 1..=20 {
+        bl33::sp::command(PERCPU, command::INTERRUPT_SEND, [0; 4])?;
+        expect("interrupts that came", count(PERCPU, IPI)?.0, before + n)?;
+    }
+    ignore(PERCPU, IPI)
+}
+
+static DONE: AtomicBool = AtomicBool::new(false);
+
+fn send_and_see() -> Outcome {
+    let (before, _) = count(PERCPU, IPI)?;
+    for n in 1..=20 {
+        bl33::sp::command(PERCPU, command::INTERRUPT_SEND, [1, 0, 0, 0])?;
+        let came = time::wait_for(1000, || count(PERCPU, IPI).is_ok_and(|(c, _)| c == before + n));
+        expect_that("the interrupt came", came, n)?;
+    }
+    Ok(())
+}
+
+/// CPU 1 runs the Normal world when an interrupt for its context of percpu is sent by CPU 0's.
+fn to_a_context_of_another_cpu() -> Outcome {
+    if cpus::count() < 2 {
+        return Ok(());
+    }
+    cpus::start(1, |_| listen(PERCPU, IPI))?;
+    cpus::join(1, 5000)?;
+    DONE.store(false, Release);
+    cpus::start(1, |_| {
+        time::wait_for(20_000, || DONE.load(Acquire));
+        Ok(())
+    })?;
+    let sent = send_and_see();
+    DONE.store(true, Release);
+    cpus::join(1, 5000)?;
+    sent?;
+    cpus::start(1, |_| ignore(PERCPU, IPI))?;
+    cpus::join(1, 5000)
+}
+
+/// Expects the device's interrupt to come to relay within a second; the calls by which it is asked let it in, too.
+fn came(before: u64) -> Outcome {
+    let came = time::wait_for(1000, || count(RELAY, RTC_INTERRUPT).is_ok_and(|(c, _)| c == before + 1));
+    expect_that("the device's interrupt came once", came, before)
+}
+
+fn device_in_the_normal_world() -> Outcome {
+    listen(RELAY, RTC_INTERRUPT)?;
+    for _ in 0..20 {
+        let (before, _) = count(RELAY, RTC_INTERRUPT)?;
+        let start = time::now();
+        fire();
+        time::wait_for(2, || false);
+        let end = time::now();
+        let (now, at) = count(RELAY, RTC_INTERRUPT)?;
+        expect("interrupts that came", now, before + 1)?;
+        expect_that("it came while the Normal world ran", at >= start && at <= end, at)?;
+    }
+    expect_echo(0x1e7)
+}
+
+/// Before and after [`fire_during`]'s CPU 1 fired.
+static FIRED: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+
+/// Fires from CPU 1 while CPU 0, which the interrupt goes to, is in a partition: tries until it fell into the run,
+/// whose first and last moment it returns, and how often the device's interrupt had come before.
+fn fire_during(to: u64) -> Result<[u64; 3], Failure> {
+    for _ in 0..50 {
+        let (before, _) = count(RELAY, RTC_INTERRUPT)?;
+        cpus::start(1, |_| {
+            FIRED[0].store(time::now(), Release);
+            fire();
+            FIRED[1].store(time::now(), Release);
+            Ok(())
+        })?;
+        let r = direct64(to, [command::SPIN, milliseconds(20), 0, 0, 0])?;
+        let [status, start, end, ..] = words(&r, to)?;
+        expect("status of the spin", status, status::OK)?;
+        cpus::join(1, 5000)?;
+        let [from, to] = [&FIRED[0], &FIRED[1]].map(|at| at.load(Acquire));
+        if from > start && to + milliseconds(1) < end {
+            return Ok([start, end, before]);
+        }
+        came(before)?;
+    }
+    Err(Failure::because("CPU 1 was always too early or too late for", to))
+}
+
+fn device_while_its_owner_runs() -> Outcome {
+    if cpus::count() < 2 {
+        return Ok(());
+    }
+    // A busy host may hold CPU 0 back from the interrupt until the very end of the run.
+    for _ in 0..20 {
+        let [start, end, before] = fire_during(RELAY)?;
+        let (now, at) = count(RELAY, RTC_INTERRUPT)?;
+        expect("interrupts that came", now, before + 1)?;
+        if at >= start && at <= end {
+            return Ok(());
+        }
+    }
+    Err(Failure::because("the interrupt never came during a run of", RELAY))
+}
+
+/// percpu queues other partitions' interrupts.
+fn device_while_another_runs() -> Outcome {
+    if cpus::count() < 2 {
+        return Ok(());
+    }
+    let [_, end, before] = fire_during(PERCPU)?;
+    came(before)?;
+    let (_, at) = count(RELAY, RTC_INTERRUPT)?;
+    expect_that("it came when percpu was done", at >= end, at)
+}
+
+fn device_while_its_owner_is_preempted() -> Outcome {
+    let (before, _) = count(RELAY, RTC_INTERRUPT)?;
+    for _ in 0..50 {
+        gic::timer_after(milliseconds(1));
+        let mut r = direct64(RELAY, [command::SPIN, milliseconds(5), 0, 0, 0])?;
+        gic::timer_off();
+        if r[0] != INTERRUPT {
+            continue;
+        }
+        fire();
+        time::wait_for(1, || false);
+        expect_error(&direct64(RELAY, [0; 5])?, BUSY)?;
+        while r[0] == INTERRUPT {
+            r = call_with(RUN, &[r[1]])?;
+        }
+        expect("status of the spin", words(&r, RELAY)?[0], status::OK)?;
+        return came(before);
+    }
+    Err(Failure::because("no interrupt ended a run of", RELAY))
+}
+
+/// The partition does not deactivate: the device's next interrupt waits, those of others do not.
+fn device_before_deactivate() -> Outcome {
+    const UNMASKED: u64 = 1;
+    const KEEP_ACTIVE: u64 = 2;
+    bl33::sp::command(RELAY, command::INTERRUPT_MODE, [UNMASKED | KEEP_ACTIVE, 0, 0, 0])?;
+    let (before, _) = count(RELAY, RTC_INTERRUPT)?;
+    fire();
+    came(before)?;
+    fire();
+    time::wait_for(2, || false);
+    expect("the second waits", count(RELAY, RTC_INTERRUPT)?.0, before + 1)?;
+    to_itself()?;
+    expect_echo(0x2e7)?;
+    bl33::sp::command(RELAY, command::INTERRUPT_MODE, [UNMASKED, 0, 0, 0])?;
+    let [ended, ..] = bl33::sp::command(RELAY, command::INTERRUPT_DEACTIVATE, [RTC_INTERRUPT, 0, 0, 0])?;
+    expect("DEACTIVATE of the first", ended, 1)?;
+    came(before + 1)?;
+    write(IMSC, 0);
+    write(ICR, 1);
+    ignore(RELAY, RTC_INTERRUPT)
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Secure physical interrupts (DEN0077A, "Secure interrupt handling"): from the interrupt controller to the context
+//! that owns them, whatever runs when they arrive.
+//!
+//! An arrived interrupt becomes pending in its owner and stays active in the controller until the owner deactivates
+//! it; its priority is dropped at once, so that no other interrupt waits for a partition. An owner that waits is
+//! entered with FFA_INTERRUPT, at once or, where whatever runs may not be interrupted, when the CPU goes back to the
+//! Normal world: the SPMC then sends itself an interrupt, which EL3 delivers as any other.
+
+use ffa_abi::{Func, PartitionId, Regs};
+
+use crate::interrupt::Slot;
+use crate::manifest::OtherSecureInterruptAction;
+use crate::msg::CHAIN_MAX;
+use crate::partition::{Call, Entered, ExecutionContext, State};
+use crate::port::KICK;
+use crate::{Cpu, Next, Port, Spmc};
+
+/// How many interrupts are taken at a time: a bound, so that a storm does not keep the CPU.
+const AT_A_TIME: usize = 64;
+
+impl<P: Port> Spmc<P> {
+    /// Sets up the interrupts of the partitions: the shared ones once, those that each CPU has of its own on each.
+    pub(crate) fn configure_interrupts(&self, cpu: &Cpu<P>) {
+        const FIRST_SHARED: u32 = 32;
+        const EXTENDED_PRIVATE: core::ops::Range<u32> = 1056..1120;
+        self.port.start_interrupts();
+        for partition in self.partitions.iter() {
+            for i in partition.manifest.interrupts.iter().filter(|i| i.secure) {
+                let private = i.intid < FIRST_SHARED || EXTENDED_PRIVATE.contains(&i.intid);
+                if private || cpu.index == 0 {
+                    self.port.configure_interrupt(i);
+                }
+            }
+        }
+    }
+
+    /// Makes virtual interrupt `id` pending in a context, wherever that is; nothing for one that it does not have.
+    pub(crate) fn pend(&self, context: &ExecutionContext<P>, id: u32) {
+        let Some(partition) = self.partitions.get(context.partition as usize) else { return };
+        let Some(slot) = Slot::find(&partition.manifest, id) else { return };
+        self.raise(context, slot);
+        if context.state() == State::Running {
+            // Perhaps on another CPU, which looks at the line when it comes here.
+            self.port.kick(partition.is_per_cpu().then_some(context.vcpu as usize));
+        }
+    }
+
+    /// Makes an interrupt pending in a context that does not run, or runs on this CPU.
+    pub(crate) fn raise(&self, context: &ExecutionContext<P>, slot: Slot) {
+        context.interrupts.pend(slot);
+        self.refresh(context);
+    }
+
+    /// Brings a context's interrupt lines in agreement with what is pending.
+    pub(crate) fn refresh(&self, context: &ExecutionContext<P>) {
+        self.port.set_lines(context.context(), context.interrupts.lines());
+    }
+
+    /// Keeps Non-secure interrupts out until the CPU goes back to the Normal world, whatever runs until then.
+    pub(crate) fn hold(&self, cpu: &mut Cpu<P>, on: bool) {
+        cpu.held = on;
+        self.port.hold_normal(on);
+    }
+
+    /// Takes everything that the interrupt controller has for this CPU.
+    fn collect(&'static self, cpu: &Cpu<P>) {
+        for _ in 0..AT_A_TIME {
+            match self.port.acknowledge() {
+                Some(KICK) => {
+                    for context in self.partitions.iter().filter_map(|p| p.context_for(cpu.index)) {
+                        self.refresh(context);
+                    }
+                }
+                Some(intid) => self.arrived(cpu, intid),
+                None => return,
+            }
+        }
+    }
+
+    /// Makes an interrupt pending in its owner.
+    fn arrived(&'static self, cpu: &Cpu<P>, intid: u32) {
+        let mut owners = self.partitions.iter().filter_map(|p| Some((p, Slot::own(&p.manifest, intid)?)));
+        let owner = owners.next().and_then(|(p, slot)| Some((p, p.context_for(cpu.index)?, slot)));
+        let gone = |state| matches!(state, State::Aborted | State::Stopped);
+        let Some((partition, context, slot)) = owner.filter(|(_, c, _)| !gone(c.state())) else {
+            self.port.log(format_args!("interrupt {intid} has no partition that could handle it: it is disabled"));
+            self.port.enable_interrupt(intid, false);
+            self.port.deactivate_interrupt(intid, cpu.index);
+            return;
+        };
+        context.interrupts.activate(slot);
+        self.raise(context, slot);
+        let elsewhere = !partition.is_per_cpu() && cpu.current.is_none_or(|c| c.link() != context.link());
+        if elsewhere && context.state() == State::Running {
+            self.port.kick(None);
+        }
+    }
+
+    /// Finds a waiting context that has an interrupt to handle, and wins it.
+    fn win_waiting(&'static self, cpu: &Cpu<P>) -> Option<(&'static ExecutionContext<P>, Slot)> {
+        self.partitions.iter().filter_map(|p| p.context_for(cpu.index)).find_map(|context| {
+            let slot = context.interrupts.wakes_for()?;
+            context.state.try_move(State::Idle, State::Running).ok()?;
+            Some((context, slot))
+        })
+    }
+
+    fn has_waiting(&'static self, cpu: &Cpu<P>) -> bool {
+        let mut contexts = self.partitions.iter().filter_map(|p| p.context_for(cpu.index));
+        contexts.any(|c| c.state() == State::Idle && c.interrupts.wakes_for().is_some())
+    }
+
+    /// Takes [`crate::Exit::SecureInterrupt`]: `context` ran.
+    pub(crate) fn secure_interrupt(
+        &'static self,
+        cpu: &mut Cpu<P>,
+        context: &'static ExecutionContext<P>,
+        regs: &mut Regs,
+    ) -> Next<P> {
+        self.collect(cpu);
+        self.wake_waiting(cpu, context, regs)
+    }
+
+    /// Lets a waiting context handle its interrupt before `context`, stopped between two instructions, goes on.
+    fn wake_waiting(
+        &'static self,
+        cpu: &mut Cpu<P>,
+        context: &'static ExecutionContext<P>,
+        regs: &mut Regs,
+    ) -> Next<P> {
+        let partition = self.partitions.get(context.partition as usize);
+        let call = context.call();
+        let signalled =
+            partition.is_some_and(|p| p.manifest.other_secure_interrupts == OtherSecureInterruptAction::Signalled);
+        let interruptible = signalled && !cpu.held && call.depth < CHAIN_MAX;
+        let Some((target, slot)) = interruptible.then(|| self.win_waiting(cpu)).flatten() else {
+            cpu.deferred |= self.has_waiting(cpu);
+            return Next::Run(context);
+        };
+        self.port.park_interrupted(context.context(), regs);
+        context.set_callee(Some(target.link()));
+        // The chain owns it from here on; nobody else may move it.
+        let _ = context.state.try_move(context.active(), State::Blocked);
+        self.hold(cpu, true);
+        self.enter_for_interrupt(cpu, target, Some(context), slot, regs)
+    }
+
+    /// Enters a context that was just won with FFA_INTERRUPT.
+    fn enter_for_interrupt(
+        &self,
+        cpu: &mut Cpu<P>,
+        target: &'static ExecutionContext<P>,
+        caller: Option<&ExecutionContext<P>>,
+        slot: Slot,
+        regs: &mut Regs,
+    ) -> Next<P> {
+        let id = self.partitions.get(target.partition as usize).map_or(0, |p| slot.id(&p.manifest));
+        target.interrupts.tell();
+        self.refresh(target);
+        target.set_call(Call {
+            entered: Entered::Interrupt,
+            depth: caller.map_or(1, |c| c.call().depth + 1),
+            caller: caller.map(|c| c.link()),
+            requester: PartitionId::NORMAL_WORLD,
+            answer: 0,
+        });
+        regs.set8([Func::Interrupt.id32() as u64, 0, id as u64, 0, 0, 0, 0, 0]);
+        self.port.unpark(target.context(), regs);
+        cpu.current = Some(target);
+        Next::Run(target)
+    }
+
+    /// Takes FFA_INTERRUPT of the SPMD: a Secure interrupt arrived while the Normal world ran.
+    #[cold]
+    pub(crate) fn interrupt_from_normal(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Next<P> {
+        cpu.keep_normal(regs);
+        self.hold(cpu, true);
+        self.collect(cpu);
+        self.continue_interrupts(cpu, regs)
+    }
+
+    /// Lets the next waiting context handle its interrupt, or lets the Normal world go on.
+    fn continue_interrupts(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Next<P> {
+        if let Some((target, slot)) = self.win_waiting(cpu) {
+            return self.enter_for_interrupt(cpu, target, None, slot, regs);
+        }
+        self.hold(cpu, false);
+        regs.set8([Func::NormalWorldResume.id32() as u64, 0, 0, 0, 0, 0, 0, 0]);
+        self.reply_normal(cpu, regs)
+    }
+
+    /// Goes on after a context that was entered for an interrupt has handled it, or died of it.
+    pub(crate) fn after_interrupt(&'static self, cpu: &mut Cpu<P>, call: Call, regs: &mut Regs) -> Next<P> {
+        let Some(caller) = call.caller.and_then(|link| self.partitions.context(link)) else {
+            return self.continue_interrupts(cpu, regs);
+        };
+        let _ = caller.state.try_move(State::Blocked, caller.active());
+        caller.set_callee(None);
+        self.hold(cpu, false);
+        self.port.unpark_interrupted(caller.context(), regs);
+        cpu.current = Some(caller);
+        self.wake_waiting(cpu, caller, regs)
+    }
+
+    /// Asks for this CPU back as soon as it runs the Normal world, if a waiting context has an interrupt to handle.
+    #[cold]
+    pub(crate) fn ask_again(&'static self, cpu: &mut Cpu<P>) {
+        cpu.deferred = false;
+        if self.has_waiting(cpu) {
+            self.port.kick(Some(cpu.index));
+        }
+    }
+
+    /// Ends what a context that died has active in the interrupt controller.
+    pub(crate) fn drop_interrupts(&self, cpu: &Cpu<P>, context: &ExecutionContext<P>) {
+        let Some(partition) = self.partitions.get(context.partition as usize) else { return };
+        while let Some(slot) = context.interrupts.deactivate_any() {
+            if let Some(interrupt) = slot.physical(&partition.manifest) {
+                self.port.deactivate_interrupt(interrupt.intid, cpu.index);
+            }
+        }
+    }
+}
