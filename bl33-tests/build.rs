@@ -6,9 +6,11 @@ use std::path::Path;
 fn pack_vectors() {
     const VECTORS: &str = "../sp/receipts/judge/vectors/signet";
     println!("cargo:rerun-if-changed={VECTORS}");
-    let packed = receipts_cases::pack(&receipts_cases::load(Path::new(VECTORS)));
-    let out = std::env::var("OUT_DIR").expect("cargo sets OUT_DIR");
-    std::fs::write(Path::new(&out).join("vectors.bin"), packed).expect("OUT_DIR can be written");
+    let (vectors, out) = (Path::new(VECTORS), std::env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
+    for (name, cases) in [("vectors.bin", receipts_cases::load(vectors)), ("bench.bin", receipts_cases::bench(vectors))]
+    {
+        std::fs::write(Path::new(&out).join(name), receipts_cases::pack(&cases)).expect("OUT_DIR can be written");
+    }
 }
 
 fn main() {

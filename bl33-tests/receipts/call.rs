@@ -38,7 +38,7 @@ pub(crate) fn handle() -> u64 {
     HANDLE.load(Relaxed)
 }
 
-fn found_by_uuid() -> Outcome {
+pub(crate) fn found_by_uuid() -> Outcome {
     call_with(VERSION, &[0x1_0001])?;
     expect_success(&call_with(RXTX_MAP_64, &[TX, RX, 1])?)?;
     let mut words = [0; 4];
@@ -81,7 +81,7 @@ pub(crate) fn reclaim(handle: u64) -> Outcome {
     expect_success(&call_with(MEM_RECLAIM, &[handle & 0xffff_ffff, handle >> 32, 0])?).map(drop)
 }
 
-fn memory_is_shared() -> Outcome {
+pub(crate) fn memory_is_shared() -> Outcome {
     HANDLE.store(share(MESSAGE, PAGES)?, Relaxed);
     Ok(())
 }

@@ -13,14 +13,15 @@ mod transport;
 use clock::Clock;
 use ed25519_dalek::VerifyingKey;
 use receipts::Instant;
+use receipts_service::protocol::Operation;
 use receipts_service::{Config, Platform, Service};
-use sp_rt::{Context, Form, Heap, Message, log, random, serve};
+use sp_rt::{Context, Form, Heap, Message, device, log, random, serve};
 use transport::Transport;
 
 sp_rt::partition!(main, tables = 12);
 
 /// Room for the largest message's parse, the answer, the trust and the nonces.
-const HEAP: usize = 0x56000;
+const HEAP: usize = 0x50000;
 
 #[global_allocator]
 static MEMORY: Heap<HEAP> = Heap::new();
@@ -35,6 +36,10 @@ struct Machine {
 impl Platform for Machine {
     fn now(&mut self) -> Option<Instant> {
         self.clock.as_ref().and_then(Clock::now)
+    }
+
+    fn ticks(&mut self) -> u64 {
+        device::ticks()
     }
 
     fn random(&mut self, bytes: &mut [u8]) -> bool {
@@ -57,6 +62,10 @@ fn provisioning() -> Option<VerifyingKey> {
 }
 
 fn main(_: &'static Context) -> ! {
+    if !sp_rt::cpu::has_sha256() {
+        log!("receipts: this CPU lacks the SHA-256 instructions (FEAT_SHA256), which this image is built for");
+        sp_rt::give_up()
+    }
     let mut machine = Machine { clock: Clock::start() };
     let config = Config { server_name: "hematite", provisioning: provisioning(), nonces: 2048, compat_nonces: 64 };
     let Some(mut service) = Service::start(config, &mut machine) else {
@@ -74,10 +83,14 @@ fn main(_: &'static Context) -> ! {
 
     let mut transport = Transport::new();
     serve(move |message: &mut Message| {
+        let began = device::ticks();
         let words = [0, 1, 2, 3, 4].map(|word| message.arg(word));
         // Handles and addresses have 64 bits, which the 32-bit form would cut.
         let words = if message.form() == Form::Narrow { None } else { Some(words) };
-        let reply = transport.answer(&mut service, &mut machine, message.source(), words);
+        let mut reply = transport.answer(&mut service, &mut machine, message.source(), words);
+        if message.arg(0) & 0xffff != Operation::Hello as u64 {
+            reply.values[2] = device::ticks().saturating_sub(began);
+        }
         message.reply(reply.registers());
     })
 }

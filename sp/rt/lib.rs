@@ -21,6 +21,7 @@
 
 mod call;
 mod context;
+pub mod cpu;
 pub mod device;
 mod entry;
 mod exception;

@@ -1,22 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Random numbers from the CPU (FEAT_RNG).
 
+use crate::cpu;
 use core::arch::asm;
 
 /// How often the source may have nothing to give before it counts as broken.
 const ATTEMPTS: usize = 1000;
 
-/// Returns whether the CPU has a source: ID_AA64ISAR0_EL1.RNDR.
-pub fn is_available() -> bool {
-    let features: u64;
-    // SAFETY: reads an identification register.
-    unsafe { asm!("mrs {}, id_aa64isar0_el1", out(reg) features, options(nomem, nostack, preserves_flags)) };
-    features >> 60 != 0
-}
-
 /// Returns a random number: RNDR. `None` without a source, or when it keeps having nothing to give.
 pub fn random() -> Option<u64> {
-    if !is_available() {
+    if !cpu::has_random() {
         return None;
     }
     for _ in 0..ATTEMPTS {

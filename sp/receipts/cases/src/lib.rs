@@ -315,3 +315,53 @@ pub fn pack(cases: &[Case]) -> Vec<u8> {
     }
     out
 }
+
+/// Makes the calls that are measured: for each a case with the call, then one for each signature that it verifies.
+pub fn bench(directory: &Path) -> Vec<Case> {
+    let index = read_json(&directory.join("index.json"));
+    let key = |name: &str| text(&index["public_keys"], name).to_owned();
+    let rows = [
+        ("verify_v1", "001_v1_ok_ascii.json", Operation::Verify, 0, "AG"),
+        ("verify_v1_4k", "019_v1_ok_long_string.json", Operation::Verify, 0, "AG"),
+        ("verify_v2", "113_v2_ok.json", Operation::Verify, 0, "AG"),
+        // Forensic, since live its nonce is accepted only once.
+        ("verify_v3", "129_v3_ok.json", Operation::Verify, flags::FORENSIC, "SV"),
+        ("verify_v4_one_hop", "159_v4_ok_one_hop.json", Operation::VerifyAuthorized, 0, "RT"),
+        ("verify_v4_two_hops", "162_v4_ok_two_hop.json", Operation::VerifyAuthorized, 0, "RT"),
+    ];
+    let plain = |operation, flags, message| Step { operation, flags, message, class: 0, value: None, answer: None };
+    let mut cases = Vec::new();
+    for (name, file, operation, flags, signer) in rows {
+        let receipt = read(&directory.join(file));
+        let message = parts(&[(Tag::Receipt, &receipt), (Tag::Key, key(signer).as_bytes())]);
+        let mut steps = vec![plain(operation, flags, message)];
+        let value: Value = serde_json::from_slice(&receipt).expect("JSON");
+        let signed = signed_parts(&value);
+        steps.extend(signed.iter().map(|value| plain(Operation::VerifySignature, 0, bare(value))));
+        cases.push(Case { name: name.to_owned(), steps });
+    }
+    let receipt = read(&directory.join("001_v1_ok_ascii.json"));
+    for (name, operation) in [("append", Operation::Append), ("checkpoint", Operation::Checkpoint)] {
+        let message = if operation == Operation::Append { parts(&[(Tag::Receipt, &receipt)]) } else { Vec::new() };
+        cases.push(Case { name: name.to_owned(), steps: vec![plain(operation, 0, message)] });
+    }
+    cases
+}
+
+/// Lists what is signed in a receipt: itself, the receipt inside, the tokens of its chain.
+fn signed_parts(receipt: &Value) -> Vec<Value> {
+    let mut all = vec![receipt.clone()];
+    all.extend(receipt.get("agent_receipt").cloned());
+    all.extend(list(receipt.get("authorization").and_then(|it| it.get("chain"))).cloned());
+    all
+}
+
+/// Packs the bare verification of one signature.
+fn bare(signed: &Value) -> Vec<u8> {
+    use base64ct::{Base64, Encoding};
+    let signer = ["signer", "server", "delegator"].into_iter().find_map(|side| signed.get(side)).expect("a signer");
+    let bytes = receipts::receipt::signed_bytes(signed.to_string().as_bytes()).expect("signed bytes");
+    let signature = text(signed, "sig").strip_prefix("ed25519:").expect("a signature");
+    let signature = Base64::decode_vec(signature).expect("base64");
+    parts(&[(Tag::Key, text(signer, "pubkey").as_bytes()), (Tag::Signature, &signature), (Tag::Bytes, &bytes)])
+}

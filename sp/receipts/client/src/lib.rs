@@ -67,6 +67,8 @@ numbered! {
         Canonicalize = 8,
         /// Gives the bytes that the signature of a receipt covers.
         SignedBytes = 9,
+        /// Verifies a bare signature.
+        VerifySignature = 10,
         /// Appends a receipt to the audit chain.
         Append = 16,
         /// Tells the head of the audit chain; needs memory for the hash.
@@ -252,7 +254,8 @@ pub struct Reply {
     pub clock: ClockSource,
     /// The bytes of the answer that were written.
     pub written: u32,
-    /// What the operation counts or tells.
+    /// What the operation counts or tells; of all but `Hello`, the third is how many ticks of the counter it took inside
+    /// the partition.
     pub values: [u64; 3],
 }
 

@@ -2,7 +2,7 @@
 //! Receipts of version 3: the agent's receipt, co-signed by the server that served it.
 
 use crate::canon::{self, Output, Sink, write_string};
-use crate::crypto::{Hasher, PublicKey, derive_id, encode, parse_signature, refuse_small_order};
+use crate::crypto::{Hasher, PublicKey, derive_id, encode, refuse_small_order};
 use crate::format::{BILATERAL, OUTCOME, RECEIPT, SIGNED_BILATERAL};
 use crate::receipt::{signer_key, verify_signature};
 use crate::replay::ReplayCache;
@@ -11,7 +11,7 @@ use crate::verdict::{Class, Field, Reason, Verdict, refuse};
 use crate::{Document, Instant, Judge, Purpose, parse_receipt};
 use alloc::string::String;
 use alloc::vec::Vec;
-use ed25519_dalek::{Signer as _, SigningKey};
+use ed25519_dalek::{Signature, Signer as _, SigningKey};
 
 /// The default for the whole seconds between the agent's timestamp and the server's.
 pub const MAX_GAP: u64 = 300;
@@ -74,10 +74,11 @@ impl Judge {
         replay: Option<&mut ReplayCache>,
     ) -> Result<AgentTrust, Verdict> {
         let claimed = receipt.record(Field::Server).map_or("", |server| server.text(Field::Pubkey));
-        if PublicKey::parse(claimed, Field::Server)? != *server {
+        // Spelled as the caller's key is, it is that key; else it may be no key at all, which is another verdict.
+        if claimed != server.text() && PublicKey::parse(claimed, Field::Server)? != *server {
             return Err(OTHER_SERVER);
         }
-        verify_signature(receipt, &SIGNED_BILATERAL, server)?;
+        let signature = verify_signature(receipt, &SIGNED_BILATERAL, server)?;
 
         let missing = Verdict::new(Class::InvalidReceipt, Field::AgentReceipt, Reason::Missing);
         let inner = receipt.record(Field::AgentReceipt).ok_or(missing)?;
@@ -88,7 +89,7 @@ impl Judge {
         self.verify_receipt(&inner, &agent, options.purpose)?;
         check_times(&inner, receipt, options)?;
         check_binding(&inner, options)?;
-        self.strict_bilateral(receipt, server)?;
+        self.strict_bilateral(receipt, server, &signature)?;
 
         if let (Purpose::Live, Some(replay)) = (options.purpose, replay) {
             let recorded = replay.check_and_record(server, receipt.text(Field::Nonce), self.now, HOLD_SECONDS);
@@ -97,13 +98,12 @@ impl Judge {
         Ok(if options.trusted_agent.is_some() { AgentTrust::Trusted } else { AgentTrust::SelfConsistent })
     }
 
-    fn strict_bilateral(&self, receipt: &Record<'_>, server: &PublicKey) -> Result<(), Verdict> {
+    fn strict_bilateral(&self, receipt: &Record<'_>, server: &PublicKey, signature: &Signature) -> Result<(), Verdict> {
         if !self.is_strict() {
             return Ok(());
         }
-        let signature = parse_signature(receipt.text(Field::Sig))?;
-        refuse_small_order(server, &signature, Field::Server)?;
-        if receipt.text(Field::Id) != derive_id("rec_", &signature) {
+        refuse_small_order(server, signature, Field::Server)?;
+        if receipt.text(Field::Id) != derive_id("rec_", signature) {
             return refuse(Class::Strict, Field::Id, Reason::Mismatch);
         }
         Ok(())

@@ -36,6 +36,14 @@ pub(crate) struct Output {
 }
 
 impl Output {
+    /// Starts with room for about so many bytes, so that it need not move as it grows.
+    pub(crate) fn of_about(size: usize) -> Self {
+        let mut out = Self::default();
+        // Without that room it will say so when it is needed.
+        let _ = out.bytes.try_reserve_exact(size.min(MAX_OUTPUT));
+        out
+    }
+
     /// Gives the bytes, unless there were too many.
     pub(crate) fn finish(self) -> Result<Vec<u8>, Verdict> {
         if self.overflow {
@@ -62,7 +70,7 @@ impl Sink for Output {
 /// Gives the canonical form of a JSON text.
 pub fn canonicalize(text: &[u8]) -> Result<Vec<u8>, Verdict> {
     let document = crate::parse_receipt(text)?;
-    let mut out = Output::default();
+    let mut out = Output::of_about(text.len());
     write_value(document.root(), &mut out)?;
     out.finish()
 }
@@ -71,7 +79,8 @@ pub fn canonicalize(text: &[u8]) -> Result<Vec<u8>, Verdict> {
 pub fn write_string(string: &str, out: &mut dyn Sink) {
     out.put(b"\"");
     let mut rest = string.as_bytes();
-    while let Some(plain) = rest.iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+    loop {
+        let plain = plain_length(rest);
         let (clean, from) = rest.split_at(plain);
         out.put(clean);
         let Some((&byte, after)) = from.split_first() else { break };
@@ -87,8 +96,28 @@ pub fn write_string(string: &str, out: &mut dyn Sink) {
         }
         rest = after;
     }
-    out.put(rest);
     out.put(b"\"");
+}
+
+/// Counts the bytes before the first one that a JSON string spells with an escape: a control, `"`, `\`.
+pub(crate) fn plain_length(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const TOPS: u64 = ONES << 7;
+    // The top bit of each byte that is zero; of several, the lowest is right, and only that one is looked at.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & TOPS;
+    let mut length = 0;
+    let mut words = bytes.chunks_exact(8);
+    for word in &mut words {
+        let word = word.try_into().map_or(0, u64::from_le_bytes);
+        let controls = word.wrapping_sub(ONES * 0x20) & !word & TOPS;
+        let special = controls | zeros(word ^ (ONES * 0x22)) | zeros(word ^ (ONES * 0x5c));
+        if special != 0 {
+            return length + (special.trailing_zeros() / 8) as usize;
+        }
+        length += 8;
+    }
+    let is_special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    length + words.remainder().iter().position(is_special).unwrap_or(words.remainder().len())
 }
 
 /// Gives the lower-case hexadecimal digit of the low four bits.

@@ -55,7 +55,7 @@ impl From<VerifyingKey> for PublicKey {
 }
 
 /// Decodes `ed25519:` and strict standard base64 of exactly `N` bytes.
-fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
+pub(crate) fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     let decoded = Base64::decode(text.strip_prefix(KEY_PREFIX)?, &mut bytes).ok()?;
     (decoded.len() == N).then_some(bytes)
@@ -100,6 +100,13 @@ impl Sink for Check {
             check.update(bytes);
         }
     }
+}
+
+/// Verifies a bare Ed25519 signature strictly: no small-order key or commitment.
+pub fn verify_bare(key: &[u8; 32], signed: &[u8], signature: &[u8; 64]) -> Result<(), Verdict> {
+    let mismatch = Verdict::new(Class::SignatureMismatch, Field::Sig, Reason::Mismatch);
+    let key = VerifyingKey::from_bytes(key).map_err(|_| mismatch)?;
+    key.verify_strict(signed, &Signature::from_bytes(signature)).map_err(|_| mismatch)
 }
 
 /// Refuses, beyond what the reference does, a key or a signature commitment of small order.

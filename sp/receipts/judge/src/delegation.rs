@@ -2,7 +2,7 @@
 //! Delegation: tokens, their chain from a trusted root, and receipts of version 4 that act under one.
 
 use crate::canon::{Output, Sink};
-use crate::crypto::{Hasher, PublicKey, derive_id, parse_signature, refuse_small_order};
+use crate::crypto::{Hasher, PublicKey, derive_id, refuse_small_order};
 use crate::format::{RECEIPT, SIGNED_TOKEN, STATED_SCOPE, TOKEN};
 use crate::receipt::{signer_pubkey, verify_signature};
 use crate::revocation::{self, Revocation};
@@ -10,6 +10,7 @@ use crate::schema::{Duplicates, Record};
 use crate::verdict::{Class, Field, Reason, Verdict, refuse};
 use crate::{Document, Instant, Judge, MAX_CHAIN, decision, parse_receipt};
 use alloc::vec::Vec;
+use ed25519_dalek::Signature;
 
 /// How far the verifier's clock may lag behind the issuer's, in seconds: a token that ends within it has ended.
 pub const CLOCK_SKEW: u32 = 60;
@@ -43,14 +44,14 @@ impl Judge {
         if receipt.number(Field::V) != 4 {
             return refuse(Class::InvalidReceipt, Field::V, Reason::Unsupported);
         }
-        let key = self.verify_authorized_signature(&receipt)?;
+        let (key, signature) = self.verify_authorized_signature(&receipt)?;
         let missing = Verdict::new(Class::InvalidReceipt, Field::Authorization, Reason::Missing);
         let authorization = receipt.record(Field::Authorization).ok_or(missing)?;
         if chain_hash(&authorization)? != authorization.text(Field::ChainHash) {
             return refuse(Class::ChainError, Field::ChainHash, Reason::Mismatch);
         }
 
-        let last = self.verify_chain(&authorization, options)?;
+        let (last, signatures) = self.verify_chain(&authorization, options)?;
         if signer_pubkey(&receipt) != side_key(&last, Field::Delegate) {
             return refuse(Class::ChainError, Field::Delegate, Reason::Mismatch);
         }
@@ -61,9 +62,10 @@ impl Judge {
         let scope = last.record(Field::Scope).ok_or(missing)?;
         refuse_outside(&receipt, &scope)?;
 
-        self.strict_receipt(&receipt, &key)?;
+        self.strict_receipt(&receipt, &key, &signature)?;
         if self.is_strict() {
-            authorization.records(Field::Chain).try_for_each(|token| strict_token(&token))?;
+            let tokens = authorization.records(Field::Chain).zip(&signatures);
+            tokens.into_iter().try_for_each(|(token, (key, signature))| strict_token(&token, key, signature))?;
         }
         self.check_decision(&receipt, options)?;
         check_revoked(&receipt, &authorization, options, self)?;
@@ -81,16 +83,18 @@ impl Judge {
     pub fn verify_delegation(&self, text: &[u8], at: Option<Instant>) -> Result<(), Verdict> {
         let document = parse_receipt(text)?;
         let token = Record::read(document.root(), &TOKEN, Field::Document, Duplicates::Refused)?;
-        verify_token(&token, at.unwrap_or(self.now))?;
-        if self.is_strict() { strict_token(&token) } else { Ok(()) }
+        refuse_version(&token)?;
+        let key = delegator_key(&token)?;
+        let signature = verify_token(&token, &key, at.unwrap_or(self.now))?;
+        if self.is_strict() { strict_token(&token, &key, &signature) } else { Ok(()) }
     }
 
-    /// Walks the chain from its root and gives the last token.
+    /// Walks the chain from its root and gives the last token, and the key and signature of each.
     fn verify_chain<'d>(
         &self,
         authorization: &Record<'d>,
         options: &AuthorizedOptions<'_>,
-    ) -> Result<Record<'d>, Verdict> {
+    ) -> Result<(Record<'d>, Vec<(PublicKey, Signature)>), Verdict> {
         let tokens = authorization.records(Field::Chain);
         let length = tokens.clone().count();
         let Some(first) = tokens.clone().next() else {
@@ -99,15 +103,18 @@ impl Judge {
         if length > options.max_chain.min(MAX_CHAIN) {
             return refuse(Class::ChainError, Field::Chain, Reason::TooMany);
         }
-        let root = PublicKey::parse(side_key(&first, Field::Delegator), Field::Delegator)?;
+        let root = delegator_key(&first)?;
         if !options.roots.contains(&root) {
             return refuse(Class::ChainError, Field::Delegator, Reason::Untrusted);
         }
 
         let at = self.now.plus_seconds(CLOCK_SKEW);
         let mut previous: Option<Record<'d>> = None;
+        let mut signatures: Vec<(PublicKey, Signature)> = Vec::with_capacity(length);
         for (index, token) in tokens.enumerate() {
-            verify_token(&token, at)?;
+            refuse_version(&token)?;
+            let key = if index == 0 { root } else { delegator_key(&token)? };
+            signatures.push((key, verify_token(&token, &key, at)?));
             if let Some(parent) = &previous {
                 if side_key(&token, Field::Delegator) != side_key(parent, Field::Delegate) {
                     return refuse(Class::ChainError, Field::Delegator, Reason::Mismatch);
@@ -120,7 +127,7 @@ impl Judge {
             }
             previous = Some(token);
         }
-        Ok(previous.unwrap_or(first))
+        Ok((previous.unwrap_or(first), signatures))
     }
 
     fn check_decision(&self, receipt: &Record<'_>, options: &AuthorizedOptions<'_>) -> Result<(), Verdict> {
@@ -170,28 +177,32 @@ fn chain_hash(authorization: &Record<'_>) -> Result<alloc::string::String, Verdi
     Ok(hasher.finish().text())
 }
 
-fn verify_token(token: &Record<'_>, at: Instant) -> Result<(), Verdict> {
-    if token.number(Field::V) != 1 {
-        return refuse(Class::InvalidReceipt, Field::V, Reason::Unsupported);
-    }
-    let key = PublicKey::parse(side_key(token, Field::Delegator), Field::Delegator)?;
-    verify_signature(token, &SIGNED_TOKEN, &key).map_err(|verdict| Verdict { field: Field::Chain, ..verdict })?;
+fn delegator_key(token: &Record<'_>) -> Result<PublicKey, Verdict> {
+    PublicKey::parse(side_key(token, Field::Delegator), Field::Delegator)
+}
+
+fn refuse_version(token: &Record<'_>) -> Result<(), Verdict> {
+    if token.number(Field::V) == 1 { Ok(()) } else { refuse(Class::InvalidReceipt, Field::V, Reason::Unsupported) }
+}
+
+/// Verifies a token under its delegator's key, and gives the signature.
+fn verify_token(token: &Record<'_>, key: &PublicKey, at: Instant) -> Result<Signature, Verdict> {
+    let mismatch = |verdict| Verdict { field: Field::Chain, ..verdict };
+    let signature = verify_signature(token, &SIGNED_TOKEN, key).map_err(mismatch)?;
     let expires = token.record(Field::Scope).and_then(|scope| scope.optional_text(Field::Expires));
     match expires.map(Instant::parse) {
-        None => Ok(()),
+        None => Ok(signature),
         Some(None) => refuse(Class::DelegationExpired, Field::Expires, Reason::Malformed),
         Some(Some(expires)) if expires < at => refuse(Class::DelegationExpired, Field::Expires, Reason::Expired),
-        Some(Some(_)) => Ok(()),
+        Some(Some(_)) => Ok(signature),
     }
 }
 
 /// Refuses, beyond the reference, a token of a small-order key and one whose identifier does not follow from its
 /// signature: under another identifier, a revocation of it would not be found.
-fn strict_token(token: &Record<'_>) -> Result<(), Verdict> {
-    let signature = parse_signature(token.text(Field::Sig))?;
-    let key = PublicKey::parse(side_key(token, Field::Delegator), Field::Delegator)?;
-    refuse_small_order(&key, &signature, Field::Delegator)?;
-    if token.text(Field::Id) != derive_id("del_", &signature) {
+fn strict_token(token: &Record<'_>, key: &PublicKey, signature: &Signature) -> Result<(), Verdict> {
+    refuse_small_order(key, signature, Field::Delegator)?;
+    if token.text(Field::Id) != derive_id("del_", signature) {
         return refuse(Class::Strict, Field::TokenId, Reason::Mismatch);
     }
     Ok(())

@@ -6,6 +6,7 @@
 //! values is limited, room for them is made once and fallibly, and strings stay where they are unless they have escapes.
 //! Members keep their order and duplicates, because the two ways in which the reference reads a receipt differ there.
 
+use crate::canon::plain_length;
 use crate::verdict::{Class, Field, Reason, Verdict};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -188,42 +189,49 @@ impl Survey {
     fn of(text: &[u8]) -> Self {
         let (mut values, mut escaped, mut depth, mut open) = (1usize, 0usize, 0usize, 0usize);
         let (mut numbers, mut digits) = (0usize, 0usize);
-        let (mut in_string, mut length, mut has_escape, mut skip) = (false, 0usize, false, false);
-        for (at, &byte) in text.iter().enumerate() {
-            if in_string {
-                match byte {
-                    _ if skip => skip = false,
-                    b'\\' => (skip, has_escape) = (true, true),
-                    b'"' => {
-                        in_string = false;
-                        if has_escape {
-                            escaped += length;
-                        }
-                    }
-                    _ => {}
-                }
-                length += 1;
-                continue;
-            }
+        let mut at = 0;
+        while let Some(&byte) = text.get(at) {
+            at += 1;
             digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
             match byte {
+                b'"' => {
+                    let (length, escapes) = string_length(text.get(at..).unwrap_or(&[]));
+                    at += length;
+                    if escapes > 0 {
+                        // Each escape stands for fewer bytes than it has.
+                        escaped += length - escapes;
+                    }
+                }
                 // What makes a number too large for its node: a fraction, an exponent, or ten digits.
                 b'.' | b'e' | b'E' => numbers += 1,
                 _ if digits == SMALL_DIGITS => numbers += 1,
-                b'"' => (in_string, length, has_escape) = (true, 0, false),
                 b',' | b':' => values += 1,
                 b'[' | b'{' => {
                     open += 1;
                     depth = depth.max(open);
-                    if !matches!(text.get(at + 1), Some(b']' | b'}')) {
+                    if !matches!(text.get(at), Some(b']' | b'}')) {
                         values += 1;
                     }
                 }
                 b']' | b'}' => open = open.saturating_sub(1),
-                _ => {}
+                _ => {} // nothing that takes room
             }
         }
         Self { values: values.min(text.len() + 1), numbers, escaped, depth }
+    }
+}
+
+/// Measures a string from after its first quote to after its last, and counts the escapes in it.
+fn string_length(text: &[u8]) -> (usize, usize) {
+    let (mut at, mut escapes) = (0, 0);
+    loop {
+        at += plain_length(text.get(at..).unwrap_or(&[]));
+        match text.get(at) {
+            None => return (text.len(), escapes),
+            Some(b'"') => return (at + 1, escapes),
+            Some(b'\\') => (at, escapes) = ((at + 2).min(text.len()), escapes + 1),
+            Some(_) => at += 1, // a control, which is no JSON; the parser says so
+        }
     }
 }
 
@@ -382,10 +390,13 @@ impl<'d> Value<'d> {
 
     /// Gives the string, if it is one.
     pub fn as_str(self) -> Option<&'d str> {
-        match self.kind() {
-            Kind::String(string) => Some(string),
-            Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Array | Kind::Object => None,
-        }
+        let node = self.node();
+        let source = match node.tag() {
+            Tag::Text => self.document.text,
+            Tag::Decoded => &self.document.decoded,
+            _ => return None, // no string
+        };
+        source.get(node.first()..node.first() + node.second())
     }
 
     /// Gives the integer, if it is a non-negative one.
@@ -398,12 +409,12 @@ impl<'d> Value<'d> {
 
     /// Tells whether it is `null`.
     pub fn is_null(self) -> bool {
-        matches!(self.kind(), Kind::Null)
+        self.node().tag() == Tag::Null
     }
 
     /// Tells whether it is an object.
     pub fn is_object(self) -> bool {
-        matches!(self.kind(), Kind::Object)
+        self.node().tag() == Tag::Object
     }
 
     fn children(self) -> impl Iterator<Item = Value<'d>> + Clone {
@@ -445,11 +456,27 @@ impl<'d> Value<'d> {
 
     /// Finds a member; of duplicates, the last.
     pub fn get(self, name: &str) -> Option<Value<'d>> {
-        self.members().filter(|(key, _)| *key == name).last().map(|(_, value)| value)
+        self.find(name).0
     }
 
-    /// Counts the members of this name.
-    pub fn count(self, name: &str) -> usize {
-        self.members().filter(|(key, _)| *key == name).count()
+    /// Finds a member (of duplicates, the last) and how often there is one of the name.
+    pub(crate) fn find(self, name: &str) -> (Option<Value<'d>>, usize) {
+        let document = self.document;
+        let node = self.node();
+        let (mut at, mut found, mut count) = (self.at + 1, None, 0);
+        if node.tag() != Tag::Object || node.second() == 0 {
+            return (None, 0);
+        }
+        while let Some(&key) = document.nodes.get(at) {
+            // The length first: most keys differ there, and nothing has to be looked up.
+            if key.second() == name.len() && (Value { document, at }).as_str() == Some(name) {
+                (found, count) = (Some(Value { document, at: at + 1 }), count + 1);
+            }
+            at = key.next();
+            if at == 0 {
+                break;
+            }
+        }
+        (found, count)
     }
 }

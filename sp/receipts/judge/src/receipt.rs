@@ -9,6 +9,7 @@ use crate::replay::ReplayCache;
 use crate::schema::{Duplicates, Record, Signed};
 use crate::verdict::{Class, Field, Reason, Verdict, refuse};
 use crate::{Instant, Judge, Purpose, canon, decision, parse_receipt};
+use ed25519_dalek::Signature;
 
 /// Finds the version of a receipt: an integer, whatever else it may be.
 pub(crate) fn version(receipt: Value<'_>) -> Result<u64, Verdict> {
@@ -66,8 +67,8 @@ impl Judge {
                 if !is_signed_by(&receipt, key) {
                     return refuse(Class::SignatureMismatch, Field::Pubkey, Reason::Mismatch);
                 }
-                self.verify_authorized_signature(&receipt)?;
-                self.strict_receipt(&receipt, key)
+                let (_, signature) = self.verify_authorized_signature(&receipt)?;
+                self.strict_receipt(&receipt, key, &signature)
             }
             _ => refuse(Class::InvalidReceipt, Field::V, Reason::Unsupported),
         }
@@ -80,7 +81,7 @@ impl Judge {
         key: &PublicKey,
         purpose: Purpose,
     ) -> Result<(), Verdict> {
-        verify_signature(receipt, &SIGNED_RECEIPT, key)?;
+        let signature = verify_signature(receipt, &SIGNED_RECEIPT, key)?;
         if purpose == Purpose::Live {
             if let (Some(decision), Some(action)) =
                 (receipt.record(Field::AuthzDecision), receipt.record(Field::Action))
@@ -94,36 +95,40 @@ impl Judge {
             }
             refuse_expired(receipt, self.now)?;
         }
-        self.strict_receipt(receipt, key)
+        self.strict_receipt(receipt, key, &signature)
     }
 
     fn verify_compound(&self, receipt: &Record<'_>, key: &PublicKey) -> Result<(), Verdict> {
-        verify_signature(receipt, &SIGNED_COMPOUND, key)?;
-        self.strict_receipt(receipt, key)
+        let signature = verify_signature(receipt, &SIGNED_COMPOUND, key)?;
+        self.strict_receipt(receipt, key, &signature)
     }
 
     /// Verifies the signature of a receipt of version 4 under its own signer's key, policy and expiry left out.
-    pub(crate) fn verify_authorized_signature(&self, receipt: &Record<'_>) -> Result<PublicKey, Verdict> {
+    pub(crate) fn verify_authorized_signature(&self, receipt: &Record<'_>) -> Result<(PublicKey, Signature), Verdict> {
         if receipt.record(Field::Authorization).is_none() {
             return refuse(Class::InvalidReceipt, Field::Authorization, Reason::Missing);
         }
         let key = signer_key(receipt)?;
-        verify_signature(receipt, &SIGNED_AUTHORIZED, &key)?;
-        Ok(key)
+        let signature = verify_signature(receipt, &SIGNED_AUTHORIZED, &key)?;
+        Ok((key, signature))
     }
 
     /// Applies what strict mode adds to a receipt that the reference accepts: a sound key that the signer claims as
     /// its own, an identifier that follows from the signature, and a parameter hash that follows from the parameters.
-    pub(crate) fn strict_receipt(&self, receipt: &Record<'_>, key: &PublicKey) -> Result<(), Verdict> {
+    pub(crate) fn strict_receipt(
+        &self,
+        receipt: &Record<'_>,
+        key: &PublicKey,
+        signature: &Signature,
+    ) -> Result<(), Verdict> {
         if !self.is_strict() {
             return Ok(());
         }
-        let signature = parse_signature(receipt.text(Field::Sig))?;
-        refuse_small_order(key, &signature, Field::Pubkey)?;
+        refuse_small_order(key, signature, Field::Pubkey)?;
         if !is_signed_by(receipt, key) {
             return refuse(Class::Strict, Field::Pubkey, Reason::Mismatch);
         }
-        if receipt.text(Field::Id) != derive_id("rec_", &signature) {
+        if receipt.text(Field::Id) != derive_id("rec_", signature) {
             return refuse(Class::Strict, Field::Id, Reason::Mismatch);
         }
         match receipt.record(Field::Action) {
@@ -133,10 +138,10 @@ impl Judge {
     }
 }
 
-/// Checks the signature in `sig` over a part of the structure.
-pub(crate) fn verify_signature(record: &Record<'_>, part: &Signed, key: &PublicKey) -> Result<(), Verdict> {
+/// Checks the signature in `sig` over a part of the structure, and gives it.
+pub(crate) fn verify_signature(record: &Record<'_>, part: &Signed, key: &PublicKey) -> Result<Signature, Verdict> {
     let signature = parse_signature(record.text(Field::Sig))?;
-    check_signed(record, part, key, &signature)
+    check_signed(record, part, key, &signature).map(|()| signature)
 }
 
 /// Reads the key that the signer claims.
@@ -205,7 +210,7 @@ pub fn signed_bytes(text: &[u8]) -> Result<alloc::vec::Vec<u8>, Verdict> {
         4 => (&RECEIPT, &SIGNED_AUTHORIZED),
         _ => return refuse(Class::InvalidReceipt, Field::V, Reason::Unsupported),
     };
-    let mut out = canon::Output::default();
+    let mut out = canon::Output::of_about(text.len());
     Record::read(root, of, Field::Document, Duplicates::LastWins)?.write_signed(part, &mut out)?;
     out.finish()
 }

@@ -2,7 +2,7 @@
 //! A server's check of a tool-call request: that this call, with these arguments, is what a trusted agent just signed.
 
 use crate::canon;
-use crate::crypto::PublicKey;
+use crate::crypto::{PublicKey, parse_signature};
 use crate::format::RECEIPT;
 use crate::json::{Kind, Number, Value};
 use crate::receipt::{signer_key, signer_pubkey};
@@ -99,7 +99,8 @@ impl Judge {
         check_call(request, &receipt, raw, options.target)?;
 
         if self.is_strict() {
-            self.strict_receipt(&receipt, &key)?;
+            let signature = parse_signature(receipt.text(Field::Sig))?;
+            self.strict_receipt(&receipt, &key, &signature)?;
             if trust != SignerTrust::Trusted {
                 return refuse(Class::Strict, Field::Pubkey, Reason::Untrusted);
             }

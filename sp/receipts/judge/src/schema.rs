@@ -139,10 +139,11 @@ fn variant(
     duplicates: Duplicates,
 ) -> Result<&'static Struct, Verdict> {
     let tag = if value.is_object() {
-        if duplicates == Duplicates::Refused && value.count(Field::Type.name()) > 1 {
+        let (tag, count) = value.find(Field::Type.name());
+        if duplicates == Duplicates::Refused && count > 1 {
             return fault(Field::Type, Reason::Duplicate);
         }
-        value.get(Field::Type.name())
+        tag
     } else {
         value.items().next()
     };
@@ -161,10 +162,11 @@ fn check_struct(value: Value<'_>, of: &Struct, field: Field, duplicates: Duplica
     match value.kind() {
         Kind::Object => {
             for member in of.members {
-                if duplicates == Duplicates::Refused && value.count(member.field.name()) > 1 {
+                let (found, count) = value.find(member.field.name());
+                if duplicates == Duplicates::Refused && count > 1 {
                     return fault(member.field, Reason::Duplicate);
                 }
-                check_member(value.get(member.field.name()), member, duplicates)?;
+                check_member(found, member, duplicates)?;
             }
             Ok(())
         }

@@ -92,6 +92,7 @@ impl Service {
             Operation::CheckRevocation => ask.check_revocation(),
             Operation::Canonicalize => ask.canonicalize(),
             Operation::SignedBytes => ask.signed_bytes(),
+            Operation::VerifySignature => ask.verify_signature(),
             Operation::Append => ask.append(),
             Operation::Head => ask.head(),
             Operation::Checkpoint => ask.checkpoint(),

@@ -16,6 +16,9 @@ pub trait Platform {
 
     /// Fills a buffer with random bytes; `false` if there is no source of them.
     fn random(&mut self, bytes: &mut [u8]) -> bool;
+
+    /// Reads a counter.
+    fn ticks(&mut self) -> u64;
 }
 
 /// What is fixed at build time.

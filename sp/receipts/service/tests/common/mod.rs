@@ -18,6 +18,10 @@ impl Platform for Turned {
         self.now
     }
 
+    fn ticks(&mut self) -> u64 {
+        0
+    }
+
     fn random(&mut self, bytes: &mut [u8]) -> bool {
         let Some(next) = &mut self.random else { return false };
         for byte in bytes {
