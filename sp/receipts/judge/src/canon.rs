@@ -55,6 +55,9 @@ impl Output {
 
 impl Sink for Output {
     fn put(&mut self, bytes: &[u8]) {
+        if self.overflow {
+            return;
+        }
         let needed = self.bytes.len() + bytes.len();
         if needed > self.bytes.capacity() {
             // Doubling, but never beyond the limit.

@@ -86,31 +86,33 @@ impl ReplayCache {
         }
     }
 
-    /// Writes the remembered nonces to a buffer, oldest layout first: sixteen bytes each. Gives the bytes written, or
-    /// `None` if they do not fit.
+    /// Writes the secret and the remembered nonces to a buffer. Gives the bytes written, or `None` if they do not fit.
     pub fn save(&self, out: &mut [u8]) -> Option<usize> {
-        let mut written = 0;
+        let (secret, mut rest) = out.split_first_chunk_mut()?;
+        *secret = self.secret;
+        let mut written = secret.len();
         for used in &self.used {
-            let slot = out.get_mut(written..written + ENTRY_SIZE)?;
-            let (hash, until) = slot.split_at_mut(12);
+            let (slot, after) = rest.split_at_mut_checked(ENTRY_SIZE)?;
+            let (hash, until) = slot.split_at_mut(used.hash.len());
             hash.copy_from_slice(&used.hash);
             until.copy_from_slice(&used.until.to_le_bytes());
-            written += ENTRY_SIZE;
+            (rest, written) = (after, written + ENTRY_SIZE);
         }
         Some(written)
     }
 
-    /// Takes back what [`ReplayCache::save`] wrote. Refuses what it cannot have written.
-    pub fn restore(&mut self, saved: &[u8]) -> Option<()> {
-        if !saved.len().is_multiple_of(ENTRY_SIZE) || saved.len() / ENTRY_SIZE > self.capacity {
+    /// Makes a cache like this one that holds what [`ReplayCache::save`] wrote. `None` if it cannot have written it.
+    pub fn restored(&self, saved: &[u8]) -> Option<Self> {
+        let (secret, entries) = saved.split_first_chunk()?;
+        if entries.len() % ENTRY_SIZE != 0 || entries.len() / ENTRY_SIZE > self.capacity {
             return None;
         }
-        self.used.clear();
-        for entry in saved.chunks_exact(ENTRY_SIZE) {
-            let (hash, until) = entry.split_at(12);
-            self.used.push(Used { hash: hash.try_into().ok()?, until: u32::from_le_bytes(until.try_into().ok()?) });
+        let mut cache = Self::new(self.capacity, *secret)?;
+        for entry in entries.chunks_exact(ENTRY_SIZE) {
+            let (hash, until) = entry.split_first_chunk()?;
+            cache.used.push(Used { hash: *hash, until: u32::from_le_bytes(until.try_into().ok()?) });
         }
-        self.used.is_sorted_by(|a, b| a.hash < b.hash).then_some(())
+        cache.used.is_sorted_by(|a, b| a.hash < b.hash).then_some(cache)
     }
 }
 

@@ -120,7 +120,7 @@ impl Service {
         if sequence < count {
             return None;
         }
-        self.replay.restore(rest.get(..used)?)?;
+        self.replay = self.replay.restored(rest.get(..used)?)?;
         self.signing = has_key.then(|| SigningKey::from_bytes(&seed));
         self.boot_id = boot_id;
         self.chain = AuditChain { head, count, sequence };
