@@ -58,6 +58,8 @@ struct Model {
     marks: BTreeMap<u64, u8>,
     deals: Vec<Deal>,
     closed: Vec<Handle>,
+    /// Pages that their owner got by a donation and retrieved without write access.
+    read_only: BTreeSet<(usize, u64)>,
 }
 
 /// Numbers the pages of the four windows; each window has a few more, which are nobody's.
@@ -86,6 +88,7 @@ impl Model {
             marks: BTreeMap::new(),
             deals: Vec::new(),
             closed: Vec::new(),
+            read_only: BTreeSet::new(),
         }
     }
 
@@ -172,6 +175,11 @@ impl Model {
                 Page::Owned(n) if (n == 0 || s.kind == Kind::Share) && spaces(at) == space => n,
                 _ => return Err(Error::Denied),
             };
+            // An owner gives no more than it has.
+            let written = s.receivers.iter().any(|(_, p)| p.data == Data::ReadWrite);
+            if written && self.read_only.contains(&(owner, at)) {
+                return Err(Error::Denied);
+            }
             if shares >= 31 {
                 return Err(Error::NoMemory);
             }
@@ -199,6 +207,11 @@ impl Model {
         for at in pages_of(&ranges) {
             if kind == Kind::Donate {
                 self.pages[who][number(at)] = (Page::Owned(0), execute);
+                if write {
+                    self.read_only.remove(&(who, at));
+                } else {
+                    self.read_only.insert((who, at));
+                }
                 if owner != 0 {
                     self.pages[owner][number(at)] = (Page::Nothing, true);
                 }
