@@ -64,7 +64,7 @@ pub(crate) const fn of(func: Func) -> Row {
         NormalWorldResume => NO,
         NotificationBitmapCreate | NotificationBitmapDestroy | NotificationInfoGet => row(true, false, V1, 0),
         NotificationBind | NotificationUnbind | NotificationSet | NotificationGet => row(true, true, V1, ANY),
-        RxAcquire => NO,
+        RxAcquire => row(true, false, V1, 0),
         MsgSend2 => row(true, true, V1, ANY),
         SecondaryEpRegister => row(false, true, V1, INIT),
         ConsoleLog => row(false, true, V0, ANY),

@@ -134,6 +134,18 @@ impl<P: Port> Spmc<P> {
         Ok(())
     }
 
+    /// Answers FFA_RX_ACQUIRE (DEN0077A, "FFA_RX_ACQUIRE"): the hypervisor takes the RX buffer of the endpoint in w1,
+    /// to fill it itself. Only the primary endpoint's is registered here; it gives it back by FFA_RX_RELEASE.
+    pub(crate) fn rx_acquire(&self, regs: &mut Regs) -> Result<(), Refusal> {
+        let [_, w1, ..] = regs.x;
+        if w1 as u16 != PartitionId::NORMAL_WORLD.0 {
+            return Err(Refusal::BadAcquire);
+        }
+        self.normal.mailbox.lock().acquire()?;
+        regs.set_success(0);
+        Ok(())
+    }
+
     /// Answers FFA_SECONDARY_EP_REGISTER of a partition (DEN0077A, "FFA_SECONDARY_EP_REGISTER"): x1 is where its
     /// other execution contexts begin.
     pub(crate) fn secondary_ep_register(

@@ -83,6 +83,18 @@ impl Mailbox {
         Ok(())
     }
 
+    /// Lets the consumer's side take RX, empty as it is, from its producer.
+    pub(crate) fn acquire(&mut self) -> Result<(), Refusal> {
+        if self.pair.is_none() {
+            return Err(Refusal::BufferNotMapped);
+        }
+        if self.rx_with_consumer {
+            return Err(Refusal::BufferNotOwned);
+        }
+        self.rx_with_consumer = true;
+        Ok(())
+    }
+
     /// Gives RX back if its consumer has it: what `FFA_MSG_WAIT` implies.
     pub(crate) fn release_if_owned(&mut self) {
         self.rx_with_consumer = false;

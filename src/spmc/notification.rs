@@ -275,6 +275,7 @@ impl Notifications {
         Ok(out)
     }
 
+    #[cfg(test)]
     /// Tells whether something waits for a context of `receiver`.
     pub(crate) fn waits_for(&self, receiver: PartitionId, context: u16) -> bool {
         self.receivers

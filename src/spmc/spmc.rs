@@ -180,6 +180,7 @@ impl<P: Port> Spmc<P> {
             Func::RxTxMap => self.rxtx_map_normal(fid, regs)?,
             Func::RxTxUnmap => self.rxtx_unmap_normal(regs)?,
             Func::RxRelease => self.rx_release(&self.normal.mailbox, regs)?,
+            Func::RxAcquire => self.rx_acquire(regs)?,
             Func::PartitionInfoGet => {
                 self.partition_info_get(&self.normal.mailbox, self.normal.version.get(), regs)?;
             }

@@ -24,6 +24,7 @@ impl Random {
     }
 }
 
+#[expect(clippy::type_complexity, reason = "the sample and what it was made of")]
 fn sample(r: &mut Random) -> (Vec<u8>, Vec<(u16, u8)>, Vec<(u64, u32)>) {
     let receivers: Vec<_> =
         (0..1 + r.below(4)).map(|i| (0x8001 + i as u16, (r.below(3) | r.below(3) << 2) as u8)).collect();

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use ffa_abi::{Error, Func, PartitionId};
+use ffa_abi::{Error, Func};
 
 use super::{assert_error, assert_success, assert_untouched, from_partition};
 use crate::sim::world::{NORMAL_RAM, Spec, World, base, id, uuid};
 use crate::{Pa, Port, Space};
 
-const NWD: PartitionId = PartitionId::NORMAL_WORLD;
 const MAP: u64 = Func::RxTxMap.id64() as u64;
 const TX: u64 = NORMAL_RAM.0;
 const RX: u64 = NORMAL_RAM.0 + 0x1000;
@@ -183,4 +182,17 @@ fn calls_that_are_not_ffa_get_smccc_answers() {
     ] {
         assert_eq!(from_partition(&mut w, 0, [fid, x1, 0, 0, 0, 0, 0, 0]).x[0], x0, "{fid:#x}");
     }
+}
+
+#[test]
+fn the_hypervisor_acquires_the_rx_buffer_and_gives_it_back() {
+    let acquire = Func::RxAcquire.id32() as u64;
+    let mut w = World::booted(&[Spec::default()], 1);
+    assert_error(&w.plain([acquire, 0, 0, 0, 0, 0, 0, 0]), Error::InvalidParameters);
+    let mut w = mapped(&[Spec::default()]);
+    assert_error(&w.plain([acquire, 1, 0, 0, 0, 0, 0, 0]), Error::InvalidParameters);
+    assert_success(&w.plain([acquire, 0, 0, 0, 0, 0, 0, 0]), 0);
+    assert_error(&w.plain([acquire, 0, 0, 0, 0, 0, 0, 0]), Error::Denied);
+    assert_error(&w.plain([Func::PartitionInfoGet.id32() as u64, 0, 0, 0, 0, 0, 0, 0]), Error::Busy);
+    assert_success(&w.plain([Func::RxRelease.id32() as u64, 0, 0, 0, 0, 0, 0, 0]), 0);
 }
