@@ -20,20 +20,26 @@ fn race<T: 'static, L: 'static, R: 'static>(
     let m = SimMachine::leaked(64);
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
-    model.check(move || {
+    let play = move || {
         let free = m.pages_free();
         let w = World::new(m, 2);
         let t = prepare(&w);
         let shared = Arc::new((w, t));
         let other = Arc::clone(&shared);
-        let thread = loom::thread::spawn(move || left(&other.0, &other.1));
+        let thread = on_a_stack(move || left(&other.0, &other.1));
         let right = right(&shared.0, &shared.1);
         let left = thread.join().unwrap();
         let Ok((w, t)) = Arc::try_unwrap(shared) else { panic!("the thread is over") };
         check(&w, &t, left, right);
         w.destroy();
         assert_eq!(m.pages_free(), free, "pages leaked");
-    });
+    };
+    model.check(move || on_a_stack(play).join().unwrap());
+}
+
+/// Spawns a thread whose stack has room for what the calls keep on it; loom's own has not.
+fn on_a_stack<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> loom::thread::JoinHandle<T> {
+    loom::thread::Builder::new().stack_size(1 << 17).spawn(f).unwrap()
 }
 
 fn shared(w: &World) -> Handle {
