@@ -4,17 +4,18 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use spmc::KICK;
 use spmc::manifest::Interrupt;
+use spmc::{DEADLINE, KICK};
 
 use crate::platform::{GIC, MPIDRS, REDISTRIBUTORS};
+use crate::timer;
 
 /// Secure view of the priority mask: only Secure interrupts (priorities below 0x80) get through.
 const SECURE_ONLY: u64 = 0x80;
 /// The lowest priority that the mask lets through.
 const LOWEST_SECURE: u8 = 0x7f;
-/// The priority of [`KICK`].
-const KICK_PRIORITY: u8 = 0x40;
+/// The priority of the SPMC's own interrupts.
+const OWN_PRIORITY: u8 = 0x20;
 /// ICC_CTLR_EL1.EOImode: an end of interrupt drops the priority only.
 const EOI_MODE: u64 = 1 << 1;
 /// INTIDs from here on are not interrupts.
@@ -187,11 +188,14 @@ impl Frame {
     }
 }
 
-/// Enables [`KICK`] on this CPU.
+/// Enables [`KICK`] and [`DEADLINE`] on this CPU.
 pub(crate) fn start(cpu: usize) {
-    if let Some(frame) = Frame::of(KICK, cpu) {
-        frame.set_up(KICK, KICK_PRIORITY);
-        frame.poke(ISENABLER, KICK);
+    timer::stop_deadline();
+    for intid in [KICK, DEADLINE] {
+        if let Some(frame) = Frame::of(intid, cpu) {
+            frame.set_up(intid, OWN_PRIORITY);
+            frame.poke(ISENABLER, intid);
+        }
     }
 }
 
@@ -248,7 +252,10 @@ pub(crate) fn acknowledge(cpu: usize) -> Option<u32> {
     // SAFETY: ends what was acknowledged; the interface then signals the next interrupt, and the partition's stays
     // active until it says so.
     unsafe { msr!("S3_0_C12_C12_1", intid) }; // ICC_EOIR1_EL1
-    if (intid as u32) < FIRST_PPI {
+    if intid as u32 == DEADLINE {
+        timer::stop_deadline();
+    }
+    if (intid as u32) < FIRST_PPI || intid as u32 == DEADLINE {
         // Not by ICC_DIR_EL1, which QEMU ignores at S-EL2.
         deactivate(intid as u32, cpu);
     }

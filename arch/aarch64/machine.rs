@@ -49,6 +49,12 @@ impl Port for Machine {
         percpu::this().hold.set(hold);
     }
 
+    fn restart_deadline(&self) {
+        if percpu::this().pmr.get().is_some() {
+            timer::start_deadline();
+        }
+    }
+
     fn set_lines(&self, context: &Context, lines: Lines) {
         let irq = if lines.irq { traps::HCR_VI } else { 0 };
         switch::set_lines(context, irq | if lines.fiq { traps::HCR_VF } else { 0 });

@@ -9,7 +9,7 @@ use spmc::{Exit, Fault, FaultKind, Ipa};
 use crate::asm::{self, EXIT_FIQ, EXIT_IRQ, EXIT_SYNC};
 use crate::context::{Context, Groups, Keys, Rare, Timers};
 use crate::percpu::{self, Live, PerCpu};
-use crate::{gic, simd, trap, traps};
+use crate::{gic, simd, timer, trap, traps};
 
 /// Exception classes of ESR_EL2 that are calls.
 const EC_HVC: u64 = 0x16;
@@ -90,6 +90,7 @@ fn switch_in(cpu: &PerCpu, context: &Context) {
     if context.queued.load(Relaxed) != 0 || cpu.hold.get() {
         if cpu.pmr.get().is_none() {
             cpu.pmr.set(Some(gic::mask_normal()));
+            timer::start_deadline();
         }
     } else {
         restore_mask(cpu);
@@ -212,6 +213,7 @@ pub fn smc(regs: &mut Regs) {
 fn restore_mask(cpu: &PerCpu) {
     if let Some(mask) = cpu.pmr.take() {
         gic::set_mask(mask);
+        timer::stop_deadline();
     }
 }
 

@@ -46,7 +46,7 @@ pub use boot::{BuiltIn, Fatal};
 pub use cpu::Cpu;
 pub use interrupt::Lines;
 pub use partition::{ExecutionContext, Identity, Partition, Properties, State};
-pub use port::{Entry, Exit, Fault, FaultKind, KICK, MemFault, Port, Stage2Roots, Vmid};
+pub use port::{DEADLINE, Entry, Exit, Fault, FaultKind, KICK, LONGEST_WAIT, MemFault, Port, Stage2Roots, Vmid};
 pub use refusal::Refusal;
 pub use spmc::{Next, Spmc};
 pub use version::IMPLEMENTED;

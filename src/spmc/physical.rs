@@ -13,7 +13,7 @@ use crate::interrupt::Slot;
 use crate::manifest::OtherSecureInterruptAction;
 use crate::msg::CHAIN_MAX;
 use crate::partition::{Call, Entered, ExecutionContext, State};
-use crate::port::KICK;
+use crate::port::{DEADLINE, KICK, LONGEST_WAIT};
 use crate::{Cpu, Next, Port, Spmc};
 
 /// How many interrupts are taken at a time: a bound, so that a storm does not keep the CPU.
@@ -63,8 +63,9 @@ impl<P: Port> Spmc<P> {
         self.port.hold_normal(on);
     }
 
-    /// Takes everything that the interrupt controller has for this CPU.
-    fn collect(&'static self, cpu: &Cpu<P>) {
+    /// Takes everything that the interrupt controller has for this CPU; true if the deadline has passed.
+    fn collect(&'static self, cpu: &Cpu<P>) -> bool {
+        let mut late = false;
         for _ in 0..AT_A_TIME {
             match self.port.acknowledge() {
                 Some(KICK) => {
@@ -72,10 +73,12 @@ impl<P: Port> Spmc<P> {
                         self.refresh(context);
                     }
                 }
+                Some(DEADLINE) => late = true,
                 Some(intid) => self.arrived(cpu, intid),
-                None => return,
+                None => break,
             }
         }
+        late
     }
 
     /// Makes an interrupt pending in its owner.
@@ -118,8 +121,23 @@ impl<P: Port> Spmc<P> {
         context: &'static ExecutionContext<P>,
         regs: &mut Regs,
     ) -> Next<P> {
-        self.collect(cpu);
+        if self.collect(cpu) {
+            return self.too_late(cpu, context, regs);
+        }
         self.wake_waiting(cpu, context, regs)
+    }
+
+    /// Ends a context that computes while Non-secure interrupts have waited for too long; whoever waits for it gets as
+    /// much time again.
+    #[cold]
+    fn too_late(&'static self, cpu: &mut Cpu<P>, context: &'static ExecutionContext<P>, regs: &mut Regs) -> Next<P> {
+        let name = self.partitions.get(context.partition as usize).map_or("?", |p| &p.identity.name);
+        self.port.log(format_args!(
+            "{name}: vcpu {} kept the Normal world's interrupts waiting for more than {LONGEST_WAIT} s",
+            context.vcpu
+        ));
+        self.port.restart_deadline();
+        self.abort(cpu, context, regs)
     }
 
     /// Lets a waiting context handle its interrupt before `context`, stopped between two instructions, goes on.
@@ -176,7 +194,8 @@ impl<P: Port> Spmc<P> {
     pub(crate) fn interrupt_from_normal(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Next<P> {
         cpu.keep_normal(regs);
         self.hold(cpu, true);
-        self.collect(cpu);
+        // What ran before the Normal world is over: a deadline of it means nothing any more.
+        let _ = self.collect(cpu);
         self.continue_interrupts(cpu, regs)
     }
 

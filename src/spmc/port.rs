@@ -12,6 +12,10 @@ use crate::{Ipa, Lines, Pa, Space};
 
 /// The SGI by which the SPMC makes a CPU, perhaps this one, look for work; no partition may own it.
 pub const KICK: u32 = 9;
+/// The PPI of the Secure EL2 physical timer (CNTHPS): Non-secure interrupts have waited for [`LONGEST_WAIT`].
+pub const DEADLINE: u32 = 20;
+/// Seconds for which partitions may keep Non-secure interrupts waiting; then the one that runs is aborted.
+pub const LONGEST_WAIT: u64 = 2;
 
 /// Says that an access to memory outside the SPMC faulted (a granule protection fault, a hole).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,18 +118,21 @@ pub trait Port: Sync + Sized + 'static {
     /// Makes Non-secure interrupts wait on this CPU whatever runs, until the Normal world does or this is undone.
     fn hold_normal(&self, hold: bool);
 
+    /// Gives whatever keeps Non-secure interrupts waiting on this CPU its full [`LONGEST_WAIT`] again, if anything does.
+    fn restart_deadline(&self);
+
     /// Sets the levels of a context's virtual interrupt lines, for this CPU if it runs here and for its next entry.
     /// May be called by a CPU that does not hold the context.
     fn set_lines(&self, context: &Self::Context, lines: Lines);
 
-    /// Prepares this CPU for Secure interrupts: enables [`KICK`].
+    /// Prepares this CPU for Secure interrupts: enables [`KICK`] and [`DEADLINE`].
     fn start_interrupts(&self);
 
     /// Sets up and enables a Secure physical interrupt, on this CPU if each has its own.
     fn configure_interrupt(&self, interrupt: &Interrupt);
 
     /// Takes the Secure interrupt that is pending with the highest priority on this CPU, and drops its priority; it
-    /// stays active, an SGI excepted.
+    /// stays active, except for an SGI and [`DEADLINE`].
     fn acknowledge(&self) -> Option<u32>;
 
     /// Ends an active interrupt; `cpu` is the one that took it, if each has its own.

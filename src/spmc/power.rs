@@ -164,6 +164,7 @@ impl<P: Port> Spmc<P> {
         if requester == self.id {
             // The CPU is on its way up or down: nobody could resume a preempted context.
             self.port.queue_interrupts(context.context(), true);
+            self.port.restart_deadline();
         }
         self.port.unpark(context.context(), regs);
         cpu.current = Some(context);

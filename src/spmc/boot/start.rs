@@ -74,6 +74,7 @@ impl<P: Port> Spmc<P> {
         });
         self.port.reset(context.context(), &partition.entry(context.vcpu as u16));
         self.refresh(context);
+        self.port.restart_deadline();
         self.port.unpark_interrupted(context.context(), regs);
         cpu.current = Some(context);
         Next::Run(context)

@@ -16,7 +16,9 @@ use std::vec::Vec;
 use ffa_abi::Regs;
 
 use crate::manifest::Interrupt;
-use crate::{Entry, Fault, FaultKind, Ipa, KICK, Lines, MemFault, PAGE_SIZE, Pa, Port, Space, Stage2Roots, Vmid};
+use crate::{
+    DEADLINE, Entry, Fault, FaultKind, Ipa, KICK, Lines, MemFault, PAGE_SIZE, Pa, Port, Space, Stage2Roots, Vmid,
+};
 
 /// Where the pool's pages lie: Secure memory that is nobody's.
 pub const POOL_BASE: u64 = 0x0e20_0000;
@@ -264,6 +266,8 @@ impl Port for SimMachine {
         self.held.store(hold, Ordering::Relaxed);
     }
 
+    fn restart_deadline(&self) {}
+
     fn set_lines(&self, context: &SimContext, lines: Lines) {
         *context.lines.lock().unwrap() = lines;
     }
@@ -276,9 +280,12 @@ impl Port for SimMachine {
 
     fn acknowledge(&self) -> Option<u32> {
         let mut gic = self.gic.lock().unwrap();
-        let at = gic.pending.iter().position(|i| *i == KICK || gic.enabled.contains(i) && !gic.active.contains(i))?;
+        let at = gic
+            .pending
+            .iter()
+            .position(|i| matches!(*i, KICK | DEADLINE) || gic.enabled.contains(i) && !gic.active.contains(i))?;
         let intid = gic.pending.remove(at);
-        if intid >= 16 {
+        if intid >= 16 && intid != DEADLINE {
             gic.active.insert(intid);
         }
         Some(intid)

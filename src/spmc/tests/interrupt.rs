@@ -9,7 +9,7 @@ use ffa_abi::{Error, Func, PartitionId, Regs};
 use super::{assert_error, assert_success, assert_untouched, calls};
 use crate::manifest::OtherSecureInterruptAction::{Queued, Signalled};
 use crate::sim::world::{Spec, World, echo, id, request, wait};
-use crate::{Exit, KICK, State};
+use crate::{DEADLINE, Exit, KICK, State};
 
 const NWD: PartitionId = PartitionId::NORMAL_WORLD;
 const INTERRUPT: [u64; 8] = [Func::Interrupt.id32() as u64, 0, 0, 0, 0, 0, 0, 0];
@@ -468,4 +468,35 @@ fn a_handler_may_ask_others_but_not_answer() {
         }
     });
     assert_eq!((r.x[0], states(&w)), (RESUME, (State::Idle, State::Idle)));
+}
+
+#[test]
+fn a_partition_that_keeps_interrupts_waiting_for_too_long_is_aborted() {
+    let mut w = World::booted(&specs(Queued), 1);
+    let machine = w.machine;
+    machine.take_log();
+    let r = w.call(0, request(NWD, id(0), 7), &mut |_, _, _| {
+        machine.gic.lock().unwrap().pending.push(DEADLINE);
+        Exit::SecureInterrupt
+    });
+    assert_error(&r, Error::Aborted);
+    assert!(machine.take_log().iter().any(|l| l.contains("waiting for more than")));
+    // One that comes when its reason has gone hurts nobody.
+    fire(&w, DEADLINE);
+    assert_eq!(w.plain(INTERRUPT).x[0], RESUME);
+    assert_eq!(states(&w), (State::Stopped, State::Idle));
+}
+
+#[test]
+fn an_initialisation_without_end_does_not_keep_the_cpu() {
+    let mut w = World::cold(&specs(Queued), 1);
+    let machine = w.machine;
+    let r = w.start(0, &mut |me, _, regs| {
+        if me == id(1) {
+            return wait(regs);
+        }
+        machine.gic.lock().unwrap().pending.push(DEADLINE);
+        Exit::SecureInterrupt
+    });
+    assert_eq!((r.fid(), states(&w)), (Func::MsgWait.id32(), (State::Stopped, State::Idle)));
 }
