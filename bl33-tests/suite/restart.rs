@@ -16,6 +16,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("restart::every_foreign_access", every_foreign_access).asked(),
     Case::new("restart::nothing_of_the_former_life", nothing_of_the_former_life).asked(),
     Case::new("restart::queued_interrupt", queued_interrupt).asked(),
+    Case::new("restart::spins_with_interrupts_queued", spins_with_interrupts_queued).asked(),
     Case::new("restart::dies_too_often", dies_too_often).asked(),
 ];
 
@@ -59,6 +60,19 @@ fn every_way_to_die() -> Outcome {
         all_answer().map_err(|f| f.at(how))?;
     }
     Ok(())
+}
+
+/// It never answers while the Normal world's interrupts wait for it: the SPMC's deadline ends it.
+fn spins_with_interrupts_queued() -> Outcome {
+    forgiven();
+    let start = time::now();
+    expect_error(&direct64(HOSTILE, [command::HANG, 0, 0, 0, 0])?, ABORTED)?;
+    let seconds = (time::now() - start) / time::frequency();
+    expect_that("it had two seconds, and not many more", (2..20).contains(&seconds), seconds)?;
+    let [outcome, code, ..] = try_command(PERCPU, command::FORWARD, [HOSTILE, command::HANG, 0, 0])?;
+    expect("status of the request to the hanging", outcome, status::FFA_ERROR)?;
+    expect("its code", code as u32 as u64, ABORTED as u32 as u64)?;
+    all_answer()
 }
 
 fn below_a_chain() -> Outcome {
