@@ -5,6 +5,8 @@
 //! One lock guards all of it: a signal and the question for it are both rare and short, and the lists that
 //! `FFA_NOTIFICATION_INFO_GET` returns must not lose a bit between two receivers. It is taken alone.
 
+use alloc::vec::Vec;
+
 use ffa_abi::PartitionId;
 
 use crate::manifest::{MAX_CPUS, MAX_PARTITIONS};
@@ -117,9 +119,16 @@ impl Receiver {
 }
 
 /// All receivers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Notifications {
-    receivers: arrayvec::ArrayVec<Receiver, RECEIVERS>,
+    /// Room for [`RECEIVERS`] from the start: it never grows, and it is too large to be moved about on a stack.
+    receivers: Vec<Receiver>,
+}
+
+impl Default for Notifications {
+    fn default() -> Self {
+        Self { receivers: Vec::with_capacity(RECEIVERS) }
+    }
 }
 
 /// One entry of `FFA_NOTIFICATION_INFO_GET`'s answer, ready for its registers.
@@ -156,7 +165,11 @@ impl Notifications {
         if self.has(id) {
             return Err(Refusal::BitmapExists);
         }
-        self.receivers.try_push(Receiver::new(id, contexts)).map_err(|_| Refusal::TooManyBitmaps)
+        if self.receivers.len() == RECEIVERS {
+            return Err(Refusal::TooManyBitmaps);
+        }
+        self.receivers.push(Receiver::new(id, contexts));
+        Ok(())
     }
 
     /// Takes a bitmap away, unless something is pending in it.

@@ -94,7 +94,8 @@ impl Sending {
 
 pub(super) struct World {
     pub(super) m: &'static SimMachine,
-    pub(super) spmc: Spmc<SimMachine>,
+    /// Not on the stack: loom's are small.
+    pub(super) spmc: Box<Spmc<SimMachine>>,
 }
 
 impl World {
@@ -108,7 +109,8 @@ impl World {
         let order = (0..list.len() as u8).collect();
         let memory = Memory::new(m, capacity).unwrap();
         let routing = Routing::new(policy, Some);
-        let spmc = Spmc::new(m, PartitionId::SPMC, list.into_boxed_slice(), order, vec![ram], routing, memory);
+        let list = list.into_boxed_slice();
+        let spmc = Box::new(Spmc::new(m, PartitionId::SPMC, list, order, vec![ram], routing, memory));
         spmc.normal.mailbox.lock().map(buffers(0)).unwrap();
         Self { m, spmc }
     }
