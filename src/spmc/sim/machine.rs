@@ -138,6 +138,18 @@ impl SimMachine {
         pool.asked = 0;
     }
 
+    /// Forgets everything but its size: for the next of many short tests, when nothing of the last is used any more.
+    pub fn reset(&self) {
+        let mut pool = self.pool.lock().unwrap();
+        *pool = Pool {
+            spare: (0..self.pages.len() as u64).map(|i| POOL_BASE + i * PAGE_SIZE).collect(),
+            ..Pool::default()
+        };
+        self.memory.lock().unwrap().clear();
+        self.holes.lock().unwrap().clear();
+        self.tlb.lock().unwrap().clear();
+    }
+
     /// Makes accesses to a range fault, as a granule protection fault would.
     pub fn add_hole(&self, space: Space, pa: Pa, len: u64) {
         self.holes.lock().unwrap().push((space, pa.0, len));

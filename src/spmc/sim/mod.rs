@@ -2,6 +2,7 @@
 //! The simulated machine, for tests and fuzzing: the decisions above it are the shipped ones.
 
 mod machine;
+pub mod memory;
 pub mod world;
 
 pub use machine::{POOL_BASE, SimContext, SimGic, SimMachine, Translation};

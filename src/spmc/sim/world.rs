@@ -113,7 +113,7 @@ pub(crate) fn manifest(n: u16, spec: &Spec) -> PartitionManifest {
     }
 }
 
-fn partition(machine: &SimMachine, n: u16, spec: &Spec) -> Partition<SimMachine> {
+pub(crate) fn partition(machine: &SimMachine, n: u16, spec: &Spec) -> Partition<SimMachine> {
     let manifest = manifest(n, spec);
     let mut stage2 = Stage2::new(machine, Vmid(n + 1)).expect("the pool is large enough");
     let attributes = Attributes { access: Access::all(), memory: MemoryType::Normal };
