@@ -177,7 +177,7 @@ static struct miscdevice receipts_device = {
 	.mode = 0600,
 };
 
-/* Takes the shared memory back; pages that the partition still holds are lost rather than used again. */
+/* Takes the shared memory back; pages that the partition still holds are not used again. */
 static void drop_partition(void)
 {
 	if (partition->ops->mem_ops->memory_reclaim(region_handle, 0))

@@ -96,7 +96,8 @@ static void lengths(int unused)
 		{ "FFA_MEM_SHARE, fragment above the whole", FFA_FN64_MEM_SHARE, 0, 96, 112 },
 		{ "FFA_MEM_SHARE above the buffer", FFA_FN64_MEM_SHARE, 0, 0x10000, 0x10000 },
 		{ "FFA_MEM_LEND of 4 GiB", FFA_FN64_MEM_LEND, 0, 0xffffffff, 0xffffffff },
-		{ "FFA_MEM_SHARE with a buffer of its own", FFA_FN64_MEM_SHARE, 0, 96, 96, 0x40000000, 1 },
+		{ "FFA_MEM_SHARE with a buffer of its own", FFA_FN64_MEM_SHARE, 0, 96, 96,
+			0x40000000, 1 },
 		{ "FFA_MEM_DONATE of nothing", FFA_FN64_MEM_DONATE, 0, 0, 0 },
 	};
 

@@ -13,7 +13,8 @@ void raw_call(const struct arm_smccc_1_2_regs *in, struct arm_smccc_1_2_regs *ou
 	arm_smccc_1_2_smc(in, out);
 }
 
-void raw_call_complete(const struct arm_smccc_1_2_regs *in, struct arm_smccc_1_2_regs *out, unsigned int *interrupts)
+void raw_call_complete(const struct arm_smccc_1_2_regs *in, struct arm_smccc_1_2_regs *out,
+		       unsigned int *interrupts)
 {
 	/* A context that belongs to one CPU goes on only there. */
 	migrate_disable();
@@ -40,7 +41,8 @@ int raw_error(const struct arm_smccc_1_2_regs *out)
 
 int raw_error_of(u32 function, u64 x1, u64 x2, u64 x3, u64 x4)
 {
-	struct arm_smccc_1_2_regs in = { .a0 = function, .a1 = x1, .a2 = x2, .a3 = x3, .a4 = x4 }, out;
+	struct arm_smccc_1_2_regs in = { .a0 = function, .a1 = x1, .a2 = x2, .a3 = x3,
+		.a4 = x4 }, out;
 
 	raw_call_complete(&in, &out, NULL);
 	return raw_error(&out);

@@ -13,7 +13,8 @@ static void through_relay(int target)
 	for (round = 0; round < ROUNDS; round++) {
 		u64 answer = 0;
 
-		if (!expect_error(tell_forward(RELAY, partition_id(target), PING + round, &answer), 0, "forwarding"))
+		if (!expect_error(tell_forward(RELAY, partition_id(target), PING + round,
+					       &answer), 0, "forwarding"))
 			return;
 		if (!expect_eq(answer, PONG + round, "what came back through the chain"))
 			return;

@@ -44,7 +44,8 @@ static void narrow_drops_upper_half(int which)
 
 static void ids_of_answer(int which)
 {
-	struct arm_smccc_1_2_regs in = { .a0 = FFA_FN64_MSG_SEND_DIRECT_REQ, .a1 = partition_id(which), .a4 = PING }, out;
+	struct arm_smccc_1_2_regs in = { .a0 = FFA_FN64_MSG_SEND_DIRECT_REQ,
+		.a1 = partition_id(which), .a4 = PING }, out;
 
 	raw_call_complete(&in, &out, NULL);
 	expect_eq((u32)out.a0, FFA_FN64_MSG_SEND_DIRECT_RESP, "function");
@@ -85,7 +86,8 @@ static int work(void *argument)
 	for (round = 0; round < worker->rounds; round++) {
 		struct ffa_send_direct_data data = PING_WORDS(PING + round);
 
-		if (!expect_error(ask_retry(worker->which, &data, &worker->busy), 0, "direct request of a thread"))
+		if (!expect_error(ask_retry(worker->which, &data, &worker->busy), 0,
+				  "direct request of a thread"))
 			break;
 		if (!expect_eq(data.data1, PONG + round, "x4 of a thread's answer"))
 			break;
@@ -95,7 +97,10 @@ static int work(void *argument)
 	return 0;
 }
 
-/* One thread on each CPU; `which` below 0 spreads them over all partitions. Returns how often one was busy. */
+/*
+ * One thread on each CPU; `which` below 0 spreads them over all partitions.
+ * Returns how often one was busy.
+ */
 static unsigned int threads(int which)
 {
 	struct worker *workers = kcalloc(nr_cpu_ids, sizeof(*workers), GFP_KERNEL);
@@ -149,12 +154,14 @@ static void to_nobody(int unused)
 
 static void to_itself(int unused)
 {
-	expect(raw_error_of(FFA_FN64_MSG_SEND_DIRECT_REQ, 0, 0, 0, PING) < 0, "a request to Linux itself was taken");
+	expect(raw_error_of(FFA_FN64_MSG_SEND_DIRECT_REQ, 0, 0, 0, PING) < 0,
+	       "a request to Linux itself was taken");
 }
 
 static void secure_source(int unused)
 {
-	expect_error(raw_error_of(FFA_FN64_MSG_SEND_DIRECT_REQ, (u64)RELAY_ID << 16 | ECHO_ID, 0, 0, PING),
+	expect_error(raw_error_of(FFA_FN64_MSG_SEND_DIRECT_REQ, (u64)RELAY_ID << 16 | ECHO_ID, 0,
+				  0, PING),
 		     RET_INVALID, "a request in a partition's name");
 }
 

@@ -227,7 +227,8 @@ static void info_contexts(int unused)
 	info_get(RELAY, &info);
 	expect_eq(info.exec_ctxt, 1, "relay's contexts");
 	info_get(PERCPU, &info);
-	expect(info.exec_ctxt >= num_possible_cpus(), "percpu has fewer contexts than there are CPUs");
+	expect(info.exec_ctxt >= num_possible_cpus(),
+	       "percpu has fewer contexts than there are CPUs");
 }
 
 static void info_unknown_uuid(int unused)

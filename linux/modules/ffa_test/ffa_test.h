@@ -58,15 +58,18 @@ struct ffa_group {
 		.count = ARRAY_SIZE(group_cases),		\
 	}
 
-extern const struct ffa_group discovery_group, direct_group, memory_group, chain_group, preempt_group,
-	simd_group, hotplug_group, bad_group, notify_group;
+extern const struct ffa_group discovery_group, direct_group, memory_group, chain_group;
+extern const struct ffa_group preempt_group, simd_group, hotplug_group, bad_group, notify_group;
 
-/* Each notes the running case's first failure; safe from any thread. They return whether all was well. */
+/*
+ * Each notes the running case's first failure, and returns whether all was
+ * well; safe from any thread.
+ */
 bool expect(bool holds, const char *what);
 bool expect_eq(u64 got, u64 want, const char *what);
 bool expect_error(int got, int want, const char *what);
 
-/* The device that the FF-A bus bound to this module for a partition, or NULL (then the case has failed). */
+/* The device that the FF-A bus bound for a partition, or NULL (then the case has failed). */
 struct ffa_device *partition(enum partition which);
 u16 partition_id(enum partition which);
 
@@ -74,9 +77,13 @@ u16 partition_id(enum partition which);
 int discovery_start(void);
 void discovery_stop(void);
 
-/* One call, as it is; and the same completed by FFA_RUN while it is interrupted (counted in *interrupts). */
+/*
+ * One call, as it is; and the same completed by FFA_RUN while it is
+ * interrupted (counted in *interrupts).
+ */
 void raw_call(const struct arm_smccc_1_2_regs *in, struct arm_smccc_1_2_regs *out);
-void raw_call_complete(const struct arm_smccc_1_2_regs *in, struct arm_smccc_1_2_regs *out, unsigned int *interrupts);
+void raw_call_complete(const struct arm_smccc_1_2_regs *in, struct arm_smccc_1_2_regs *out,
+		       unsigned int *interrupts);
 
 /* The FF-A error of a call (0 = it did not answer FFA_ERROR). */
 int raw_error(const struct arm_smccc_1_2_regs *out);

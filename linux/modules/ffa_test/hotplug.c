@@ -76,7 +76,8 @@ static int call_until_stopped(void *argument)
 	while (!atomic_read(load->stop)) {
 		struct ffa_send_direct_data data = PING_WORDS(PING);
 
-		if (!expect_error(ask_retry(load->which, &data, NULL), 0, "direct request under load"))
+		if (!expect_error(ask_retry(load->which, &data, NULL), 0,
+				  "direct request under load"))
 			break;
 		if (!expect_eq(data.data1, PONG, "x4 of an answer under load"))
 			break;

@@ -231,7 +231,8 @@ static ssize_t call_read(struct file *file, char __user *to, size_t size, loff_t
 	mutex_lock(&state->lock);
 	len = scnprintf(text, sizeof(text),
 			"x0 %#lx\nx1 %#lx\nx2 %#lx\nx3 %#lx\nx4 %#lx\nx5 %#lx\nx6 %#lx\nx7 %#lx\n",
-			regs->a0, regs->a1, regs->a2, regs->a3, regs->a4, regs->a5, regs->a6, regs->a7);
+			regs->a0, regs->a1, regs->a2, regs->a3, regs->a4, regs->a5, regs->a6,
+			regs->a7);
 	if (state->interrupts)
 		len += scnprintf(text + len, sizeof(text) - len, "(interrupted %u times)\n",
 				 state->interrupts);

@@ -59,7 +59,8 @@ static void free_area(struct area *area)
 
 static int send_to(struct area *area, enum how how, u16 receiver, u8 permissions)
 {
-	struct ffa_mem_region_attributes attributes = { .receiver = receiver, .attrs = permissions };
+	struct ffa_mem_region_attributes attributes = { .receiver = receiver,
+		.attrs = permissions };
 	struct ffa_mem_ops_args args = {
 		.use_txbuf = true,
 		.attrs = &attributes,
@@ -101,7 +102,8 @@ static void live(enum how how, enum partition borrower, unsigned int pages)
 			     tell_retrieve_lent(borrower, 0, area.handle);
 	if (expect_error(ret, 0, "the partition's retrieval")) {
 		for (i = 0; i < pages; i++)
-			if (!expect_error(tell_write(borrower, area.handle, i * PAGE_SIZE, MARK + i), 0, "its write"))
+			if (!expect_error(tell_write(borrower, area.handle, i * PAGE_SIZE,
+						     MARK + i), 0, "its write"))
 				break;
 		expect_error(tell_relinquish(borrower, area.handle), 0, "its relinquishing");
 	}
@@ -179,7 +181,8 @@ static void while_borrowed(int borrower)
 		goto out;
 	if (expect_error(tell_retrieve(borrower, 0, area.handle), 0, "the partition's retrieval")) {
 		expect_error(reclaim(&area), -EACCES, "reclaiming what is borrowed");
-		expect_error(tell_write(borrower, area.handle, 0, MARK), 0, "the partition's write after that");
+		expect_error(tell_write(borrower, area.handle, 0, MARK), 0,
+			     "the partition's write after that");
 		expect_error(tell_relinquish(borrower, area.handle), 0, "its relinquishing");
 	}
 	if (!expect_error(reclaim(&area), 0, "reclaiming"))
@@ -237,7 +240,8 @@ static void wrong_borrower(int borrower)
 	if (!make_area(&area, 1))
 		return;
 	if (expect_error(send_to(&area, SHARE, partition_id(borrower), FFA_MEM_RW), 0, "sharing")) {
-		expect(tell_retrieve(other, 0, area.handle), "a partition retrieved what another was given");
+		expect(tell_retrieve(other, 0, area.handle),
+		       "a partition retrieved what another was given");
 		if (!expect_error(reclaim(&area), 0, "reclaiming"))
 			return;
 	}
@@ -253,7 +257,8 @@ static void to_nobody(int unused)
 	expect(send_to(&area, SHARE, 0x80ff, FFA_MEM_RW) < 0, "memory was shared with nobody");
 	expect(send_to(&area, LEND, 0, FFA_MEM_RW) < 0, "memory was lent to Linux itself");
 	/* The refusals left nothing behind: the same pages can be shared now. */
-	if (expect_error(send_to(&area, SHARE, RELAY_ID, FFA_MEM_RW), 0, "sharing after the refusals") &&
+	if (expect_error(send_to(&area, SHARE, RELAY_ID, FFA_MEM_RW), 0,
+			 "sharing after the refusals") &&
 	    !expect_error(reclaim(&area), 0, "reclaiming"))
 		return;
 	free_area(&area);
@@ -269,7 +274,8 @@ static void many_handles(int borrower)
 	for (made = 0; made < MANY_HANDLES; made++) {
 		if (!make_area(&areas[made], 1))
 			break;
-		if (!expect_error(send_to(&areas[made], SHARE, partition_id(borrower), FFA_MEM_RW), 0, "sharing")) {
+		if (!expect_error(send_to(&areas[made], SHARE, partition_id(borrower),
+					  FFA_MEM_RW), 0, "sharing")) {
 			free_area(&areas[made]);
 			break;
 		}

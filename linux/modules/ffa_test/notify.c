@@ -28,17 +28,20 @@ static void from_partition(int sender)
 	ops = dev->ops->notifier_ops;
 	init_completion(&arrived);
 	arrived_id = -1;
-	if (!expect_error(ops->notify_request(dev, false, callback, &arrived, NOTIFICATION), 0, "binding"))
+	if (!expect_error(ops->notify_request(dev, false, callback, &arrived, NOTIFICATION), 0,
+			  "binding"))
 		return;
 	if (expect_error(tell_notify(sender, 1ULL << NOTIFICATION), 0, "the partition's setting") &&
-	    expect(wait_for_completion_timeout(&arrived, msecs_to_jiffies(PATIENCE_MS)), "it never arrived"))
+	    expect(wait_for_completion_timeout(&arrived, msecs_to_jiffies(PATIENCE_MS)),
+		   "it never arrived"))
 		expect_eq(arrived_id, NOTIFICATION, "which notification arrived");
 	expect_error(ops->notify_relinquish(dev, NOTIFICATION), 0, "unbinding");
 }
 
 static void unbound(int sender)
 {
-	expect(tell_notify(sender, 1ULL << (NOTIFICATION + 1)), "a notification that nobody bound was set");
+	expect(tell_notify(sender, 1ULL << (NOTIFICATION + 1)),
+	       "a notification that nobody bound was set");
 }
 
 static void bound_twice(int sender)
@@ -50,18 +53,23 @@ static void bound_twice(int sender)
 		return;
 	ops = dev->ops->notifier_ops;
 	init_completion(&arrived);
-	if (!expect_error(ops->notify_request(dev, false, callback, &arrived, NOTIFICATION), 0, "binding"))
+	if (!expect_error(ops->notify_request(dev, false, callback, &arrived, NOTIFICATION), 0,
+			  "binding"))
 		return;
-	expect(raw_error_of(FFA_NOTIFICATION_BIND, (u64)ECHO_ID << 16, 0, 1U << NOTIFICATION, 0) < 0,
+	expect(raw_error_of(FFA_NOTIFICATION_BIND, (u64)ECHO_ID << 16, 0, 1U << NOTIFICATION,
+			    0) < 0,
 	       "a bound notification was bound to another sender");
 	expect_error(ops->notify_relinquish(dev, NOTIFICATION), 0, "unbinding");
 }
 
 static void blocked(int unused)
 {
-	expect_error(raw_error_of(FFA_NOTIFICATION_BITMAP_CREATE, 0, 4, 0, 0), RET_NOT_SUPPORTED, "BITMAP_CREATE");
-	expect_error(raw_error_of(FFA_NOTIFICATION_BIND, (u64)RELAY_ID << 16, 0, 1, 0), RET_NOT_SUPPORTED, "BIND");
-	expect_error(raw_error_of(FFA_NOTIFICATION_SET, RELAY_ID, 0, 1, 0), RET_NOT_SUPPORTED, "SET");
+	expect_error(raw_error_of(FFA_NOTIFICATION_BITMAP_CREATE, 0, 4, 0, 0), RET_NOT_SUPPORTED,
+		     "BITMAP_CREATE");
+	expect_error(raw_error_of(FFA_NOTIFICATION_BIND, (u64)RELAY_ID << 16, 0, 1, 0),
+		     RET_NOT_SUPPORTED, "BIND");
+	expect_error(raw_error_of(FFA_NOTIFICATION_SET, RELAY_ID, 0, 1, 0), RET_NOT_SUPPORTED,
+		     "SET");
 	expect_error(raw_error_of(FFA_NOTIFICATION_GET, 0, 3, 0, 0), RET_NOT_SUPPORTED, "GET");
 }
 

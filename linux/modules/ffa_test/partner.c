@@ -102,7 +102,8 @@ int tell_forward(enum partition which, u16 target, u64 value, u64 *answer)
 int tell_notify(enum partition which, u64 notifications)
 {
 	/* The words above w2 first, then the call by SMC with w0 to w2. */
-	int ret = tell3(which, CMD_STAGE, 3, lower_32_bits(notifications), upper_32_bits(notifications));
+	int ret = tell3(which, CMD_STAGE, 3, lower_32_bits(notifications),
+			upper_32_bits(notifications));
 	struct ffa_send_direct_data data = {
 		CMD_CALL, 0, FFA_NOTIFICATION_SET, (u64)partition_id(which) << 16, 0,
 	};

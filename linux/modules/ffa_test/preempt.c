@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A partition that runs for long: Linux's timer takes the CPU back, and the partition ends its work later. */
+/* A partition that runs for long: Linux's timer takes the CPU; its work is ended later. */
 #include <linux/completion.h>
 #include <linux/cpu.h>
 #include <linux/cpumask.h>
@@ -28,7 +28,8 @@ static void interrupted(int which)
 	expect_eq((u32)out.a0, FFA_FN64_MSG_SEND_DIRECT_RESP, "function of the answer");
 	expect(spin_done(&out), "the partition did not end its work");
 	expect(interrupts > 0, "no interrupt came through");
-	expect(ktime_us_delta(ktime_get(), began) >= SPIN_US / 2, "the partition did not run for long");
+	expect(ktime_us_delta(ktime_get(), began) >= SPIN_US / 2,
+	       "the partition did not run for long");
 	ping(which);
 }
 
@@ -91,7 +92,8 @@ static void busy_meanwhile(int which)
 {
 	struct arm_smccc_1_2_regs out, rest;
 	struct arm_smccc_1_2_regs other = {
-		.a0 = FFA_FN64_MSG_SEND_DIRECT_REQ, .a1 = partition_id(which), .a3 = CMD_ADD, .a4 = PING,
+		.a0 = FFA_FN64_MSG_SEND_DIRECT_REQ, .a1 = partition_id(which),
+		.a3 = CMD_ADD, .a4 = PING,
 	};
 
 	if (!begin(which, &out))

@@ -67,12 +67,13 @@ static void across_a_call(int which)
 	preempt_enable();
 	local_bh_enable();
 	expect_eq((u32)out.a0, FFA_FN64_MSG_SEND_DIRECT_RESP, "function of the answer");
-	expect(!memcmp(pattern.v, after.v, sizeof(pattern.v)), "a SIMD register changed across the call");
+	expect(!memcmp(pattern.v, after.v, sizeof(pattern.v)),
+	       "a SIMD register changed across the call");
 	expect_eq(after.fpcr, pattern.fpcr, "FPCR");
 	expect_eq(after.fpsr, pattern.fpsr, "FPSR");
 }
 
-/* A program that fills its SIMD registers and looks at them after calls that its system calls made. */
+/* A program that fills its SIMD registers and looks at them after system calls that call. */
 static void of_a_process(int which)
 {
 	static const char program[] = "/usr/bin/ffa-simd";
