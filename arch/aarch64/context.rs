@@ -35,7 +35,11 @@ impl<const N: usize> Saved<N> {
         }
     }
 
-    fn set(&self, index: usize, value: u64) {
+    pub(crate) fn get(&self, index: usize) -> u64 {
+        self.0.get(index).map_or(0, |word| word.load(Relaxed))
+    }
+
+    pub(crate) fn set(&self, index: usize, value: u64) {
         if let Some(word) = self.0.get(index) {
             word.store(value, Relaxed);
         }

@@ -9,7 +9,7 @@ use spmc::{Exit, Fault, FaultKind, Ipa};
 use crate::context::{Context, Groups};
 use crate::percpu::PerCpu;
 use crate::switch::{failed, load_groups, skip};
-use crate::{idregs, simd, traps};
+use crate::{idregs, simd, timer, traps};
 
 /// Exception classes of ESR_EL2.
 mod ec {
@@ -130,13 +130,16 @@ fn system_register(cpu: &PerCpu, context: &Context, regs: &mut Regs, esr: u64) {
     let register = esr & name(3, 7, 15, 15, 7);
     let rt = (esr >> 5 & 0x1f) as usize;
     let is_read = esr & 1 != 0;
-    if is_timer(register) {
-        return use_group(cpu, context, Groups::TIMERS);
-    }
     if matches!(register, AFSR0 | AFSR1 | AMAIR | CONTEXTIDR) {
         return use_group(cpu, context, Groups::RARE);
     }
-    if is_read {
+    if is_timer(register) {
+        // The Normal world's timers keep running in the hardware: they must be able to preempt this very context.
+        match is_read {
+            true => set_register(context, regs, rt, read_timer(context, register)),
+            false => write_timer(context, register, register_value(context, regs, rt)),
+        }
+    } else if is_read {
         match read(context, register) {
             Some(value) => set_register(context, regs, rt, value),
             None => return undefined(context),
@@ -151,6 +154,39 @@ fn system_register(cpu: &PerCpu, context: &Context, regs: &mut Regs, esr: u64) {
 fn is_timer(register: u64) -> bool {
     let timer = register & name(3, 7, 15, 14, 0);
     timer == name(3, 3, 14, 2, 0)
+}
+
+/// Where a timer's control register is in [`Timers`](crate::context::Timers); its compare value follows.
+fn timer_place(register: u64) -> usize {
+    if register & name(0, 0, 0, 1, 0) != 0 { 0 } else { 2 }
+}
+
+const CTL_WRITABLE: u64 = 0b11;
+const CTL_ENABLE: u64 = 1 << 0;
+const CTL_STATUS: u64 = 1 << 2;
+
+/// Reads a timer as the context wrote it: its condition is computed, no interrupt comes of it.
+fn read_timer(context: &Context, register: u64) -> u64 {
+    let at = timer_place(register);
+    let (ctl, compare, now) = (context.timers.get(at), context.timers.get(at + 1), timer::now());
+    match register >> 17 & 7 {
+        // TVAL: 32 bits, signed, downwards.
+        0 => u64::from(compare.wrapping_sub(now) as u32),
+        1 if ctl & CTL_ENABLE != 0 && now >= compare => ctl | CTL_STATUS,
+        1 => ctl,
+        // CVAL, the only other register of a timer.
+        _ => compare,
+    }
+}
+
+fn write_timer(context: &Context, register: u64, value: u64) {
+    let at = timer_place(register);
+    match register >> 17 & 7 {
+        0 => context.timers.set(at + 1, timer::now().wrapping_add(value as u32 as i32 as u64)),
+        1 => context.timers.set(at, value & CTL_WRITABLE),
+        // As above.
+        _ => context.timers.set(at + 1, value),
+    }
 }
 
 fn read(context: &Context, register: u64) -> Option<u64> {
