@@ -25,6 +25,9 @@ const WATCHDOG: u32 = 26;
 /// The EL2 virtual timer's interrupt, for cases: no partition has anything to do with that timer.
 pub const TIMER: u32 = 28;
 
+/// The EL1 physical timer's interrupt.
+pub const EL1_TIMER: u32 = 30;
+
 /// Counts what each interrupt id below 64 brought, over all CPUs.
 pub static COUNTS: [AtomicU32; 64] = [const { AtomicU32::new(0) }; 64];
 /// A function `fn(intid: u32)` that takes interrupts before they are ended; 0 for none.
@@ -116,6 +119,20 @@ pub fn timer_off() {
     isb();
 }
 
+/// Does what [`timer_after`] does with the EL1 physical timer, which a partition has one of, too.
+pub fn el1_timer_after(ticks: u64) {
+    write_sysreg!("cntp_cval_el0", time::now() + ticks);
+    write_sysreg!("cntp_ctl_el0", 1);
+    isb();
+    enable(EL1_TIMER);
+}
+
+/// Takes back what [`el1_timer_after`] asked for.
+pub fn el1_timer_off() {
+    write_sysreg!("cntp_ctl_el0", 0);
+    isb();
+}
+
 /// Takes an interrupt. `vectors.S` calls it.
 #[unsafe(no_mangle)]
 extern "C" fn bl33_irq() {
@@ -131,6 +148,9 @@ extern "C" fn bl33_irq() {
     }
     if intid == TIMER {
         timer_off();
+    }
+    if intid == EL1_TIMER {
+        el1_timer_off();
     }
     let handler = HANDLER.load(Relaxed);
     if handler != 0 {

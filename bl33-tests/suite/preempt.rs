@@ -14,6 +14,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("preempt::interrupt_and_resume", interrupt_and_resume),
     Case::new("preempt::others_meanwhile", others_meanwhile),
     Case::new("preempt::below_a_chain", below_a_chain),
+    Case::new("preempt::el1_timer", el1_timer),
     Case::new("preempt::yield_and_resume", yield_and_resume),
     Case::new("preempt::at_any_moment", at_any_moment),
 ];
@@ -42,6 +43,23 @@ fn the_timer_interrupts_here() -> Outcome {
 
 fn milliseconds(n: u64) -> u64 {
     time::frequency() / 1000 * n
+}
+
+/// The Normal world's EL1 timer preempts a partition that has written to its own.
+fn el1_timer() -> Outcome {
+    bl33::sp::command(RELAY, command::REGS_FILL, [0x7e57_0000_7e57_0000, 0, 0, 0])?;
+    for _ in 0..50 {
+        gic::el1_timer_after(milliseconds(1));
+        let r = direct64(RELAY, [command::SPIN, milliseconds(5), 0, 0, 0])?;
+        gic::el1_timer_off();
+        // On a busy host the interrupt may come before the call or after it: then it is tried again.
+        if r[0] != DIRECT_RESP_64 {
+            expect("x0 (FFA_INTERRUPT)", r[0], INTERRUPT)?;
+            let (r, _) = finish(r, RELAY)?;
+            return expect("status of the spin", words(&r, RELAY)?[0], status::OK);
+        }
+    }
+    Err(Failure::because("the timer never preempted:", RELAY))
 }
 
 /// Sends a command that lasts 5 ms and interrupts it after 1 ms; returns FFA_INTERRUPT's registers.
