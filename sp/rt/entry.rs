@@ -19,6 +19,8 @@ global_asm!(
     other = sym exception::other,
 );
 
+global_asm!(include_str!("mem.S"));
+
 unsafe extern "Rust" {
     /// The partition's own function, which [`crate::partition!`] defines.
     safe fn partition_main(context: &'static Context) -> !;
