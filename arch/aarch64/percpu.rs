@@ -4,7 +4,7 @@
 use core::cell::Cell;
 use core::ptr;
 
-use spmc::{Fault, FaultKind, Ipa};
+use spmc::{Fault, FaultKind, Ipa, Space};
 
 use crate::context::{Context, El1, Groups, Keys, Rare, Timers};
 use crate::platform::CPUS;
@@ -70,7 +70,14 @@ impl PerCpu {
             saved: Cell::new(Groups::empty()),
             open: Cell::new(Groups::empty()),
             current: Cell::new(ptr::null()),
-            fault: Cell::new(Fault { kind: FaultKind::DataAbort, esr: 0, pc: 0, va: 0, ipa: Ipa(0) }),
+            fault: Cell::new(Fault {
+                kind: FaultKind::DataAbort,
+                esr: 0,
+                pc: 0,
+                va: 0,
+                ipa: Ipa(0),
+                space: Space::Secure,
+            }),
             windows: [const { Cell::new(0) }; 2],
             el1: El1::new(),
             keys: Keys::new(),

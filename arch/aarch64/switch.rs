@@ -4,7 +4,7 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use ffa_abi::Regs;
-use spmc::{Exit, Fault, FaultKind, Ipa};
+use spmc::{Exit, Fault, FaultKind, Ipa, Space};
 
 use crate::asm::{self, EXIT_FIQ, EXIT_IRQ, EXIT_SYNC};
 use crate::context::{Context, Groups, Keys, Rare, Timers};
@@ -59,6 +59,7 @@ fn interrupted(cpu: &PerCpu, context: &Context, vector: u64) -> Exit {
                 pc: context.elr.load(Relaxed),
                 va: 0,
                 ipa: Ipa(0),
+                space: Space::Secure,
             };
             failed(cpu, fault)
         }

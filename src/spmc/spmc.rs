@@ -306,11 +306,21 @@ impl<P: Port> Spmc<P> {
             Exit::Wait => self.preempt(cpu, context, Func::Yield, regs),
             Exit::NormalInterrupt => self.preempt(cpu, context, Func::Interrupt, regs),
             Exit::SecureInterrupt => self.secure_interrupt(cpu, context, regs),
+            Exit::Fault if self.is_over(context) => Next::Run(context),
             Exit::Fault => {
                 self.report_fault(context);
                 self.abort(cpu, context, regs)
             }
         }
+    }
+
+    /// Tells whether a fault's reason is gone: it met a block while another CPU split or joined it. The lock that the
+    /// tables were changed under is what waits for the end of that.
+    fn is_over(&self, context: &ExecutionContext<P>) -> bool {
+        let fault = self.port.fault();
+        let partition = self.partitions.get(context.partition as usize);
+        let (Some(access), Some(partition)) = (fault.missed(), partition) else { return false };
+        partition.stage2.lock().allows(self.port, fault.space, fault.ipa, access)
     }
 
     fn report_fault(&self, context: &ExecutionContext<P>) {
