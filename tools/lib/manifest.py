@@ -15,8 +15,8 @@ MEMORY_OF_FLAVOUR = {
         ("ns-memory", 0x41900000, 0x7E700000),
     )
 }
-# The real-time clock (PL031), which both worlds reach.
-RTC = ("device-memory", 0x09010000, 0x1000)
+# The real-time clock (PL031) and the GPIO block (PL061), which both worlds reach.
+DEVICES = (("device-memory", 0x09010000, 0x1000), ("device-memory", 0x09030000, 0x1000))
 # TF-A copies the SPMC's manifest into one page.
 SPMC_MANIFEST_LIMIT = 4096
 
@@ -68,7 +68,7 @@ def spmc_source(partitions, cpus, flavour="default"):
             "\t\t};",
         ]
     lines += ["\t};"]
-    for kind, base, size in (*MEMORY_OF_FLAVOUR.get(flavour, MEMORY), RTC):
+    for kind, base, size in (*MEMORY_OF_FLAVOUR.get(flavour, MEMORY), *DEVICES):
         lines += [
             f"\tmemory@{base:x} {{",
             f'\t\tdevice_type = "{kind}";',
