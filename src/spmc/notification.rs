@@ -5,8 +5,9 @@
 //! One lock guards all of it: a signal and the question for it are both rare and short, and the lists that
 //! `FFA_NOTIFICATION_INFO_GET` returns must not lose a bit between two receivers. It is taken alone.
 
-use alloc::vec::Vec;
+use alloc::boxed::Box;
 
+use arrayvec::ArrayVec;
 use ffa_abi::PartitionId;
 
 use crate::manifest::{MAX_CPUS, MAX_PARTITIONS};
@@ -121,13 +122,13 @@ impl Receiver {
 /// All receivers.
 #[derive(Debug)]
 pub(crate) struct Notifications {
-    /// Room for [`RECEIVERS`] from the start: it never grows, and it is too large to be moved about on a stack.
-    receivers: Vec<Receiver>,
+    /// Too large to be moved about on a stack; it never grows.
+    receivers: Box<ArrayVec<Receiver, RECEIVERS>>,
 }
 
 impl Default for Notifications {
     fn default() -> Self {
-        Self { receivers: Vec::with_capacity(RECEIVERS) }
+        Self { receivers: Box::new(ArrayVec::new()) }
     }
 }
 
@@ -165,11 +166,7 @@ impl Notifications {
         if self.has(id) {
             return Err(Refusal::BitmapExists);
         }
-        if self.receivers.len() == RECEIVERS {
-            return Err(Refusal::TooManyBitmaps);
-        }
-        self.receivers.push(Receiver::new(id, contexts));
-        Ok(())
+        self.receivers.try_push(Receiver::new(id, contexts)).map_err(|_| Refusal::TooManyBitmaps)
     }
 
     /// Takes a bitmap away, unless something is pending in it.
@@ -301,7 +298,7 @@ impl Notifications {
     pub(crate) fn info(&mut self, room: usize) -> Result<Info, Refusal> {
         let mut info = Info::default();
         let room = room.min(Info::MOST);
-        for r in &mut self.receivers {
+        for r in self.receivers.iter_mut() {
             let (global, contexts) = r.untold();
             if !global && contexts == 0 {
                 continue;
@@ -343,7 +340,7 @@ impl Notifications {
 
     /// Forgets what concerns an endpoint that died: what it bound, what was pending for it, what it may signal.
     pub(crate) fn forget(&mut self, id: PartitionId) {
-        for r in &mut self.receivers {
+        for r in self.receivers.iter_mut() {
             if r.id == id {
                 *r = Receiver::new(r.id, r.contexts);
             } else {
