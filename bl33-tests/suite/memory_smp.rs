@@ -8,7 +8,7 @@ use bl33::harness::{Case, Failure, Outcome, expect, expect_that};
 use bl33::mem::{self, FREE, PAGE, TX};
 use bl33::share::*;
 use bl33::sp::{command, status, try_command};
-use bl33::time::Random;
+use bl33::time::{self, Random};
 use bl33::{cpus, mode};
 
 use crate::memory::mapped;
@@ -43,6 +43,11 @@ fn rewritten() -> Outcome {
                     _ => 1 + random.below(3) | random.below(3) << 32,
                 };
                 mem::put(at, new);
+                // Long enough, now and then, for a descriptor to get through whole.
+                let until = time::now() + random.below(time::frequency() / 10_000);
+                while time::now() < until && !STOP.load(Acquire) {
+                    core::hint::spin_loop();
+                }
             }
             return Ok(());
         }
