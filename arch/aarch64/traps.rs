@@ -54,13 +54,15 @@ const CNTHCTL_TIMER: u64 = 1 << 1;
 /// EL1TVT (FEAT_ECV): the virtual timer traps.
 const CNTHCTL_EL1TVT: u64 = 1 << 13;
 
+/// T0SZ of both: what the tables are made for.
+const T0SZ: u64 = 64 - spmc::stage2::IPA_BITS;
 /// VTCR_EL2 without PS: 39-bit IPAs from level 1, 4 KiB, write-back inner shareable walks; NSA: the Non-secure IPA space maps
 /// to Non-secure memory; NSW clear: its tables are Secure.
-const VTCR: u64 = 25 | 1 << 6 | 1 << 8 | 1 << 10 | 3 << 12 | 1 << 30 | 1 << 31;
+const VTCR: u64 = T0SZ | 1 << 6 | 1 << 8 | 1 << 10 | 3 << 12 | 1 << 30 | 1 << 31;
 /// VTCR_EL2.VS: 16-bit VMIDs.
 const VTCR_VS: u64 = 1 << 19;
 /// VSTCR_EL2: the same geometry; SA and SW clear: Secure memory, Secure tables.
-const VSTCR: u64 = 25 | 1 << 6 | 1 << 31;
+const VSTCR: u64 = T0SZ | 1 << 6 | 1 << 31;
 
 /// HFGRTR_EL2 and HFGWTR_EL2: AFSR0, AFSR1, AMAIR and CONTEXTIDR of EL1 trap; zero elsewhere traps all that newer
 /// features add.

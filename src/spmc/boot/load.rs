@@ -10,8 +10,8 @@ use ffa_abi::PartitionId;
 
 use super::place::Places;
 use crate::manifest::{
-    self, AbortAction, CheckedBlob, CoreManifest, MemoryRegion, Package, PartitionEntry, PartitionManifest,
-    RegionAttributes, platform,
+    AbortAction, CheckedBlob, CoreManifest, MemoryRegion, Package, PartitionEntry, PartitionManifest, RegionAttributes,
+    platform,
 };
 use crate::partition::{Identity, Partition, Pristine, Properties, copy};
 use crate::stage2::{self, Access, Attributes, MemoryType, Stage2, Tag};
@@ -118,7 +118,7 @@ fn build<P: Port>(
         id,
         name: entry.name.to_string(),
         uuids: manifest.services.iter().map(|s| s.uuid).collect(),
-        properties: properties(manifest),
+        properties: Properties::of(manifest),
         entry: Ipa(base.0 + offset),
         memory: (Ipa(base.0), entry.mem_size),
         boot_info: boot_info(port, candidate),
@@ -160,14 +160,6 @@ fn boot_info<P: Port>(port: &P, candidate: &Candidate<'_>) -> Option<(u8, u64)> 
         return None;
     }
     Some((register, base + offset))
-}
-
-fn properties(manifest: &PartitionManifest) -> Properties {
-    let mut p = Properties::from_bits_truncate(manifest.messaging().bits() as u32) | Properties::AARCH64;
-    p.set(Properties::NOTIFICATIONS, manifest.notification_support);
-    p.set(Properties::VM_CREATED, manifest.vm_availability.contains(manifest::VmAvailability::CREATED));
-    p.set(Properties::VM_DESTROYED, manifest.vm_availability.contains(manifest::VmAvailability::DESTROYED));
-    p
 }
 
 fn table_error(e: stage2::Error, what: &str) -> String {

@@ -71,7 +71,6 @@ impl<P: Port> Spmc<P> {
         depth: u8,
         regs: &mut Regs,
     ) -> Next<P> {
-        let id = self.partitions.get(target.partition as usize).map_or(0, |p| p.id().0);
         target.set_call(Call {
             entered: Entered::Run,
             depth,
@@ -79,8 +78,7 @@ impl<P: Port> Spmc<P> {
             requester: PartitionId::NORMAL_WORLD,
             answer: 0,
         });
-        let w1 = (id as u64) << 16 | target.vcpu as u64;
-        regs.set8([Func::Run.id32() as u64, w1, 0, 0, 0, 0, 0, 0]);
+        regs.set8([Func::Run.id32() as u64, self.target_word(target), 0, 0, 0, 0, 0, 0]);
         self.port.unpark(target.context(), regs);
         cpu.current = Some(target);
         Next::Run(target)

@@ -35,8 +35,7 @@ impl<P: Port> Spmc<P> {
         if call.entered == Entered::Interrupt {
             return Ok(self.after_interrupt(cpu, call, regs));
         }
-        let w1 = (partition.id().0 as u64) << 16 | context.vcpu as u64;
-        regs.set8([Func::MsgWait.id32() as u64, w1, 0, 0, 0, 0, 0, 0]);
+        regs.set8([Func::MsgWait.id32() as u64, self.target_word(context), 0, 0, 0, 0, 0, 0]);
         Ok(self.return_to(cpu, call, regs))
     }
 }

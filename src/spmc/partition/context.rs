@@ -7,7 +7,7 @@ use ffa_abi::PartitionId;
 
 use crate::interrupt::Interrupts;
 use crate::port::Port;
-use crate::sync::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
 use super::StateCell;
 
@@ -54,6 +54,19 @@ pub(crate) struct Link {
     pub(crate) vcpu: u8,
 }
 
+impl Link {
+    /// Names nobody, where a link is packed.
+    const NOBODY: u16 = 0xffff;
+
+    fn pack(link: Option<Self>) -> u16 {
+        link.map_or(Self::NOBODY, |l| (l.partition as u16) << 8 | l.vcpu as u16)
+    }
+
+    fn unpack(half: u16) -> Option<Self> {
+        (half != Self::NOBODY).then_some(Self { partition: (half >> 8) as u8, vcpu: half as u8 })
+    }
+}
+
 /// Says who entered an execution context and how: one word, so that it is read and written whole.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Call {
@@ -69,26 +82,19 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    const NO_CALLER: u64 = 0xffff;
-
     fn pack(self) -> u64 {
-        let caller = match self.caller {
-            Some(l) => (l.partition as u64) << 8 | l.vcpu as u64,
-            None => Self::NO_CALLER,
-        };
         self.entered as u64
             | (self.depth as u64) << 8
-            | caller << 16
+            | (Link::pack(self.caller) as u64) << 16
             | (self.requester.0 as u64) << 32
             | (self.answer as u64) << 48
     }
 
     fn unpack(word: u64) -> Self {
-        let caller = word >> 16 & 0xffff;
         Self {
             entered: Entered::from_code(word as u8),
             depth: (word >> 8) as u8,
-            caller: (caller != Self::NO_CALLER).then_some(Link { partition: (caller >> 8) as u8, vcpu: caller as u8 }),
+            caller: Link::unpack((word >> 16) as u16),
             requester: PartitionId((word >> 32) as u16),
             answer: (word >> 48) as u8,
         }
@@ -102,7 +108,7 @@ pub struct ExecutionContext<P: Port> {
     /// order it, so relaxed accesses do.
     call: AtomicU64,
     /// Whom it called, while Blocked or Preempted with a callee.
-    callee: AtomicU64,
+    callee: AtomicU16,
     /// Has said FFA_MSG_WAIT once since its last reset.
     ready: AtomicBool,
     pub(crate) interrupts: Interrupts,
@@ -112,13 +118,11 @@ pub struct ExecutionContext<P: Port> {
 }
 
 impl<P: Port> ExecutionContext<P> {
-    const NONE: u64 = u64::MAX;
-
     pub(crate) fn new(context: P::Context, partition: usize, vcpu: u16) -> Self {
         Self {
             state: StateCell::default(),
             call: AtomicU64::new(0),
-            callee: AtomicU64::new(Self::NONE),
+            callee: AtomicU16::new(Link::pack(None)),
             ready: AtomicBool::new(false),
             interrupts: Interrupts::default(),
             // The manifest's limits (16 partitions, 8 CPUs) keep both within a byte.
@@ -156,14 +160,12 @@ impl<P: Port> ExecutionContext<P> {
 
     #[inline(always)]
     pub(crate) fn callee(&self) -> Option<Link> {
-        let word = self.callee.load(Ordering::Relaxed);
-        (word != Self::NONE).then_some(Link { partition: (word >> 8) as u8, vcpu: word as u8 })
+        Link::unpack(self.callee.load(Ordering::Relaxed))
     }
 
     #[inline(always)]
     pub(crate) fn set_callee(&self, callee: Option<Link>) {
-        let word = callee.map_or(Self::NONE, |l| (l.partition as u64) << 8 | l.vcpu as u64);
-        self.callee.store(word, Ordering::Relaxed);
+        self.callee.store(Link::pack(callee), Ordering::Relaxed);
     }
 
     pub(crate) fn is_ready(&self) -> bool {

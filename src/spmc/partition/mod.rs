@@ -20,7 +20,7 @@ pub(crate) use table::Partitions;
 
 use crate::console::LineBuffer;
 use crate::mailbox::Mailbox;
-use crate::manifest::{NsInterruptAction, PartitionManifest};
+use crate::manifest::{NsInterruptAction, PartitionManifest, VmAvailability};
 use crate::port::{Entry, Port, Stage2Roots};
 use crate::sync::{AtomicU64, Mutex, Ordering};
 use crate::version::Negotiated;
@@ -49,6 +49,17 @@ bitflags::bitflags! {
         const RECEIVES_DIRECT2 = 1 << 9;
         /// Sends `FFA_MSG_SEND_DIRECT_REQ2`.
         const SENDS_DIRECT2 = 1 << 10;
+    }
+}
+
+impl Properties {
+    /// Derives them from a partition's manifest.
+    pub(crate) fn of(manifest: &PartitionManifest) -> Self {
+        let mut p = Self::from_bits_truncate(manifest.messaging().bits() as u32) | Self::AARCH64;
+        p.set(Self::NOTIFICATIONS, manifest.notification_support);
+        p.set(Self::VM_CREATED, manifest.vm_availability.contains(VmAvailability::CREATED));
+        p.set(Self::VM_DESTROYED, manifest.vm_availability.contains(VmAvailability::DESTROYED));
+        p
     }
 }
 
@@ -151,13 +162,13 @@ impl<P: Port> Partition<P> {
         self.secondary_entry.store(at.0, Ordering::Release);
     }
 
-    /// Says with what execution context `vcpu` begins: secondary ones where the partition registered, else
-    /// where the first one began.
     /// Tells whether Non-secure interrupts wait until the partition is done (`ns-interrupts-action`).
     pub(crate) fn queues_interrupts(&self) -> bool {
         self.manifest.ns_interrupts == NsInterruptAction::Queued
     }
 
+    /// Says with what execution context `vcpu` begins: secondary ones where the partition registered, else
+    /// where the first one began.
     pub(crate) fn entry(&self, vcpu: u16) -> Entry {
         let secondary = self.secondary_entry.load(Ordering::Acquire);
         let pc = if vcpu != 0 && secondary != 0 { Ipa(secondary) } else { self.identity.entry };

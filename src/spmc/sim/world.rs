@@ -121,15 +121,11 @@ pub(crate) fn partition(machine: &SimMachine, n: u16, spec: &Spec) -> Partition<
     stage2
         .map(machine, Space::Secure, Ipa(at), Pa(at), PARTITION_PAGES, attributes, Tag::Owned)
         .expect("the pool is large enough");
-    let mut properties = Properties::from_bits_truncate(manifest.messaging().bits() as u32) | Properties::AARCH64;
-    properties.set(Properties::NOTIFICATIONS, manifest.notification_support);
-    properties.set(Properties::VM_CREATED, spec.vms.contains(VmAvailability::CREATED));
-    properties.set(Properties::VM_DESTROYED, spec.vms.contains(VmAvailability::DESTROYED));
     let identity = Identity {
         id: id(n),
         name: alloc::format!("sp{n}"),
         uuids: alloc::vec![uuid(n)],
-        properties,
+        properties: Properties::of(&manifest),
         entry: Ipa(at),
         memory: (Ipa(at), PARTITION_PAGES * PAGE_SIZE),
         boot_info: None,

@@ -18,14 +18,6 @@ pub use walk::{Stop, Walk};
 /// Bits of an IPA: one page holds the level-1 table.
 pub const IPA_BITS: u64 = 39;
 
-/// The value of VTCR_EL2: T0SZ; SL0 = 1: the walk starts at level 1; inner and outer write-back walks, inner
-/// shareable; 4 KiB granule; 40 bits of PA; NSW = 0: tables of the Non-secure IPA space too lie in Secure memory;
-/// NSA = 1: that space reaches Non-secure memory. HWU59-62, HA, HD and VS are 0.
-pub const VTCR_EL2: u64 = (64 - IPA_BITS) | 1 << 6 | 1 << 8 | 1 << 10 | 3 << 12 | 2 << 16 | 1 << 30 | 1 << 31;
-
-/// The value of VSTCR_EL2: T0SZ and SL0 as above; SW = SA = 0: tables and memory of the Secure IPA space are Secure.
-pub const VSTCR_EL2: u64 = (64 - IPA_BITS) | 1 << 6 | 1 << 31;
-
 /// Says why a mapping was refused; nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
