@@ -17,6 +17,7 @@ mod console;
 mod cpu;
 mod endpoint;
 mod features;
+mod hub;
 mod info;
 mod interrupt;
 mod mailbox;

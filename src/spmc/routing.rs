@@ -30,6 +30,15 @@ impl End {
     pub(crate) const fn normal(id: PartitionId) -> Self {
         Self(if id.0 == 0 { NORMAL as u8 } else { VM as u8 })
     }
+
+    /// Names what the manifest names; `position` tells where a partition of the manifest is among those that were
+    /// loaded.
+    pub(crate) fn of_party(party: Party, position: impl Fn(usize) -> Option<usize>) -> Option<Self> {
+        match party {
+            Party::NormalWorld => Some(Self(NORMAL as u8)),
+            Party::Partition(n) => position(n).map(Self::partition),
+        }
+    }
 }
 
 /// Names what is asked for.
@@ -56,10 +65,7 @@ impl Routing {
             RoutingDefault::Hub => 0,
         };
         let mut table = Self { messages: [all; ROWS], memory: [all; ROWS] };
-        let end = |party| match party {
-            Party::NormalWorld => Some(End(NORMAL as u8)),
-            Party::Partition(n) => position(n).map(End::partition),
-        };
+        let end = |party| End::of_party(party, &position);
         if let Some(hub) = end(policy.coordinator) {
             for n in 0..ROWS as u8 {
                 table.allow(hub, End(n), true, true);

@@ -9,6 +9,7 @@ use ffa_abi::{Error, Func, PartitionId, Regs};
 
 use crate::calls;
 use crate::console::{self, RateLimit};
+use crate::hub::Hub;
 use crate::mailbox::Mailbox;
 use crate::manifest::MemoryRange;
 use crate::memory::{Caller, Memory};
@@ -46,6 +47,8 @@ pub struct Spmc<P: Port> {
     pub(crate) normal: NormalWorld,
     pub(crate) memory_map: Vec<MemoryRange>,
     pub(crate) routing: Routing,
+    /// Supervised messaging, where the manifest turns it on.
+    pub(crate) hub: Option<Hub>,
     pub(crate) memory: Memory,
     pub(crate) notifications: Mutex<Notifications>,
     limit: RateLimit,
@@ -79,6 +82,7 @@ impl<P: Port> Spmc<P> {
             normal: NormalWorld::default(),
             memory_map,
             routing,
+            hub: None,
             memory,
             notifications: Mutex::new(notifications),
             limit: RateLimit::default(),

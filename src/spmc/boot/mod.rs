@@ -70,7 +70,10 @@ impl<P: Port> Spmc<P> {
         let routing = Routing::new(&core.routing, |n| list.iter().position(|p| p.manifest_index == n));
         let list = list.into_boxed_slice();
         let memory = Memory::new(port, MAX_OPEN).map_err(|_| fatal(&"no memory for the table of transactions"))?;
-        let spmc = Self::new(port, core.attribute.spmc_id, list, boot_order, core.memory.to_vec(), routing, memory);
+        let mut spmc = Self::new(port, core.attribute.spmc_id, list, boot_order, core.memory.to_vec(), routing, memory);
+        if let Some(policy) = &core.hub {
+            spmc.start_hub(policy).map_err(|why| fatal(&why))?;
+        }
         for partition in spmc.partitions() {
             for region in partition.manifest.memory_regions.iter().filter(|r| r.attributes.space() == Space::NonSecure)
             {

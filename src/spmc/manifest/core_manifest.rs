@@ -8,8 +8,8 @@ use super::machine::{Cells, cell_count, read_cpus, read_memory};
 use super::node::{At, Node, Value, Warn, read_properties};
 use super::refusal::name;
 use super::{
-    Cause, CheckedBlob, File, MAX_CPUS, MAX_MEMORY_RANGES, MAX_SMCS, MemoryKind, MemoryRange, Name, Refusal,
-    RoutingPolicy, SmcAllowList, routing,
+    Cause, CheckedBlob, File, HubPolicy, MAX_CPUS, MAX_MEMORY_RANGES, MAX_SMCS, MemoryKind, MemoryRange, Name, Refusal,
+    RoutingDefault, RoutingPolicy, SmcAllowList, hub, routing,
 };
 use crate::{PAGE_SIZE, Pa};
 
@@ -31,6 +31,8 @@ pub struct CoreManifest {
     pub memory: ArrayVec<MemoryRange, MAX_MEMORY_RANGES>,
     /// Who may talk to whom; open where the manifest says nothing.
     pub routing: RoutingPolicy,
+    /// Supervised messaging, where the manifest turns it on; [`Self::routing`] is its policy then.
+    pub hub: Option<HubPolicy>,
 }
 
 /// Holds the `attribute` node.
@@ -92,12 +94,14 @@ impl CoreManifest {
         let mut cpus = ArrayVec::new();
         let mut memory = ArrayVec::new();
         let mut policy = None;
+        let mut hub_node = None;
         for node in root.children() {
             match node.name() {
                 "attribute" => attribute = Some(Attribute::read(&node, warn)?),
                 "hypervisor" => partitions = Some(read_hypervisor(&node, warn)?),
                 "cpus" => cpus = read_cpus(&node)?,
                 routing::NODE => policy = Some(node),
+                hub::NODE => hub_node = Some(node),
                 // Every other node is judged by its device_type.
                 _ => read_memory(&node, cells, &mut memory, warn)?,
             }
@@ -116,11 +120,19 @@ impl CoreManifest {
                 "add memory nodes for the Secure RAM that the partitions lie in",
             ));
         }
-        let routing = match policy {
-            Some(node) => routing::read(&node, partitions.len())?,
-            None => RoutingPolicy::default(),
+        let hub = hub_node.map(|node| hub::read(&node, partitions.len())).transpose()?;
+        let routing = match (policy, hub) {
+            (Some(node), None) => routing::read(&node, partitions.len())?,
+            (None, Some(hub)) => {
+                RoutingPolicy { default: RoutingDefault::Hub, coordinator: hub.coordinator, ..RoutingPolicy::default() }
+            }
+            (None, None) => RoutingPolicy::default(),
+            (Some(node), Some(_)) => {
+                let cause = Cause::Text { found: super::name(routing::NODE), expected: "one policy" };
+                return Err(node.at.refuse("a name", cause, "remove it or the hub node, which is a policy by itself"));
+            }
         };
-        Ok(Self { attribute, partitions, cpus, memory, routing })
+        Ok(Self { attribute, partitions, cpus, memory, routing, hub })
     }
 
     /// Returns the ranges of one kind.

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The routing policy that the SPMC manifest may carry: which pairs of endpoints may talk and share.
-
 //!
 //! ```dts
 //! routing-policy {
@@ -13,6 +12,8 @@
 //! ```
 //!
 //! A policy that cannot be read in full is refused: a misspelt word must not open a route.
+
+use core::fmt;
 
 use arrayvec::ArrayVec;
 
@@ -53,6 +54,15 @@ pub enum Party {
     NormalWorld,
     /// `"vmN"`: an index into [`super::CoreManifest::partitions`].
     Partition(usize),
+}
+
+impl fmt::Display for Party {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NormalWorld => f.write_str("normal-world"),
+            Self::Partition(n) => write!(f, "vm{}", n + 1),
+        }
+    }
 }
 
 /// Allows one pair.
@@ -156,7 +166,7 @@ fn read_allow(v: &Value<'_, '_>) -> Result<(bool, bool), Refusal> {
     Ok((messages, memory))
 }
 
-fn party(v: &Value<'_, '_>, text: &str, partitions: usize) -> Result<Party, Refusal> {
+pub(crate) fn party(v: &Value<'_, '_>, text: &str, partitions: usize) -> Result<Party, Refusal> {
     if text == "normal-world" {
         return Ok(Party::NormalWorld);
     }

@@ -61,6 +61,11 @@ impl<P: Port> Partitions<P> {
     }
 
     /// Returns the partitions in manifest order.
+    pub(crate) fn as_slice(&self) -> &[Partition<P>] {
+        &self.list
+    }
+
+    /// Returns the partitions in manifest order.
     pub(crate) fn iter(&self) -> core::slice::Iter<'_, Partition<P>> {
         self.list.iter()
     }

@@ -9,9 +9,9 @@ use ffa_abi::{Func, PartitionId, Regs, Uuid, Version};
 
 use super::SimMachine;
 use crate::manifest::{
-    AbortAction, ExceptionLevel, Format, Interrupt, MemoryKind, MemoryRange, Messaging, Name, NsInterruptAction,
-    OtherSecureInterruptAction, PartitionManifest, PowerMessages, RoutingPolicy, Service, SmcAllowList, SriPolicy,
-    VmAvailability,
+    AbortAction, ExceptionLevel, Format, HubPolicy, Interrupt, MemoryKind, MemoryRange, Messaging, Name,
+    NsInterruptAction, OtherSecureInterruptAction, PartitionManifest, PowerMessages, RoutingDefault, RoutingPolicy,
+    Service, SmcAllowList, SriPolicy, VmAvailability,
 };
 use crate::memory::{MAX_OPEN, Memory};
 use crate::partition::{Identity, Partition, Pristine, Properties};
@@ -168,8 +168,22 @@ impl World {
         Self::cold_with(specs, cpus, RoutingPolicy::default())
     }
 
+    /// Builds a system with a hub, and brings all CPUs up.
+    pub fn with_hub(specs: &[Spec], cpus: usize, hub: HubPolicy) -> Self {
+        let policy = RoutingPolicy { default: RoutingDefault::Hub, coordinator: hub.coordinator, ..Default::default() };
+        let mut world = Self::built(specs, cpus, policy, Some(hub));
+        for cpu in 0..cpus {
+            world.start(cpu, &mut |_, _, regs| wait(regs));
+        }
+        world
+    }
+
     /// Builds a system with a routing policy that has not started.
     pub fn cold_with(specs: &[Spec], cpus: usize, policy: RoutingPolicy) -> Self {
+        Self::built(specs, cpus, policy, None)
+    }
+
+    fn built(specs: &[Spec], cpus: usize, policy: RoutingPolicy, hub: Option<HubPolicy>) -> Self {
         let machine = SimMachine::leaked(512);
         let list: Vec<_> = specs.iter().enumerate().map(|(n, s)| partition(machine, n as u16, s)).collect();
         let order = (0..list.len() as u8).collect();
@@ -178,7 +192,10 @@ impl World {
             alloc::vec![range(MemoryKind::Secure, (0x0e10_0000, 0xf0_0000)), range(MemoryKind::NonSecure, NORMAL_RAM)];
         let routing = Routing::new(&policy, Some);
         let memory = Memory::new(machine, MAX_OPEN).expect("the pool is large enough");
-        let spmc = Spmc::new(machine, PartitionId::SPMC, list.into_boxed_slice(), order, map, routing, memory);
+        let mut spmc = Spmc::new(machine, PartitionId::SPMC, list.into_boxed_slice(), order, map, routing, memory);
+        if let Some(policy) = hub {
+            spmc.start_hub(&policy).expect("the policy fits the partitions");
+        }
         let cpus = (0..cpus).map(Cpu::new).collect();
         Self { machine, spmc: Box::leak(Box::new(spmc)), cpus }
     }

@@ -7,7 +7,7 @@ use ffa_abi::{PartitionId, Version};
 
 use super::{SPMC, core_manifest, edit, refused, warnings};
 use crate::Pa;
-use crate::manifest::{CheckedBlob, CoreManifest, MemoryKind, Party, RoutingDefault};
+use crate::manifest::{BreakerPolicy, CheckedBlob, CoreManifest, HubPolicy, MemoryKind, Party, RoutingDefault};
 
 /// The manifest of a platform that boots Hafnium, reduced: no routing policy, one-cell numbers here and there.
 const HAFNIUM: &str = r#"/dts-v1/;
@@ -212,4 +212,75 @@ fn what_has_no_effect_is_told() {
     assert_eq!(told.len(), 2);
     assert!(told[0].starts_with("attribute|entrypoint|has one cell"), "{told:?}");
     assert!(told[1].starts_with("hypervisor/vm1|vcpus|is not known"), "{told:?}");
+}
+
+/// The manifest with a hub in place of its routing policy.
+fn with_hub(node: &str) -> String {
+    let start = SPMC.find("\trouting-policy {").unwrap();
+    alloc::format!("{}\t{node}\n}};\n", &SPMC[..start])
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "too long")]
+fn a_hub_is_off_unless_asked_for_and_read_in_full() {
+    assert_eq!(core_manifest(SPMC).unwrap().hub, None);
+    let m = core_manifest(&with_hub("hub { compatible = \"hematite,hub\"; };")).unwrap();
+    assert_eq!(m.hub, Some(HubPolicy::default()));
+    assert_eq!((m.routing.default, m.routing.coordinator), (RoutingDefault::Hub, Party::NormalWorld));
+    let all = "hub { compatible = \"hematite,hub\"; coordinator = \"vm2\"; id = <0x9000>; windows = <3>; \
+               queue-messages = <4>; message-bytes = <128>; high-watermark = <70>; low-watermark = <20>; \
+               attempts = <2>; redeliver-ms = <7>; duplicates = <9>; dead-letters = <10>; \
+               breaker { faults = <1>; missing-acks = <2>; expiries = <3>; denials = <0>; duplicates = <5>; \
+               cool-down-ms = <6>; }; };";
+    let m = core_manifest(&with_hub(all)).unwrap();
+    let breaker = BreakerPolicy { faults: 1, missing_acks: 2, expiries: 3, denials: 0, duplicates: 5, cool_down_ms: 6 };
+    let hub = HubPolicy {
+        coordinator: Party::Partition(1),
+        id: PartitionId(0x9000),
+        windows: 3,
+        queue_messages: 4,
+        message_bytes: 128,
+        high_watermark: 70,
+        low_watermark: 20,
+        attempts: 2,
+        redeliver_ms: 7,
+        duplicates: 9,
+        dead_letters: 10,
+        breaker,
+    };
+    assert_eq!(m.hub, Some(hub));
+    assert_eq!((m.routing.default, m.routing.coordinator), (RoutingDefault::Hub, Party::Partition(1)));
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "too long")]
+fn a_bad_hub_is_refused_with_its_reason() {
+    for (properties, words) in [
+        ("coordinator = \"vm9\";", "coordinator is \"vm9\", expected"),
+        ("id = <0x7000>;", "id is 0x7000, expected an identifier of the Secure world"),
+        ("id = <0xffff>;", "id is 0xffff"),
+        ("windows = <0>;", "windows is 0x0, expected 1 to 16"),
+        ("windows = <17>;", "windows is 0x11, expected 1 to 16"),
+        ("queue-messages = <1>;", "queue-messages is 0x1, expected 2 to 64"),
+        ("message-bytes = <63>;", "message-bytes is 0x3f, expected 64 to 4032"),
+        ("message-bytes = <4033>;", "message-bytes is 0xfc1"),
+        ("high-watermark = <101>;", "high-watermark is 0x65"),
+        ("high-watermark = <20>; low-watermark = <20>;", "low-watermark is 0x14, expected less than"),
+        ("attempts = <0>;", "attempts is 0x0, expected 1 to 16"),
+        ("redeliver-ms = <0>;", "redeliver-ms is 0x0"),
+        ("duplicates = <65>;", "duplicates is 0x41"),
+        ("dead-letters = <257>;", "dead-letters is 0x101"),
+        ("windos = <4>;", "a name is \"windos\", expected a property or node of hematite,hub"),
+        ("braker { };", "a name is \"braker\""),
+        ("breaker { faults = <65536>; };", "faults is 0x10000, expected 0 to 65535"),
+        ("breaker { cool-down-ms = <0>; };", "cool-down-ms is 0x0"),
+        ("breaker { fault = <1>; };", "a name is \"fault\""),
+    ] {
+        let node = alloc::format!("hub {{ compatible = \"hematite,hub\"; {properties} }};");
+        refused(core_manifest(&with_hub(&node)), words);
+    }
+    refused(core_manifest(&with_hub("hub { };")), "/hub: compatible is missing");
+    refused(core_manifest(&with_hub("hub { compatible = \"hub\"; };")), "compatible is \"hub\"");
+    let both = edit(SPMC, "\trouting-policy {", "\thub { compatible = \"hematite,hub\"; };\n\trouting-policy {");
+    refused(core_manifest(&both), "/routing-policy: a name is \"routing-policy\", expected one policy");
 }

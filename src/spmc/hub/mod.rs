@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Hub and spoke: supervised, bounded messaging, where the SPMC manifest turns it on (`hub`).
+//!
+//! The coordinator alone decides who talks. Everybody else, a spoke, talks to the coordinator, and to another spoke
+//! only through a window that the coordinator opened. Without the node there is no [`Hub`], and nothing here runs.
+
+use ffa_abi::PartitionId;
+
+use crate::manifest::HubPolicy;
+use crate::routing::End;
+use crate::{Partition, Port, Spmc};
+
+/// Holds what the SPMC knows of supervised messaging. Built at boot; nothing in it grows afterwards.
+pub(crate) struct Hub {
+    /// The bounds, as the manifest has them.
+    pub(crate) policy: HubPolicy,
+    /// Who coordinates; `None` if that is a partition that was left out.
+    pub(crate) coordinator: Option<End>,
+}
+
+impl Hub {
+    /// Builds the hub over the partitions that were loaded.
+    pub(crate) fn new<P: Port>(policy: &HubPolicy, partitions: &[Partition<P>]) -> Self {
+        let coordinator = End::of_party(policy.coordinator, |n| partitions.iter().position(|p| p.manifest_index == n));
+        Self { policy: *policy, coordinator }
+    }
+
+    /// Returns the identifier of the management service.
+    pub(crate) fn id(&self) -> PartitionId {
+        self.policy.id
+    }
+}
+
+impl<P: Port> Spmc<P> {
+    /// Turns supervised messaging on; boot time only.
+    pub(crate) fn start_hub(&mut self, policy: &HubPolicy) -> Result<(), &'static str> {
+        if policy.id == self.id || self.partitions.find(policy.id).is_some() {
+            return Err("hub: id: another endpoint has the identifier of the management service");
+        }
+        let hub = Hub::new(policy, self.partitions.as_slice());
+        let state = if hub.coordinator.is_some() { "" } else { ", which was left out: spokes route nothing" };
+        self.port.log(format_args!("hub: service {}, coordinator {}{state}", hub.id(), policy.coordinator));
+        self.hub = Some(hub);
+        Ok(())
+    }
+}
