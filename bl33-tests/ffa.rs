@@ -162,7 +162,17 @@ mod ids {
     pub const MEM_FRAG_RX: u64 = 0x8400_007a;
     pub const MEM_FRAG_TX: u64 = 0x8400_007b;
     pub const NORMAL_WORLD_RESUME: u64 = 0x8400_007c;
+    pub const NOTIFICATION_BITMAP_CREATE: u64 = 0x8400_007d;
+    pub const NOTIFICATION_BITMAP_DESTROY: u64 = 0x8400_007e;
+    pub const NOTIFICATION_BIND: u64 = 0x8400_007f;
+    pub const NOTIFICATION_UNBIND: u64 = 0x8400_0080;
+    pub const NOTIFICATION_SET: u64 = 0x8400_0081;
+    pub const NOTIFICATION_GET: u64 = 0x8400_0082;
+    pub const NOTIFICATION_INFO_GET_32: u64 = 0x8400_0083;
+    pub const NOTIFICATION_INFO_GET_64: u64 = 0xc400_0083;
+    pub const RX_ACQUIRE: u64 = 0x8400_0084;
     pub const SPM_ID_GET: u64 = 0x8400_0085;
+    pub const MSG_SEND2: u64 = 0x8400_0086;
     pub const CONSOLE_LOG_32: u64 = 0x8400_008a;
     pub const PARTITION_INFO_GET_REGS: u64 = 0xc400_008b;
     pub const DIRECT_REQ2: u64 = 0xc400_008d;

@@ -25,6 +25,9 @@ const WATCHDOG: u32 = 26;
 /// The EL2 virtual timer's interrupt, for cases: no partition has anything to do with that timer.
 pub const TIMER: u32 = 28;
 
+/// The schedule-receiver interrupt, which the SPMC gives to the Normal world.
+pub const SCHEDULE_RECEIVER: u32 = 8;
+
 /// The EL1 physical timer's interrupt.
 pub const EL1_TIMER: u32 = 30;
 

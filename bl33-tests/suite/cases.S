@@ -329,6 +329,102 @@ case "abi::direct_req_framework_bit"
     out_error 0xfffffffe                // INVALID_PARAMETERS
 endcase
 
+// ---- FFA_NOTIFICATION_* 0x8400007d-0x84000083, FFA_MSG_SEND2 0x84000086 ----------------------------------------
+
+case "abi::schedule_receiver_interrupt_is_8"
+    in      0, 0x84000064
+    in      1, 2
+    call
+    out_success 8
+endcase
+
+case "abi::notification_bitmap_of_0_vcpus"
+    in      0, 0x8400007d
+    in      1, 0                        // VM 0
+    in      2, 0
+    call
+    out_error 0xfffffffe                // INVALID_PARAMETERS
+endcase
+
+case "abi::notification_bitmap_of_65535_vcpus"
+    in      0, 0x8400007d
+    in      1, 0
+    in      2, 65535
+    call
+    out_error 0xfffffffe                // INVALID_PARAMETERS
+endcase
+
+case "abi::notification_calls_without_a_bitmap"
+    in      0, 0x8400007f               // bind
+    in      1, 0x80020000               // sender 0x8002, receiver 0
+    in      3, 1
+    call
+    out_error 0xfffffffe                // INVALID_PARAMETERS
+    in      0, 0x84000082               // get
+    in      2, 1
+    call
+    out_error 0xfffffffe                // INVALID_PARAMETERS
+    in      0, 0x8400007e               // destroy
+    call
+    out_error 0xfffffffe                // INVALID_PARAMETERS
+    in      0, 0xc4000083               // info
+    call
+    out_error 0xfffffff7                // NO_DATA
+endcase
+
+case "abi::notification_bit_63"
+    in      0, 0x8400007d               // create
+    in      1, 0
+    in      2, 4
+    call
+    out_success
+    in      0, 0x8400007d               // twice
+    in      2, 4
+    call
+    out_error 0xfffffffa                // DENIED
+    in      0, 0x8400007f               // bind
+    in      1, 0x80020000               // sender 0x8002, receiver 0
+    in      4, 0x80000000
+    call
+    out_success
+    in      0, 0x8400007f               // to another sender
+    in      1, 0x80030000
+    in      4, 0x80000000
+    call
+    out_error 0xfffffffa                // DENIED
+    in      0, 0x84000082               // get: nothing yet
+    in      2, 3
+    call
+    out_success
+    in      0, 0x84000080               // unbind
+    in      1, 0x80020000
+    in      4, 0x80000000
+    call
+    out_success
+    in      0, 0x84000080               // twice
+    in      1, 0x80020000
+    in      4, 0x80000000
+    call
+    out_error 0xfffffffa                // DENIED
+    in      0, 0x8400007e               // destroy
+    call
+    out_success
+endcase
+
+case "abi::notification_set_on_unbound"
+    in      0, 0x84000081
+    in      1, 0x00008002               // sender 0, receiver 0x8002
+    in      3, 1
+    call
+    out_error 0xfffffffa                // DENIED
+endcase
+
+case "abi::msg_send2_without_buffers"
+    in      0, 0x84000086
+    call
+    out_error 0xfffffffe                // INVALID_PARAMETERS
+endcase
+
 // ---- Calls that the Normal world may not make ------------------------------------------------------------------
 
 case "hostile::msg_wait"

@@ -7,11 +7,13 @@ mod death;
 mod direct;
 mod features;
 mod hostile;
+mod indirect;
 mod info;
 mod interrupt;
 mod memory;
 mod memory_bad;
 mod memory_smp;
+mod notify;
 mod partition;
 mod power;
 mod preempt;
@@ -39,6 +41,8 @@ const GROUPS: &[&[Case]] = &[
     partition::CASES,
     preempt::CASES,
     interrupt::CASES,
+    notify::CASES,
+    indirect::CASES,
     regs::CASES,
     hostile::CASES,
     memory::CASES,
