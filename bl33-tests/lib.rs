@@ -17,6 +17,7 @@ pub mod harness;
 pub mod mem;
 pub mod mode;
 pub mod psci;
+pub mod rtc;
 pub mod share;
 pub mod simd;
 pub mod sp;

@@ -96,3 +96,12 @@ pub fn write_device(address: u64, value: u32) {
         unsafe { core::ptr::write_volatile(address as *mut u32, value) };
     }
 }
+
+/// Reads a 32-bit register of a device (below the RAM); all ones where that is no device's address.
+pub fn read_device(address: u64) -> u32 {
+    if !(0x0800_0000..0x1000_0000).contains(&address) || !address.is_multiple_of(4) {
+        return u32::MAX;
+    }
+    // SAFETY: as in `write_device`.
+    unsafe { core::ptr::read_volatile(address as *const u32) }
+}

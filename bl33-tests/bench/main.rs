@@ -8,6 +8,7 @@
 #![no_main]
 
 mod memory;
+mod signal;
 
 use bl33::ffa::*;
 use bl33::sp::{command, status};
@@ -82,6 +83,7 @@ fn bench() {
         remark(row.name, answer, row.answer);
     }
     measure_inside(scale);
+    signal::rows(scale);
     memory::rows(scale);
 }
 

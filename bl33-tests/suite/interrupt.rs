@@ -8,6 +8,7 @@ use bl33::cpus;
 use bl33::ffa::*;
 use bl33::gic;
 use bl33::harness::{Case, Failure, Outcome, expect, expect_that};
+use bl33::rtc::{self, fire};
 use bl33::sp::{Conduit, command, raw, status, words};
 use bl33::time;
 
@@ -29,34 +30,7 @@ const NONE: u64 = 0xffff_ffff;
 const FAILED: u64 = u64::MAX;
 const IPI: u64 = 9;
 
-/// PL031: counter, match, mask, raw state, clear; SPI 2.
-const RTC: usize = 0x0901_0000;
-const DR: usize = 0x00;
-const MR: usize = 0x04;
-const IMSC: usize = 0x10;
-const RIS: usize = 0x14;
-const ICR: usize = 0x1c;
-const RTC_INTERRUPT: u64 = 34;
-
-fn read(register: usize) -> u32 {
-    // SAFETY: a register of the PL031, which nobody else uses.
-    unsafe { ((RTC + register) as *const u32).read_volatile() }
-}
-
-fn write(register: usize, value: u32) {
-    // SAFETY: as above.
-    unsafe { ((RTC + register) as *mut u32).write_volatile(value) };
-}
-
-/// Lowers the device's line, then raises it.
-fn fire() {
-    write(ICR, 1);
-    write(IMSC, 1);
-    // The match is with this very second, which may just be over.
-    while read(RIS) & 1 == 0 {
-        write(MR, read(DR));
-    }
-}
+const RTC_INTERRUPT: u64 = rtc::INTERRUPT;
 
 fn milliseconds(n: u64) -> u64 {
     time::frequency() / 1000 * n
@@ -249,7 +223,6 @@ fn device_before_deactivate() -> Outcome {
     let [ended, ..] = bl33::sp::command(RELAY, command::INTERRUPT_DEACTIVATE, [RTC_INTERRUPT, 0, 0, 0])?;
     expect("DEACTIVATE of the first", ended, 1)?;
     came(before + 1)?;
-    write(IMSC, 0);
-    write(ICR, 1);
+    rtc::quiet();
     ignore(RELAY, RTC_INTERRUPT)
 }
