@@ -23,6 +23,7 @@ mod run;
 mod rxtx;
 mod smp;
 mod versions;
+mod virq;
 
 use bl33::harness::{self, Case};
 use bl33::{cpus, mode, println};
@@ -43,6 +44,7 @@ const GROUPS: &[&[Case]] = &[
     interrupt::CASES,
     notify::CASES,
     indirect::CASES,
+    virq::CASES,
     regs::CASES,
     hostile::CASES,
     memory::CASES,

@@ -19,8 +19,11 @@ pub struct Cpu<P: Port> {
     pub(crate) power: Option<PowerWalk>,
     /// Non-secure interrupts wait until the Normal world runs.
     pub(crate) held: bool,
-    /// A waiting context may have an interrupt to handle, and could not be entered.
+    /// Something is to be done when the Normal world runs again: a waiting context may have an interrupt to handle and
+    /// could not be entered, or `schedule`.
     pub(crate) deferred: bool,
+    /// The schedule-receiver interrupt is to be raised when the Normal world runs again.
+    pub(crate) schedule: bool,
     normal_x8_17: [u64; 10],
 }
 
@@ -35,6 +38,7 @@ impl<P: Port> Cpu<P> {
             power: None,
             held: false,
             deferred: false,
+            schedule: false,
             normal_x8_17: [0; 10],
         }
     }

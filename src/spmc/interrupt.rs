@@ -110,9 +110,9 @@ impl Interrupts {
         self.pending.fetch_or(slot.bit(), Ordering::SeqCst);
     }
 
-    /// Takes an interrupt back that no longer has a cause.
-    pub(crate) fn withdraw(&self, slot: Slot) {
-        self.pending.fetch_and(!slot.bit(), Ordering::SeqCst);
+    /// Takes an interrupt back that no longer has a cause; false if it was not pending.
+    pub(crate) fn withdraw(&self, slot: Slot) -> bool {
+        self.pending.fetch_and(!slot.bit(), Ordering::SeqCst) & slot.bit() != 0
     }
 
     /// Lets an interrupt through by `pin`, or keeps it pending.

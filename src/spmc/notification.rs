@@ -70,10 +70,17 @@ struct Receiver {
     contexts_pending: [Pending; MAX_CPUS],
     /// What the scheduler has been told of: bit n is context n, bit 31 the receiver as a whole.
     told: u32,
+    /// What the receiver has been interrupted for since it last asked: bits as above.
+    interrupted: u32,
 }
 
 const NOBODY: PartitionId = PartitionId::SPMD;
 const TOLD_GLOBAL: u32 = 1 << 31;
+
+/// Returns a bit for each of so many contexts.
+const fn first(contexts: u16) -> u32 {
+    (1 << contexts as u32) - 1
+}
 
 impl Receiver {
     fn new(id: PartitionId, contexts: u16) -> Self {
@@ -86,6 +93,7 @@ impl Receiver {
             global: Pending::default(),
             contexts_pending: [Pending::default(); MAX_CPUS],
             told: 0,
+            interrupted: 0,
         }
     }
 
@@ -270,6 +278,7 @@ impl Notifications {
             return Err(Refusal::UnknownVcpu);
         }
         let own = r.contexts_pending.get_mut(context as usize).ok_or(Refusal::UnknownVcpu)?;
+        r.interrupted &= !(TOLD_GLOBAL | 1 << context);
         let mut out = Pending::default();
         for p in [&mut r.global, own] {
             if wanted.contains(Wanted::PARTITIONS) {
@@ -285,13 +294,24 @@ impl Notifications {
         Ok(out)
     }
 
-    #[cfg(test)]
-    /// Tells whether something waits for a context of `receiver`.
-    pub(crate) fn waits_for(&self, receiver: PartitionId, context: u16) -> bool {
-        self.receivers
-            .iter()
-            .filter(|r| r.id == receiver)
-            .any(|r| !r.global.is_empty() || r.contexts_pending.get(context as usize).is_some_and(|p| !p.is_empty()))
+    /// Returns the contexts of `receiver`, a bit each, for which nothing is pending.
+    pub(crate) fn quiet(&self, receiver: PartitionId) -> u32 {
+        let Some(r) = self.receivers.iter().find(|r| r.id == receiver) else { return u32::MAX };
+        if !r.global.is_empty() {
+            return 0;
+        }
+        let pending = r.contexts_pending.iter().enumerate().filter(|(_, p)| !p.is_empty());
+        pending.fold(first(r.contexts), |all, (n, _)| all & !(1 << n))
+    }
+
+    /// Returns the contexts of `receiver`, a bit each, to interrupt for a new signal to `context`, or to the receiver
+    /// as a whole: each once until it asks. For the latter all of them, since any may run first.
+    pub(crate) fn interrupts(&mut self, receiver: PartitionId, context: Option<u16>) -> u32 {
+        let Ok(r) = self.receiver(receiver) else { return 0 };
+        let (mark, contexts) = context.map_or((TOLD_GLOBAL, first(r.contexts)), |n| (1 << n, 1 << n));
+        let before = r.interrupted;
+        r.interrupted |= mark;
+        if before & mark == 0 { contexts } else { 0 }
     }
 
     /// Lists the receivers that the scheduler has to run, each once for each signal.
@@ -424,7 +444,7 @@ mod tests {
         n.set(SP, VM, 1, None).unwrap();
         n.set(SP, OTHER, 2, Some(1)).unwrap();
         n.set_rx_full(SP);
-        assert!(n.waits_for(SP, 0) && n.waits_for(SP, 1));
+        assert_eq!(n.quiet(SP) & 0b11, 0);
         let got = n.get(SP, 0, Wanted::PARTITIONS | Wanted::SPM).unwrap();
         assert_eq!(got, Pending { from_framework: RX_FULL, ..Pending::default() });
         assert_eq!(
@@ -433,7 +453,7 @@ mod tests {
         );
         assert_eq!(n.get(SP, 1, Wanted::all()), Ok(Pending::default()));
         assert_eq!(n.get(SP, 2, Wanted::all()), Err(Refusal::UnknownVcpu));
-        assert!(!n.waits_for(SP, 0));
+        assert_eq!(n.quiet(SP) & 1, 1);
     }
 
     #[test]
@@ -483,7 +503,7 @@ mod tests {
         n.bind(SP, VM, 1, false).unwrap();
         n.set(SP, VM, 1, None).unwrap();
         n.forget(SP);
-        assert!(!n.waits_for(SP, 0));
+        assert_eq!(n.quiet(SP) & 1, 1);
         assert_eq!(n.set(SP, VM, 1, None), Err(Refusal::BitsNotBound));
         assert_eq!(n.bind(VM, OTHER, 0b10, false), Ok(()));
         assert_eq!(n.get(VM, 0, Wanted::all()).unwrap().from_partitions, 1);

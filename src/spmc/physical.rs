@@ -14,6 +14,7 @@ use crate::manifest::OtherSecureInterruptAction;
 use crate::msg::CHAIN_MAX;
 use crate::partition::{Call, Entered, ExecutionContext, State};
 use crate::port::{DEADLINE, KICK, LONGEST_WAIT};
+use crate::sync::{Ordering, fence};
 use crate::{Cpu, Next, Port, Spmc};
 
 /// How many interrupts are taken at a time: a bound, so that a storm does not keep the CPU.
@@ -54,7 +55,15 @@ impl<P: Port> Spmc<P> {
 
     /// Brings a context's interrupt lines in agreement with what is pending.
     pub(crate) fn refresh(&self, context: &ExecutionContext<P>) {
-        self.port.set_lines(context.context(), context.interrupts.lines());
+        loop {
+            let lines = context.interrupts.lines();
+            self.port.set_lines(context.context(), lines);
+            // Whoever wrote last looked last: of two CPUs at this, one sees what the other has changed.
+            fence(Ordering::SeqCst);
+            if context.interrupts.lines() == lines {
+                return;
+            }
+        }
     }
 
     /// Keeps Non-secure interrupts out until the CPU goes back to the Normal world, whatever runs until then.
@@ -222,10 +231,14 @@ impl<P: Port> Spmc<P> {
         self.wake_waiting(cpu, caller, regs)
     }
 
-    /// Asks for this CPU back as soon as it runs the Normal world, if a waiting context has an interrupt to handle.
+    /// Does what has to wait until this CPU runs the Normal world, and asks for it back as soon as it does, if a waiting
+    /// context has an interrupt to handle.
     #[cold]
     pub(crate) fn ask_again(&'static self, cpu: &mut Cpu<P>) {
         cpu.deferred = false;
+        if core::mem::take(&mut cpu.schedule) {
+            self.port.raise_schedule_receiver();
+        }
         if self.has_waiting(cpu) {
             self.port.kick(Some(cpu.index));
         }

@@ -4,13 +4,14 @@
 
 use ffa_abi::{Func, PartitionId, Regs, Version};
 
+use crate::interrupt::{NOTIFICATION_PENDING, Slot};
 use crate::mailbox::Pair;
 use crate::msg::endpoints;
-use crate::notification::{Info, Wanted};
+use crate::notification::{Info, Notifications, Wanted};
 use crate::partition::{Partition, Properties};
 use crate::refusal::Refusal;
 use crate::routing::{End, Use};
-use crate::{Port, Spmc};
+use crate::{Cpu, ExecutionContext, Port, Spmc};
 
 /// Flag bit 0 of FFA_NOTIFICATION_BIND and SET: for one execution context.
 const PER_CONTEXT: u32 = 1 << 0;
@@ -25,6 +26,7 @@ impl<P: Port> Spmc<P> {
     /// Answers a notification call of `caller`; `None` is the Normal world.
     pub(crate) fn notification_call(
         &self,
+        cpu: &mut Cpu<P>,
         caller: Option<&Partition<P>>,
         func: Func,
         regs: &mut Regs,
@@ -52,7 +54,9 @@ impl<P: Port> Spmc<P> {
                 self.check_binding(caller, second, first)?;
                 self.notifications.lock().unbind(second, first, bits)?;
             }
-            Func::NotificationSet => return self.notification_set(caller, first, second, flags, bits, regs),
+            Func::NotificationSet => {
+                self.notification_set(cpu, caller, (first, second), flags, bits)?;
+            }
             Func::NotificationGet => return self.notification_get(caller, second, first.0, flags, regs),
             Func::NotificationInfoGet => return self.notification_info_get(regs),
             // The dispatcher sends no others here.
@@ -95,12 +99,11 @@ impl<P: Port> Spmc<P> {
 
     fn notification_set(
         &self,
+        cpu: &mut Cpu<P>,
         caller: Option<&Partition<P>>,
-        sender: PartitionId,
-        receiver: PartitionId,
+        (sender, receiver): (PartitionId, PartitionId),
         flags: u32,
         bits: u64,
-        regs: &mut Regs,
     ) -> Result<(), Refusal> {
         check_self(caller, sender, Refusal::ForgedSource)?;
         let context = (flags >> 16) as u16;
@@ -112,15 +115,43 @@ impl<P: Port> Spmc<P> {
         }
         self.routing.check(self.end_of(sender)?, self.end_of(receiver)?, Use::Messages)?;
         let one = (flags & PER_CONTEXT != 0).then_some(context);
-        let (new, scheduled) = {
-            let mut all = self.notifications.lock();
-            (all.set(receiver, sender, bits, one)?, all.has(PartitionId::NORMAL_WORLD))
-        };
-        if new && scheduled && flags & DELAY == 0 {
-            self.port.raise_schedule_receiver();
+        let mut all = self.notifications.lock();
+        if all.set(receiver, sender, bits, one)? {
+            self.tell_receiver(cpu, &mut all, receiver, one, flags & DELAY != 0);
         }
-        regs.set_success(0);
         Ok(())
+    }
+
+    /// Tells of a new signal: a partition by its notification pending interrupt, and the Normal world's scheduler, if it
+    /// has asked for that, by the schedule-receiver interrupt; with `delay` not before this CPU runs it again.
+    fn tell_receiver(
+        &self,
+        cpu: &mut Cpu<P>,
+        all: &mut Notifications,
+        receiver: PartitionId,
+        one: Option<u16>,
+        delay: bool,
+    ) {
+        // Under the lock: what NOTIFICATION_GET takes back must not be what came after it.
+        let contexts = all.interrupts(receiver, one);
+        if let Some(partition) = self.partitions.find(receiver) {
+            for context in partition.contexts().iter().filter(|c| contexts >> c.vcpu & 1 != 0) {
+                self.pend(context, NOTIFICATION_PENDING);
+            }
+        }
+        match (all.has(PartitionId::NORMAL_WORLD), delay) {
+            (true, false) => self.port.raise_schedule_receiver(),
+            (true, true) => (cpu.schedule, cpu.deferred) = (true, true),
+            (false, _) => {}
+        }
+    }
+
+    /// Makes the notification pending interrupt pending in a context that starts, if something waits for it already.
+    pub(crate) fn remind(&self, partition: &Partition<P>, context: &ExecutionContext<P>) {
+        let slot = Slot::find(&partition.manifest, NOTIFICATION_PENDING);
+        if let Some(slot) = slot.filter(|_| self.notifications.lock().quiet(partition.id()) >> context.vcpu & 1 == 0) {
+            context.interrupts.pend(slot);
+        }
     }
 
     fn notification_get(
@@ -133,7 +164,14 @@ impl<P: Port> Spmc<P> {
     ) -> Result<(), Refusal> {
         check_self(caller, receiver, Refusal::NotReceiverItself)?;
         let wanted = Wanted::from_bits(flags).ok_or(Refusal::BadFlags)?;
-        let got = self.notifications.lock().get(receiver, context, wanted)?;
+        let got = {
+            let mut all = self.notifications.lock();
+            let got = all.get(receiver, context, wanted)?;
+            if let Some(partition) = caller {
+                self.calm(partition, all.quiet(receiver));
+            }
+            got
+        };
         let (sp, vm) = (got.from_partitions, got.from_vms);
         regs.set8([
             Func::Success.id32() as u64,
@@ -146,6 +184,16 @@ impl<P: Port> Spmc<P> {
             0,
         ]);
         Ok(())
+    }
+
+    /// Takes the notification pending interrupt back from those of a partition's contexts that have nothing to ask for.
+    fn calm(&self, partition: &Partition<P>, contexts: u32) {
+        let Some(slot) = Slot::find(&partition.manifest, NOTIFICATION_PENDING) else { return };
+        for context in partition.contexts().iter().filter(|c| contexts >> c.vcpu & 1 != 0) {
+            if context.interrupts.withdraw(slot) {
+                self.refresh(context);
+            }
+        }
     }
 
     /// Lists the receivers that the scheduler has to run: identifiers of 16 bits packed from x3 on.
@@ -167,7 +215,12 @@ impl<P: Port> Spmc<P> {
     }
 
     /// Answers FFA_MSG_SEND2: copies the message in the caller's TX buffer to its receiver's RX buffer.
-    pub(crate) fn msg_send2(&self, caller: Option<&Partition<P>>, regs: &mut Regs) -> Result<(), Refusal> {
+    pub(crate) fn msg_send2(
+        &self,
+        cpu: &mut Cpu<P>,
+        caller: Option<&Partition<P>>,
+        regs: &mut Regs,
+    ) -> Result<(), Refusal> {
         let [_, w1, w2, ..] = regs.x;
         let sender = PartitionId((w1 >> 16) as u16);
         let own = caller.map_or(PartitionId::NORMAL_WORLD, |p| p.id());
@@ -189,14 +242,9 @@ impl<P: Port> Spmc<P> {
             return Err(Refusal::ToSelf);
         }
         self.deliver(caller, &header)?;
-        let scheduled = {
-            let mut all = self.notifications.lock();
-            all.set_rx_full(header.receiver);
-            all.has(PartitionId::NORMAL_WORLD)
-        };
-        if scheduled && w2 as u32 & DELAY == 0 {
-            self.port.raise_schedule_receiver();
-        }
+        let mut all = self.notifications.lock();
+        all.set_rx_full(header.receiver);
+        self.tell_receiver(cpu, &mut all, header.receiver, None, w2 as u32 & DELAY != 0);
         regs.set_success(0);
         Ok(())
     }

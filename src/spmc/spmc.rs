@@ -178,8 +178,8 @@ impl<P: Port> Spmc<P> {
             | Func::NotificationUnbind
             | Func::NotificationSet
             | Func::NotificationGet
-            | Func::NotificationInfoGet => self.notification_call(None, func, regs)?,
-            Func::MsgSend2 => self.msg_send2(None, regs)?,
+            | Func::NotificationInfoGet => self.notification_call(cpu, None, func, regs)?,
+            Func::MsgSend2 => self.msg_send2(cpu, None, regs)?,
             Func::Features => self.features(regs, None)?,
             Func::RxTxMap => self.rxtx_map_normal(fid, regs)?,
             Func::RxTxUnmap => self.rxtx_unmap_normal(regs)?,
@@ -258,9 +258,9 @@ impl<P: Port> Spmc<P> {
             Func::IdGet => regs.set_success(partition.id().0 as u64),
             Func::SpmIdGet => regs.set_success(self.id.0 as u64),
             Func::NotificationBind | Func::NotificationUnbind | Func::NotificationSet | Func::NotificationGet => {
-                self.notification_call(Some(partition), func, regs)?
+                self.notification_call(cpu, Some(partition), func, regs)?
             }
-            Func::MsgSend2 => self.msg_send2(Some(partition), regs)?,
+            Func::MsgSend2 => self.msg_send2(cpu, Some(partition), regs)?,
             Func::Features => self.features(regs, Some(partition))?,
             Func::RxTxMap => self.rxtx_map_partition(partition, fid, regs)?,
             Func::RxTxUnmap => self.rxtx_unmap_partition(partition, regs)?,

@@ -65,6 +65,7 @@ impl<P: Port> Spmc<P> {
         context.set_callee(None);
         self.drop_interrupts(cpu, context);
         context.interrupts.reset(&partition.manifest);
+        self.remind(partition, context);
         context.set_call(Call {
             entered: Entered::Init,
             depth: 1,

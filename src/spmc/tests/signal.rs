@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-use ffa_abi::{Error, Func};
+use alloc::vec;
 
-use super::{assert_error, assert_success, from_partition};
+use ffa_abi::{Error, Func, PartitionId};
+
+use super::{assert_error, assert_success, calls, from_partition};
 use crate::manifest::{RoutingDefault, RoutingPolicy};
-use crate::sim::world::{NORMAL_RAM, Spec, World, base, wait};
-use crate::{Pa, Port, Space};
+use crate::sim::world::{NORMAL_RAM, Spec, World, base, echo, id, request, wait};
+use crate::{Exit, Pa, Port, Space};
 
 const CREATE: u64 = Func::NotificationBitmapCreate.id32() as u64;
 const DESTROY: u64 = Func::NotificationBitmapDestroy.id32() as u64;
@@ -84,6 +86,112 @@ fn bad_notification_calls_are_refused() {
     }
     assert_success(&w.plain([BIND, 0x8001_0000, 0, 0, 1 << 31, 0, 0, 0]), 0);
     assert_error(&from_partition(&mut w, 0, [CREATE, 2, 1, 0, 0, 0, 0, 0]), Error::NotSupported);
+}
+
+/// What the paravirtual interrupt controller gives a partition next.
+fn taken(w: &mut World, n: u16) -> u64 {
+    let mut got = None;
+    w.call(0, request(PartitionId::NORMAL_WORLD, id(n), 0), &mut |_, _, regs| {
+        if regs.fid() == Func::DirectReq.id32() {
+            regs.set8([0xff04, 0, 0, 0, 0, 0, 0, 0]);
+            return Exit::Hvc;
+        }
+        got = Some(regs.x[0]);
+        calls(regs, [Func::DirectResp.id32() as u64, (id(n).0 as u64) << 16, 0, 0, 0, 0, 0, 0])
+    });
+    got.expect("it was answered")
+}
+
+fn lines(w: &World, n: u16) -> alloc::vec::Vec<bool> {
+    w.partition(n).contexts().iter().map(|c| c.context().lines.lock().unwrap().irq).collect()
+}
+
+const NOTHING: u64 = u32::MAX as u64;
+const NPI: u64 = 5;
+
+#[test]
+fn a_partition_is_interrupted_for_a_notification_once_until_it_asks() {
+    let mut w = two();
+    assert_success(&from_partition(&mut w, 0, [Func::Features.id32() as u64, 1, 0, 0, 0, 0, 0, 0]), NPI);
+    assert_success(&from_partition(&mut w, 0, [BIND, 0x8001, 0, 0b11, 0, 0, 0, 0]), 0);
+    assert_eq!((lines(&w, 0), taken(&mut w, 0)), (vec![false], NOTHING));
+    assert_success(&w.plain([SET, 0x8001, 0, 0b01, 0, 0, 0, 0]), 0);
+    assert_eq!(lines(&w, 0), [true]);
+    assert_eq!((taken(&mut w, 0), taken(&mut w, 0)), (NPI, NOTHING));
+    assert_success(&w.plain([SET, 0x8001, 0, 0b10, 0, 0, 0, 0]), 0);
+    assert_eq!((lines(&w, 0), taken(&mut w, 0)), (vec![false], NOTHING), "it has not asked yet");
+    // The second signal is in the same answer; what comes after it interrupts again.
+    assert_eq!(from_partition(&mut w, 0, [GET, 0x8001, 0b10, 0, 0, 0, 0, 0]).x[4], 0b11);
+    assert_success(&w.plain([SET, 0x8001, 0, 0b01, 0, 0, 0, 0]), 0);
+    assert_eq!(lines(&w, 0), [true]);
+    // One that asks without having been interrupted is not interrupted for what it has got.
+    assert_eq!(from_partition(&mut w, 0, [GET, 0x8001, 0b10, 0, 0, 0, 0, 0]).x[4], 0b01);
+    assert_eq!((lines(&w, 0), taken(&mut w, 0)), (vec![false], NOTHING));
+}
+
+#[test]
+fn a_notification_for_one_context_interrupts_that_one_and_one_for_all_whichever_asks_first() {
+    let mut w = World::booted(&[Spec { contexts: 2, ..Spec::default() }], 2);
+    assert_success(&from_partition(&mut w, 0, [BIND, 0x8001, 0, 0b01, 0, 0, 0, 0]), 0);
+    assert_success(&from_partition(&mut w, 0, [BIND, 0x8001, 1, 0b10, 0, 0, 0, 0]), 0);
+    assert_success(&w.plain([SET, 0x8001, 1 << 16 | 1, 0b10, 0, 0, 0, 0]), 0);
+    assert_eq!(lines(&w, 0), [false, true]);
+    assert_success(&w.plain([SET, 0x8001, 0, 0b01, 0, 0, 0, 0]), 0);
+    assert_eq!(lines(&w, 0), [true, true]);
+    assert_eq!(from_partition(&mut w, 0, [GET, 0x8001, 0b10, 0, 0, 0, 0, 0]).x[4], 0b01);
+    assert_eq!(lines(&w, 0), [false, true], "the other one still has its own");
+    assert_eq!(from_partition(&mut w, 0, [GET, 0x1_8001, 0b10, 0, 0, 0, 0, 0]).x[4], 0b10);
+    assert_eq!(lines(&w, 0), [false, false]);
+}
+
+#[test]
+fn a_partition_that_never_takes_its_interrupt_keeps_nobody() {
+    let mut w = two();
+    assert_success(&from_partition(&mut w, 0, [BIND, 0x8001, 0, 1, 0, 0, 0, 0]), 0);
+    assert_success(&w.plain([SET, 0x8001, 0, 1, 0, 0, 0, 0]), 0);
+    for n in 0..10 {
+        let r = w.call(0, request(PartitionId::NORMAL_WORLD, id(0), n), &mut |_, _, regs| echo(regs));
+        assert_eq!(r.x[4], 0x1000 + n);
+        assert_eq!(w.plain([Func::Interrupt.id32() as u64, 0, 0, 0, 0, 0, 0, 0]).fid(), Func::NormalWorldResume.id32());
+    }
+    assert!(w.machine.gic.lock().unwrap().kicks.is_empty(), "nothing asks for the CPU");
+    assert_eq!(lines(&w, 0), [true]);
+}
+
+#[test]
+fn a_partition_that_starts_again_is_interrupted_for_what_came_meanwhile() {
+    let restarts = Spec { abort: crate::manifest::AbortAction::Restart, contexts: 2, ..Spec::default() };
+    let mut w = World::booted(&[restarts], 2);
+    let mut first = true;
+    w.call(0, request(PartitionId::NORMAL_WORLD, id(0), 0), &mut |_, _, regs| {
+        if core::mem::take(&mut first) { Exit::Fault } else { wait(regs) }
+    });
+    assert_success(&from_partition(&mut w, 0, [BIND, 0x8001, 0, 1, 0, 0, 0, 0]), 0);
+    assert_success(&w.plain([SET, 0x8001, 0, 1, 0, 0, 0, 0]), 0);
+    let r = w.call(1, request(PartitionId::NORMAL_WORLD, id(0), 0), &mut |_, _, regs| wait(regs));
+    assert_error(&r, Error::Retry);
+    assert_eq!(lines(&w, 0), [true, true], "the context that started after the signal too");
+    assert_eq!(taken(&mut w, 0), NPI);
+}
+
+#[test]
+fn a_delayed_signal_tells_the_scheduler_when_the_normal_world_runs_again() {
+    let mut w = two();
+    assert_success(&w.plain([CREATE, 0, 4, 0, 0, 0, 0, 0]), 0);
+    assert_success(&w.plain([BIND, 0x8001_0000, 0, 1, 0, 0, 0, 0]), 0);
+    let machine = w.machine;
+    w.call(0, request(PartitionId::NORMAL_WORLD, id(0), 0), &mut |_, _, regs| {
+        if regs.fid() == Func::DirectReq.id32() {
+            return calls(regs, [SET, 0x8001_0000, 2, 1, 0, 0, 0, 0]);
+        }
+        assert_success(regs, 0);
+        assert_eq!(machine.raised(), 0, "the partition goes on");
+        calls(regs, [Func::DirectResp.id32() as u64, (id(0).0 as u64) << 16, 0, 0, 0, 0, 0, 0])
+    });
+    assert_eq!(machine.raised(), 1);
+    assert_success(&w.plain([GET, 0, 1, 0, 0, 0, 0, 0]), 1);
+    w.call(0, request(PartitionId::NORMAL_WORLD, id(0), 0), &mut |_, _, regs| echo(regs));
+    assert_eq!(machine.raised(), 1, "once");
 }
 
 /// Writes a message of v1.1 into a TX buffer.
