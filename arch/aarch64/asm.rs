@@ -18,6 +18,8 @@ pub(crate) const EXIT_IRQ: u64 = 1;
 pub(crate) const EXIT_FIQ: u64 = 2;
 /// SError.
 pub(crate) const EXIT_SERROR: u64 = 3;
+/// Any, with an SError of the partition's that ESB has moved to DISR_EL1.
+pub(crate) const EXIT_DEFERRED: u64 = 4;
 
 /// Bytes of a CPU's stack.
 pub(crate) const STACK_SIZE: u64 = 16 << 10;
@@ -66,19 +68,29 @@ global_asm!(
     EXIT_IRQ = const EXIT_IRQ,
     EXIT_FIQ = const EXIT_FIQ,
     EXIT_SERROR = const EXIT_SERROR,
+    BY_INSTRUCTION = const 1,
+    BY_LOOP = const 2,
     STACK_BIT = const STACK_BIT,
     STACKS_VA = const mmu::STACKS_VA,
     STACK_SIZE = const STACK_SIZE,
     PERCPU_INDEX = const offset_of!(PerCpu, index),
+    PERCPU_BRANCHES = const offset_of!(PerCpu, branches),
     own_fatal = sym report::own_fatal,
 );
-global_asm!(include_str!("switch.S"), X18 = const offset_of!(Context, x18));
+global_asm!(
+    include_str!("switch.S"),
+    X18 = const offset_of!(Context, x18),
+    EXIT_DEFERRED = const EXIT_DEFERRED,
+);
 global_asm!(include_str!("mem.S"));
 global_asm!(include_str!("simd.S"));
 global_asm!(include_str!("sha256.S"));
 
 unsafe extern "C" {
     fn context_enter();
+    pub(crate) fn vectors();
+    pub(crate) fn vectors_clrbhb();
+    pub(crate) fn vectors_loop();
     pub(crate) fn rare_save(to: *const Rare);
     pub(crate) fn rare_load(from: *const Rare);
     pub(crate) fn keys_save(to: *const Keys);

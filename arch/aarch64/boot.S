@@ -117,7 +117,7 @@ cpu_find:
     mov     x29, #0
     mov     x1, x30
     mov     x30, #0
-    br      x1
+    ret     x1                          // not BR, which would need a landing pad
 
 clean_tables_and_stack:
     mov     x20, x30

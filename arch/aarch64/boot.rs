@@ -9,7 +9,7 @@ use crate::asm::warm_entry;
 use crate::machine::Machine;
 use crate::percpu::{self, Live};
 use crate::pool::{self, POOL};
-use crate::{mmu, platform, switch, traps, uart};
+use crate::{mmu, platform, predictor, switch, traps, uart, verify};
 
 /// What the first CPU starts with.
 pub struct Boot {
@@ -44,6 +44,8 @@ macro_rules! entry {
 pub(crate) extern "C" fn cold(manifest: u64) {
     traps::init(percpu::this());
     uart::init();
+    verify::controls();
+    predictor::report();
     pool::init_heap();
     POOL.init();
     firmware_build(Boot { manifest: manifest_page(manifest), machine: Machine::new() });
@@ -67,6 +69,7 @@ pub(crate) extern "C" fn warm() -> ! {
         window.set(0);
     }
     traps::init(cpu);
+    verify::controls();
     firmware_serve()
 }
 

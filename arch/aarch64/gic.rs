@@ -42,7 +42,7 @@ const TYPER_VLPIS: u64 = 1 << 1;
 /// From the first page of a redistributor to the second.
 const SGI_PAGE: u64 = 0x1_0000;
 
-/// Uses the system registers (SRE, not Enable: an access from EL1 traps), and traps every virtual interface
+/// Uses the system registers (SRE; not Enable, so EL1's own SRE register traps where that is not fixed to 1), and traps every virtual interface
 /// register (TC, TALL0, TALL1), so that a partition cannot see or change the Normal world's.
 pub(crate) fn init() {
     // SAFETY: the bits say how EL1 and EL2 reach the interface; memory is not concerned.

@@ -21,6 +21,7 @@ mod nsmem;
 mod percpu;
 pub mod platform;
 mod pool;
+mod predictor;
 mod report;
 mod sha256;
 mod simd;
@@ -30,6 +31,7 @@ mod tlb;
 mod trap;
 mod traps;
 mod uart;
+mod verify;
 
 pub use context::Context;
 pub use machine::Machine;

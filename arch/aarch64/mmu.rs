@@ -54,6 +54,8 @@ const AP1: u64 = 1 << 6;
 const READ_ONLY: u64 = 1 << 7;
 const INNER: u64 = 3 << 8;
 const ACCESSED: u64 = 1 << 10;
+/// GP (FEAT_BTI): an indirect branch to the page faults unless it meets a landing pad.
+const GUARDED: u64 = 1 << 50;
 const NO_EXECUTE: u64 = 1 << 54;
 
 const TEXT: u64 = AP1 | READ_ONLY | INNER | ACCESSED;
@@ -108,6 +110,7 @@ static WINDOWS_L3: Table = Table::new();
 
 unsafe extern "C" {
     static __image_start: u8;
+    static __asm_end: u8;
     static __text_end: u8;
     static __rodata_end: u8;
     static __stacks_start: u8;
@@ -145,7 +148,10 @@ pub(crate) extern "C" fn build_tables(manifest: u64) {
     let first_block = SECURE_RAM.0 & !(BLOCK_SIZE - 1);
     LOW_L2.set(21, first_block, IMAGE_L3.address() | TABLE);
     map_blocks((first_block + BLOCK_SIZE, SECURE_RAM.1), DATA);
-    map_pages((image, symbol!(__text_end)), TEXT);
+    // The assembly has no landing pads: all of its callers branch to it directly, and no stolen pointer may.
+    let guarded = if mrs!("id_aa64pfr1_el1") & 0xf != 0 { GUARDED } else { 0 };
+    map_pages((image, symbol!(__asm_end)), TEXT | guarded);
+    map_pages((symbol!(__asm_end), symbol!(__text_end)), TEXT);
     map_pages((symbol!(__text_end), symbol!(__rodata_end)), RODATA);
     // The stacks' pages are only reachable where they have holes below them.
     map_pages((symbol!(__rodata_end), symbol!(__stacks_start)), DATA);

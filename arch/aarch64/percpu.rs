@@ -32,6 +32,8 @@ pub(crate) struct PerCpu {
     pub(crate) simd: Cell<Live>,
     /// CPTR_EL2 for S-EL2's own use of the SIMD registers.
     pub(crate) cptr_open: Cell<u64>,
+    /// How many branches overwrite its branch history; vectors.S reads it.
+    pub(crate) branches: Cell<u64>,
     /// The Normal world's ICC_PMR_EL1, while a context that queues its interrupts is live.
     pub(crate) pmr: Cell<Option<u64>>,
     /// Non-secure interrupts wait whatever context is live.
@@ -64,6 +66,7 @@ impl PerCpu {
             live: Cell::new(Live::Normal),
             simd: Cell::new(Live::Normal),
             cptr_open: Cell::new(0),
+            branches: Cell::new(0),
             pmr: Cell::new(None),
             hold: Cell::new(false),
             lines: Cell::new(0),

@@ -57,9 +57,13 @@ context_exit:
     mrs     x4, spsr_el2
     stp     x30, x3, [x2, {X18} + 96]
     str     x4, [x2, {X18} + 112]
-    ldr     x19, [sp, #32]
+    mrs     x5, S3_0_C12_C1_1           // DISR_EL1: what ESB found at the vector
+    cbnz    x5, 2f
+1:  ldr     x19, [sp, #32]
     ldp     x29, x30, [sp], #48
     ret
+2:  mov     x0, {EXIT_DEFERRED}
+    b       1b
 
     .macro  key_pairs, op
     \op     apiakeylo_el1, apiakeyhi_el1, 0

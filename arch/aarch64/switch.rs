@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use ffa_abi::Regs;
 use spmc::{Exit, Fault, FaultKind, Ipa, Space};
 
-use crate::asm::{self, EXIT_FIQ, EXIT_IRQ, EXIT_SYNC};
+use crate::asm::{self, EXIT_FIQ, EXIT_IRQ, EXIT_SERROR, EXIT_SYNC};
 use crate::context::{Context, Groups, Keys, Rare, Timers};
 use crate::percpu::{self, Live, PerCpu};
 use crate::{gic, simd, timer, trap, traps};
@@ -14,6 +14,9 @@ use crate::{gic, simd, timer, trap, traps};
 /// Exception classes of ESR_EL2 that are calls.
 const EC_HVC: u64 = 0x16;
 const EC_SMC: u64 = 0x17;
+/// The class of an SError, and what DISR_EL1 holds of its syndrome: IDS, AET, EA, DFSC.
+const EC_SERROR: u64 = 0x2f;
+const SERROR_ISS: u64 = 0x1ff_ffff;
 
 /// Runs a partition's execution context until something ends its run.
 ///
@@ -51,19 +54,21 @@ fn interrupted(cpu: &PerCpu, context: &Context, vector: u64) -> Exit {
     match vector {
         EXIT_IRQ => Exit::SecureInterrupt,
         EXIT_FIQ => Exit::NormalInterrupt,
-        // EXIT_SERROR, the only other vector.
+        EXIT_SERROR => serror(cpu, context, mrs!("esr_el2")),
+        // EXIT_DEFERRED, the only other value: whatever else ended the run is of no more interest.
         _ => {
-            let fault = Fault {
-                kind: FaultKind::SError,
-                esr: mrs!("esr_el2"),
-                pc: context.elr.load(Relaxed),
-                va: 0,
-                ipa: Ipa(0),
-                space: Space::Secure,
-            };
-            failed(cpu, fault)
+            let syndrome = mrs!("S3_0_C12_C1_1"); // DISR_EL1
+            // SAFETY: empties the record of a deferred SError, which is dealt with here.
+            unsafe { msr!("S3_0_C12_C1_1", 0) };
+            serror(cpu, context, EC_SERROR << 26 | syndrome & SERROR_ISS)
         }
     }
+}
+
+/// Charges an SError to the context that ran.
+fn serror(cpu: &PerCpu, context: &Context, esr: u64) -> Exit {
+    let pc = context.elr.load(Relaxed);
+    failed(cpu, Fault { kind: FaultKind::SError, esr, pc, va: 0, ipa: Ipa(0), space: Space::Secure })
 }
 
 /// Records a fault; what the hardware holds of the context is of no more use.

@@ -3,29 +3,121 @@
 
 use crate::context::Groups;
 use crate::percpu::PerCpu;
-use crate::{gic, simd};
+use crate::{gic, predictor, simd};
 
-/// HCR_EL2 while a partition runs.
-const HCR: u64 = 1 << 0     // VM: stage 2 translates
-    | 1 << 1                // SWIO: a set/way invalidate also cleans, it must not lose another owner's data
-    | 1 << 2                // PTW: a stage-1 walk through device memory faults
-    | 1 << 3 | 1 << 4 | 1 << 5 // FMO, IMO, AMO: interrupts and SErrors end the run
-    | 1 << 9                // FB: local TLB and cache maintenance is broadcast, a context may change CPUs
-    | 1 << 10               // BSU: so are barriers, inner shareable
-    | 1 << 13 | 1 << 14     // TWI, TWE: waiting gives the CPU back
-    | 1 << 18               // TID3: ID registers say what the partition has
-    | 1 << 19               // TSC: SMCs come here
-    | 1 << 20               // TIDCP: no implementation-defined registers
-    | 1 << 21               // TACR: no auxiliary control
-    | 1 << 31               // RW: EL1 is AArch64
-    | 1 << 35               // TLOR: no limited ordering regions
-    | 1 << 36               // TERR: no error records
-    | 1 << 37; // TEA: external aborts end the run
-/// TID2: cache identification, CTR_EL0 included; only where TID4 is missing.
+/// Bits of a control register with one purpose, and where they must hold what is written to them. `verify.rs` reads
+/// every register of the table back.
+pub(crate) struct Bit(pub(crate) u64, pub(crate) &'static str, pub(crate) Need);
+
+/// When a bit exists: without the feature it is RES0 or RES1, and there is nothing to trap.
+#[derive(Clone, Copy)]
+pub(crate) enum Need {
+    /// In every CPU with Secure EL2.
+    Always,
+    /// This field of ID_AA64PFR0_EL1 is not 0.
+    Pfr0(u32),
+    /// The same of ID_AA64DFR0_EL1, and at least this; all ones is no feature.
+    Dfr0(u32, u64),
+    /// FEAT_LOR.
+    Lor,
+    /// FEAT_EVT; cache identification has a trap without CTR_EL0.
+    Evt,
+    /// No FEAT_EVT.
+    NoEvt,
+    /// FEAT_MTE2.
+    Mte2,
+    /// FEAT_SME.
+    Sme,
+    /// FEAT_ECV.
+    Ecv,
+    /// FEAT_FGT.
+    Fgt,
+    /// AArch32 at EL0.
+    Aarch32,
+}
+
+impl Need {
+    pub(crate) fn is_met(self) -> bool {
+        let field = |register: u64, at: u32| register >> at & 0xf;
+        match self {
+            Self::Always => true,
+            Self::Pfr0(at) => field(mrs!("id_aa64pfr0_el1"), at) != 0,
+            Self::Dfr0(at, least) => (least..0xf).contains(&field(mrs!("id_aa64dfr0_el1"), at)),
+            Self::Lor => field(mrs!("id_aa64mmfr1_el1"), 16) != 0,
+            Self::Evt => has_evt(),
+            Self::NoEvt => !has_evt(),
+            Self::Mte2 => has_mte2(),
+            Self::Sme => field(mrs!("id_aa64pfr1_el1"), 24) != 0,
+            Self::Ecv => has_ecv(),
+            Self::Fgt => has_fgt(),
+            Self::Aarch32 => field(mrs!("id_aa64pfr0_el1"), 0) == 2,
+        }
+    }
+}
+
+use Need::{Aarch32, Always, Dfr0, Ecv, Evt, Fgt, Lor, Mte2, NoEvt, Pfr0, Sme};
+
+const RAS: Need = Pfr0(28);
+const AMU: Need = Pfr0(44);
+const SVE: Need = Pfr0(32);
+const TRACE: Need = Dfr0(4, 1);
+const PMU: Need = Dfr0(8, 1);
+const PMU_8_1: Need = Dfr0(8, 4);
+const PMU_8_5: Need = Dfr0(8, 6);
+const SPE: Need = Dfr0(32, 1);
+const TRACE_FILTER: Need = Dfr0(40, 1);
+
+const fn always(bits: &[Bit]) -> u64 {
+    let (mut all, mut i) = (0, 0);
+    while i < bits.len() {
+        all |= if matches!(bits[i].2, Evt | NoEvt | Mte2 | Ecv) { 0 } else { bits[i].0 };
+        i += 1;
+    }
+    all
+}
+
+/// What is set in HCR_EL2 while a partition runs.
+#[rustfmt::skip]
+pub(crate) const HCR_SET: &[Bit] = &[
+    Bit(1 << 0, "VM", Always),       // stage 2 translates
+    Bit(1 << 1, "SWIO", Always),     // a set/way invalidate also cleans, it must not lose another owner's data
+    Bit(1 << 2, "PTW", Always),      // a stage-1 walk through device memory faults
+    Bit(7 << 3, "FMO, IMO, AMO", Always), // interrupts and SErrors end the run
+    Bit(1 << 9, "FB", Always),       // local TLB and cache maintenance is broadcast, a context may change CPUs
+    Bit(1 << 10, "BSU", Always),     // so are barriers, inner shareable
+    Bit(3 << 13, "TWI, TWE", Always), // waiting gives the CPU back
+    Bit(1 << 18, "TID3", Always),    // ID registers say what the partition has
+    Bit(1 << 19, "TSC", Always),     // SMCs come here
+    Bit(1 << 20, "TIDCP", Always),   // no implementation-defined registers
+    Bit(1 << 21, "TACR", Always),    // no auxiliary control
+    Bit(1 << 31, "RW", Always),      // EL1 is AArch64
+    Bit(1 << 35, "TLOR", Lor),       // no limited ordering regions
+    Bit(1 << 36, "TERR", RAS),       // no error records
+    Bit(1 << 37, "TEA", RAS),        // external aborts end the run
+    Bit(HCR_TID2, "TID2", NoEvt),    // cache identification, CTR_EL0 included
+    Bit(HCR_TID4, "TID4", Evt),      // cache identification without CTR_EL0
+    Bit(HCR_TID5, "TID5", Mte2),     // GMID_EL1
+];
+/// What is clear in HCR_EL2, and meant so.
+#[rustfmt::skip]
+pub(crate) const HCR_CLEAR: &[Bit] = &[
+    Bit(1 << 8, "VSE", Always),      // no virtual SError: nothing is injected
+    Bit(1 << 12, "DC", Always),      // stage 1 off means device memory, as after a reset
+    Bit(1 << 27, "TGE", Always),     // EL1 exists
+    Bit(1 << 29, "HCD", Always),     // partitions call by HVC too
+    Bit(3 << 32, "CD, ID", Always),  // its caches are not disabled
+    Bit(1 << 34, "E2H", Always),     // every EL2 register here has its layout without VHE
+    Bit(HCR_KEYS, "APK, API", Always), // pointer authentication traps until it is used
+    Bit(3 << 42, "NV, NV1", Always), // no nested virtualisation
+    Bit(1 << 45, "NV2", Always),     // as above
+    Bit(1 << 46, "FWB", Always),     // descriptors carry the memory attributes
+    Bit(1 << 47, "FIEN", Always),    // no fault injection into error records
+    Bit(1 << 53, "EnSCXT", Always),  // SCXTNUM traps
+    Bit(1 << 56, "ATA", Always),     // no allocation tags
+];
+const HCR: u64 = always(HCR_SET);
 const HCR_TID2: u64 = 1 << 17;
-/// TID4 (FEAT_EVT): cache identification without CTR_EL0.
 const HCR_TID4: u64 = 1 << 49;
-/// TID5 (FEAT_MTE2): GMID_EL1.
 const HCR_TID5: u64 = 1 << 58;
 /// API, APK: pointer authentication and its keys, once the context has used them.
 const HCR_KEYS: u64 = 1 << 40 | 1 << 41;
@@ -33,26 +125,53 @@ const HCR_KEYS: u64 = 1 << 40 | 1 << 41;
 pub(crate) const HCR_VF: u64 = 1 << 6;
 /// See [`HCR_VF`].
 pub(crate) const HCR_VI: u64 = 1 << 7;
-// Zero, and meant so: ATA (no MTE), EnSCXT (SCXTNUM traps), FIEN, NV, E2H, TGE, FWB (descriptors carry attributes).
 
 /// MDCR_EL2: no debug, no PMU, no SPE, no trace; nothing counts at S-EL2.
-const MDCR: u64 = 1 << 5 | 1 << 6   // TPMCR, TPM
-    | 1 << 9 | 1 << 10 | 1 << 11    // TDA, TDOSA, TDRA (TDE clear: a partition handles its own BRK)
-    | 1 << 14                       // TPMS
-    | 1 << 17                       // HPMD
-    | 1 << 19                       // TTRF
-    | 1 << 23                       // HCCD
-    | 1 << 27; // TDCC
+#[rustfmt::skip]
+pub(crate) const MDCR_SET: &[Bit] = &[
+    Bit(3 << 5, "TPMCR, TPM", PMU),  // the PMU traps
+    Bit(1 << 9, "TDA", Always),      // debug registers
+    Bit(3 << 10, "TDOSA, TDRA", Always), // OS lock and debug ROM
+    Bit(1 << 14, "TPMS", SPE),       // statistical profiling
+    Bit(1 << 17, "HPMD", PMU_8_1),   // event counters stand still at S-EL2
+    Bit(1 << 19, "TTRF", TRACE_FILTER), // trace filter
+    Bit(1 << 23, "HCCD", PMU_8_5),   // the cycle counter stands still at S-EL2
+    Bit(1 << 27, "TDCC", Fgt),       // debug communication
+];
+/// What is clear in MDCR_EL2, and meant so.
+#[rustfmt::skip]
+pub(crate) const MDCR_CLEAR: &[Bit] = &[
+    Bit(1 << 8, "TDE", Always),      // a partition handles its own BRK
+    Bit(3 << 12, "E2PB", SPE),       // it does not own the profiling buffer
+];
+const MDCR: u64 = always(MDCR_SET);
+
+/// CPTR_EL2 while no context has the SIMD registers (`simd.rs`).
+#[rustfmt::skip]
+pub(crate) const CPTR_SET: &[Bit] = &[
+    Bit(1 << 8, "TZ", SVE),          // SVE
+    Bit(1 << 10, "TFP", Always),     // SIMD, until its first use
+    Bit(1 << 12, "TSM", Sme),        // SME
+    Bit(1 << 20, "TTA", TRACE),      // trace registers
+    Bit(1 << 30, "TAM", AMU),        // activity monitors
+];
 
 /// HSTR_EL2: every AArch32 coprocessor register traps (an EL0 in AArch32).
+pub(crate) const HSTR_SET: &[Bit] = &[Bit(HSTR, "T0-T15", Aarch32)];
 const HSTR: u64 = 0xbfef;
 
-/// CNTHCTL_EL2: EL1PCTEN (the counters may be read); the physical timer traps.
+/// CNTHCTL_EL2: the counters may be read.
 const CNTHCTL: u64 = 1 << 0;
 /// EL1PCEN: the physical timer does not trap.
 const CNTHCTL_TIMER: u64 = 1 << 1;
 /// EL1TVT (FEAT_ECV): the virtual timer traps.
 const CNTHCTL_EL1TVT: u64 = 1 << 13;
+/// What is set in it until a context uses its timers.
+#[rustfmt::skip]
+pub(crate) const CNTHCTL_SET: &[Bit] = &[
+    Bit(CNTHCTL, "EL1PCTEN", Always), // the counters may be read
+    Bit(CNTHCTL_EL1TVT, "EL1TVT", Ecv), // the virtual timer traps
+];
 
 /// T0SZ of both: what the tables are made for.
 const T0SZ: u64 = 64 - spmc::stage2::IPA_BITS;
@@ -62,17 +181,27 @@ const VTCR: u64 = T0SZ | 1 << 6 | 1 << 8 | 1 << 10 | 3 << 12 | 1 << 30 | 1 << 31
 /// VTCR_EL2.VS: 16-bit VMIDs.
 const VTCR_VS: u64 = 1 << 19;
 /// VSTCR_EL2: the same geometry; SA and SW clear: Secure memory, Secure tables.
-const VSTCR: u64 = T0SZ | 1 << 6 | 1 << 31;
+pub(crate) const VSTCR: u64 = T0SZ | 1 << 6 | 1 << 31;
 
 /// HFGRTR_EL2 and HFGWTR_EL2: AFSR0, AFSR1, AMAIR and CONTEXTIDR of EL1 trap; zero elsewhere traps all that newer
 /// features add.
-const HFG_RARE: u64 = 1 << 0 | 1 << 1 | 1 << 3 | 1 << 11;
+pub(crate) const HFG_RARE: u64 = 1 << 0 | 1 << 1 | 1 << 3 | 1 << 11;
+
+/// What of both is compared when they are read back: every field that is written, NSW, SA and SW.
+pub(crate) const VTCR_FIELDS: u64 = 0xe007_ffff;
+const PS_AT: u32 = 16;
+
+/// Returns VTCR_EL2 for this CPU: its address size, and 16-bit VMIDs where it has them.
+pub(crate) fn vtcr() -> u64 {
+    let vmid16 = if mrs!("id_aa64mmfr1_el1") >> 4 & 0xf == 2 { VTCR_VS } else { 0 };
+    VTCR | vmid16 | (mrs!("id_aa64mmfr0_el1") & 0xf).min(5) << PS_AT
+}
 
 fn has_ecv() -> bool {
     mrs!("id_aa64mmfr0_el1") >> 60 & 0xf != 0
 }
 
-fn has_fgt() -> bool {
+pub(crate) fn has_fgt() -> bool {
     mrs!("id_aa64mmfr0_el1") >> 56 & 0xf != 0
 }
 
@@ -85,7 +214,7 @@ fn has_mte2() -> bool {
     mrs!("id_aa64pfr1_el1") >> 8 & 0xf >= 2
 }
 
-fn has_hcx() -> bool {
+pub(crate) fn has_hcx() -> bool {
     mrs!("id_aa64mmfr1_el1") >> 40 & 0xf != 0
 }
 
@@ -135,9 +264,7 @@ pub(crate) fn open(cpu: &PerCpu, groups: Groups) {
 
 /// Loads the whole table on this CPU.
 pub(crate) fn init(cpu: &PerCpu) {
-    let vmid16 = if mrs!("id_aa64mmfr1_el1") >> 4 & 0xf == 2 { VTCR_VS } else { 0 };
-    let ps = (mrs!("id_aa64mmfr0_el1") & 0xf).min(5) << 16;
-    let counters = mrs!("pmcr_el0") >> 11 & 0x1f;
+    let counters = if PMU.is_met() { mrs!("pmcr_el0") >> 11 & 0x1f } else { 0 };
     open(cpu, Groups::empty());
     cpu.cptr_open.set(simd::cptr_open());
     // SAFETY: these registers govern EL1&0 only; the values are the tables above. Optional registers are written only
@@ -148,7 +275,7 @@ pub(crate) fn init(cpu: &PerCpu) {
         msr!("hstr_el2", HSTR);
         msr!("cntvoff_el2", 0);
         msr!("vpidr_el2", mrs!("midr_el1"));
-        msr!("vtcr_el2", VTCR | vmid16 | ps);
+        msr!("vtcr_el2", vtcr());
         msr!("S3_4_C2_C6_2", VSTCR); // VSTCR_EL2
         msr!("vttbr_el2", 0);
         msr!("S3_4_C2_C6_0", 0); // VSTTBR_EL2
@@ -162,6 +289,7 @@ pub(crate) fn init(cpu: &PerCpu) {
             msr!("S3_4_C1_C2_2", 0); // HCRX_EL2: no optional feature is enabled for EL1
         }
     }
+    predictor::init(cpu);
     gic::init();
     barrier!("isb");
 }

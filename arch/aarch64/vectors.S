@@ -3,11 +3,25 @@
 // S-EL2 itself is either a fault of the copy routines, which they report, or the end of this CPU.
 
     .section .text.vectors, "ax"
-    .macro  slot, target, kind
+    // Taken from a partition. ESB: an SError that it caused and that has not been taken yet becomes a record in DISR_EL1,
+    // which context_exit looks at: it is the partition's, not whoever's the CPU runs next.
+    .macro  slot, kind, history
     .balign 0x80
     stp     x0, x1, [sp, #-16]!
+    hint    #16                         // ESB
+    .if     \history == {BY_LOOP}
+    mrs     x1, tpidr_el2
+    ldr     x1, [x1, {PERCPU_BRANCHES}]
+1:  b       2f
+2:  subs    x1, x1, #1
+    b.ne    1b
+    sb_
+    .elseif \history == {BY_INSTRUCTION}
+    hint    #22                         // CLRBHB
+    isb
+    .endif
     mov     x0, \kind
-    b       \target
+    b       context_exit
     .endm
 
     // Taken at S-EL2: trade x0 for SP to look at it before trusting it. In a stack, bit {STACK_BIT} is set.
@@ -27,25 +41,24 @@
     b       stack_overflow
     .endm
 
+    .macro  table, name, history
     .balign 2048
-    .global vectors
-vectors:
-    own     0
-    own     1
-    own     2
-    own     3
-    own     4
-    own     5
-    own     6
-    own     7
-    slot    context_exit, {EXIT_SYNC}
-    slot    context_exit, {EXIT_IRQ}
-    slot    context_exit, {EXIT_FIQ}
-    slot    context_exit, {EXIT_SERROR}
-    slot    context_exit, {EXIT_SYNC}
-    slot    context_exit, {EXIT_IRQ}
-    slot    context_exit, {EXIT_FIQ}
-    slot    context_exit, {EXIT_SERROR}
+    .global \name
+\name:
+    .irp    kind, 0,1,2,3,4,5,6,7
+    own     \kind
+    .endr
+    .rept   2                           // AArch64, AArch32
+    slot    {EXIT_SYNC}, \history
+    slot    {EXIT_IRQ}, \history
+    slot    {EXIT_FIQ}, \history
+    slot    {EXIT_SERROR}, \history
+    .endr
+    .endm
+
+    table   vectors, 0
+    table   vectors_clrbhb, {BY_INSTRUCTION}
+    table   vectors_loop, {BY_LOOP}
     .balign 0x80
 
 own_exception:

@@ -320,6 +320,21 @@ def deaths():
     return outcome
 
 
+def older_cpu():
+    """Boot on a Neoverse N2: without the newest traps, and with branch history to overwrite at each entry."""
+    tests_flash()
+    outcome = Outcome(0, 0)
+    for name in ("direct::", "regs::", "smp::"):
+        machine = qemu.Machine(tests_flash(), cpu="neoverse-n2", extra=qemu.mode(only=name))
+        result = qemu.run(machine, 90, name=f"n2-{name.strip(':')}", show="quiet")
+        one = from_result(result)
+        said = any(line.startswith("branch history: overwritten by 32 branches") for line in result.secure_lines)
+        outcome.passed += one.passed
+        outcome.failed += one.failed + (not said)
+        outcome.text += one.text + ("" if said else "FAILED: the boot report does not name the branch history\n")
+    return outcome
+
+
 def from_result(result):
     """Turn a run on QEMU into an outcome."""
     return Outcome(result.passed, result.failed, "" if result.good else qemu.explanation(result))
@@ -378,6 +393,7 @@ SUITES = [
     Suite("firmware builds", build_firmware),
     Suite("firmware, 4 CPUs", lambda: boot("cpus4", 180)),
     Suite("firmware, 1 CPU, counted time", lambda: boot("cpus1-icount", 180, cpus=1, icount=True)),
+    Suite("firmware, an older CPU", older_cpu),
     Suite("firmware, a v1.0 Normal world", lambda: boot("v1_0", 60, extra=qemu.mode(only="v1_0"))),
     Suite("firmware, a v1.1 Normal world", lambda: boot("v1_1", 60, extra=qemu.mode(only="v1_1"))),
     Suite("firmware, partitions that die", deaths),

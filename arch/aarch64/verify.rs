@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Reads the trap table back. A CPU whose controls do not hold what was written to them would run partitions with less
+//! isolation than the table promises, so it runs none.
+
+use crate::traps::{self, Bit};
+use crate::{mmu, percpu, uart};
+
+/// Checks every control register that `traps::init` and `gic::init` have written on this CPU, and SCTLR_EL2.
+pub(crate) fn controls() {
+    bits("HCR_EL2", mrs!("hcr_el2"), traps::HCR_SET, traps::HCR_CLEAR);
+    bits("MDCR_EL2", mrs!("mdcr_el2"), traps::MDCR_SET, traps::MDCR_CLEAR);
+    bits("CPTR_EL2", mrs!("cptr_el2"), traps::CPTR_SET, &[]);
+    bits("HSTR_EL2", mrs!("hstr_el2"), traps::HSTR_SET, &[]);
+    bits("CNTHCTL_EL2", mrs!("cnthctl_el2"), traps::CNTHCTL_SET, &[]);
+    exact("SCTLR_EL2", mrs!("sctlr_el2"), mmu::SCTLR_ON, mmu::SCTLR_ON);
+    exact("VTCR_EL2", mrs!("vtcr_el2"), traps::vtcr(), traps::VTCR_FIELDS);
+    exact("VSTCR_EL2", mrs!("S3_4_C2_C6_2"), traps::VSTCR, traps::VTCR_FIELDS);
+    exact("VPIDR_EL2", mrs!("vpidr_el2"), mrs!("midr_el1"), u32::MAX.into());
+    exact("CNTVOFF_EL2", mrs!("cntvoff_el2"), 0, u64::MAX);
+    // SRE: by system registers, whose use from EL1 traps. Enable may be fixed to 1, and then so is what EL1's SRE says.
+    exact("ICC_SRE_EL2", mrs!("S3_4_C12_C9_5"), 1, 1);
+    exact("ICH_HCR_EL2", mrs!("S3_4_C12_C11_0"), 0b111 << 10, 0b111 << 10 | 1);
+    if traps::has_fgt() {
+        exact("HFGRTR_EL2", mrs!("S3_4_C1_C1_4"), traps::HFG_RARE, u64::MAX);
+        exact("HFGWTR_EL2", mrs!("S3_4_C1_C1_5"), traps::HFG_RARE, u64::MAX);
+        exact("HFGITR_EL2", mrs!("S3_4_C1_C1_6"), 0, u64::MAX);
+        exact("HDFGRTR_EL2", mrs!("S3_4_C3_C1_4"), 0, u64::MAX);
+        exact("HDFGWTR_EL2", mrs!("S3_4_C3_C1_5"), 0, u64::MAX);
+    }
+    if traps::has_hcx() {
+        exact("HCRX_EL2", mrs!("S3_4_C1_C2_2"), 0, u64::MAX);
+    }
+    // DISR_EL1, by which SErrors are charged to who caused them, is an instruction's fault to read without FEAT_RAS.
+    exact("ID_AA64PFR0_EL1", (mrs!("id_aa64pfr0_el1") >> 28 & 0xf).min(1), 1, 1);
+}
+
+fn bits(register: &str, found: u64, set: &[Bit], clear: &[Bit]) {
+    for Bit(mask, name, need) in set {
+        if found & mask != *mask && need.is_met() {
+            refused(register, name, "clear", found);
+        }
+    }
+    for Bit(mask, name, need) in clear {
+        if found & mask != 0 && need.is_met() {
+            refused(register, name, "set", found);
+        }
+    }
+}
+
+fn exact(register: &str, found: u64, wanted: u64, fields: u64) {
+    if (found ^ wanted) & fields != 0 {
+        uart::line(format_args!("{register}: {wanted:#x} was written"));
+        refused(register, "a field", "not as written", found);
+    }
+}
+
+/// Says which control this CPU does not have, and stops it.
+#[cold]
+fn refused(register: &str, bit: &str, state: &str, found: u64) -> ! {
+    let cpu = percpu::cpu_index();
+    let midr = mrs!("midr_el1");
+    uart::line(format_args!("FATAL: CPU {cpu} (MIDR {midr:#x}): {register} reads {found:#x}: {bit} stays {state}"));
+    uart::line(format_args!("CPU {cpu} stopped: it cannot hold partitions apart"));
+    loop {
+        barrier!("wfi");
+    }
+}
