@@ -3,11 +3,11 @@
 //!
 //! | address | meaning |
 //! |---|---|
-//! | 0x60200000 | 0 the short suite, 1 the long one (soaks, hundreds of CPU cycles) |
+//! | 0x60200000 | how often the cases repeat what needs repeating: 0 as a demonstration, 1 for a verdict, 2 as a soak |
 //! | 0x60200008 | seed of the random cases; 0: taken from the counter. It is printed either way |
 //! | 0x60200010 | up to eight ASCII characters: run only the cases whose name starts with them |
 //!
-//! For example `-device loader,addr=0x60200000,data=1,data-len=8`.
+//! For example `-device loader,addr=0x60200000,data=2,data-len=8`.
 
 use core::ptr;
 
@@ -18,9 +18,27 @@ fn word(n: usize) -> u64 {
     unsafe { ptr::read_volatile(WORDS.add(n)) }
 }
 
-/// Tells whether the long suite is wanted.
+/// Tells whether this run is a soak.
 pub fn long() -> bool {
-    word(0) == 1
+    word(0) == 2
+}
+
+/// Chooses how often a case repeats itself: in a demonstration, for a verdict, in a soak.
+pub fn rounds(short: u64, full: u64, long: u64) -> u64 {
+    match word(0) {
+        0 => short,
+        1 => full,
+        _ => long,
+    }
+}
+
+/// Names how long this run is, for the console.
+pub fn name() -> &'static str {
+    match word(0) {
+        0 => "short",
+        1 => "full",
+        _ => "long",
+    }
 }
 
 /// Returns the seed of the random cases, never 0.

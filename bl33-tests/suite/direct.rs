@@ -167,7 +167,7 @@ fn response_without_request() -> Outcome {
 }
 
 fn one_after_the_other() -> Outcome {
-    for i in 0..if mode::long() { 100_000u64 } else { 1000 } {
+    for i in 0..mode::rounds(200, 1000, 100_000) {
         let r = direct64(ECHO, [i, i << 20, !i, 0, 1])?;
         expect("x0", r[0], DIRECT_RESP_64)?;
         expect("x4", r[4], (i << 20) + 0x1000)?;

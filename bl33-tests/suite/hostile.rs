@@ -18,7 +18,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("hostile::every_id_with_buffers", every_id_with_buffers).noisy(),
     Case::new("hostile::ids_beyond_the_range", ids_beyond_the_range).noisy(),
     Case::new("hostile::dirty_function_id", dirty_function_id).noisy(),
-    Case::new("hostile::random_calls", || random_calls(3_000)).noisy(),
+    Case::new("hostile::random_calls", || random_calls(mode::rounds(1000, 3000, 3000))).noisy(),
     Case::new("hostile::random_calls_from_all_cpus", random_calls_from_all_cpus).noisy(),
 ];
 
@@ -228,7 +228,7 @@ static SEED: AtomicU64 = AtomicU64::new(0);
 
 /// The calls of all CPUs together: a million in the long mode.
 fn calls_of_each() -> u64 {
-    (if mode::long() { 1_000_000 } else { 4000 }) / cpus::count() as u64
+    mode::rounds(1000, 4000, 1_000_000) / cpus::count() as u64
 }
 
 fn random_calls_from_all_cpus() -> Outcome {

@@ -58,7 +58,7 @@ const GROUPS: &[&[Case]] = &[
 ];
 
 fn suite() {
-    println!("# {} CPUs, {} suite", cpus::count(), if mode::long() { "long" } else { "short" });
+    println!("# {} CPUs, {} suite", cpus::count(), mode::name());
     harness::run_asm();
     for group in GROUPS {
         harness::run(group);

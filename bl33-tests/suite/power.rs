@@ -17,7 +17,7 @@ pub(crate) const CASES: &[Case] = &[
 ];
 
 fn cycles() -> u64 {
-    if mode::long() { 300 } else { 8 }
+    mode::rounds(2, 8, 300)
 }
 
 static STAY: AtomicU32 = AtomicU32::new(0);

@@ -66,7 +66,7 @@ fn one_partition_from_two_cpus() -> Outcome {
     cpus::on_all(n, 15_000, |cpu| {
         cpus::meet(&MEETING, cpus::count().min(2) as u32)?;
         let mut random = Random::new(0x2c9 + cpu);
-        for _ in 0..1000 {
+        for _ in 0..mode::rounds(200, 1000, 1000) {
             let busy = echo_in_turn(random.draw())?;
             BUSY_SEEN.fetch_add(u64::from(busy), Relaxed);
         }
@@ -96,7 +96,7 @@ fn all_cpus_all_partitions() -> Outcome {
     cpus::on_all(cpus::count(), if mode::long() { 200_000 } else { 15_000 }, |cpu| {
         cpus::meet(&MEETING, cpus::count() as u32)?;
         let mut random = Random::new(0xa11 + cpu);
-        for _ in 0..if mode::long() { 100_000 } else { 1000 } {
+        for _ in 0..mode::rounds(200, 1000, 100_000) {
             match random.below(3) {
                 0 => {
                     echo_in_turn(random.draw())?;
@@ -217,7 +217,7 @@ fn buffers_from_all_cpus() -> Outcome {
     cpus::on_all(cpus::count(), 15_000, |cpu| {
         cpus::meet(&MEETING, cpus::count() as u32)?;
         let mut random = Random::new(0xb0f + cpu);
-        for _ in 0..1000 {
+        for _ in 0..mode::rounds(200, 1000, 1000) {
             let (fid, args, allowed): (u64, &[u64], &[i32]) = match random.below(4) {
                 0 => (RXTX_MAP_64, &[TX, RX, 1], &[DENIED, BUSY]),
                 1 => (RXTX_UNMAP, &[], &[INVALID_PARAMETERS, BUSY, DENIED]),

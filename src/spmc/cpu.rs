@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What one CPU knows: which execution context runs on it, and what the Normal world left in x8-x17.
 
-use ffa_abi::{Error, Regs};
+use ffa_abi::Regs;
 
-use crate::partition::Call;
 use crate::power::PowerWalk;
 use crate::{ExecutionContext, Port};
 
@@ -13,8 +12,6 @@ pub struct Cpu<P: Port> {
     pub(crate) current: Option<&'static ExecutionContext<P>>,
     /// The next partition whose execution context for this CPU has to initialise; `None` once all have.
     pub(crate) starting: Option<usize>,
-    /// What an abort interrupted, and its answer, while the partition starts again.
-    pub(crate) restarting: Option<(Call, Error)>,
     /// The power event that partitions are being told of.
     pub(crate) power: Option<PowerWalk>,
     /// Non-secure interrupts wait until the Normal world runs.
@@ -34,7 +31,6 @@ impl<P: Port> Cpu<P> {
             index,
             current: None,
             starting: None,
-            restarting: None,
             power: None,
             held: false,
             deferred: false,

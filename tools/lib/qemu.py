@@ -63,11 +63,15 @@ class Machine:
         return words + list(self.extra)
 
 
-def mode(long=False, seed=0, only=""):
-    """Return the words for QEMU that tell the BL33 test image what is wanted: the long suite, a seed, a name's start."""
+# How often the BL33 test image's cases repeat what needs repeating.
+SHORT, FULL, LONG = range(3)
+
+
+def mode(length=SHORT, seed=0, only=""):
+    """Return the words for QEMU that tell the BL33 test image what is wanted: its length, a seed, a name's start."""
     only = int.from_bytes(only.encode()[:8], "little")
     words = []
-    for index, value in enumerate((int(long), seed, only)):
+    for index, value in enumerate((length, seed, only)):
         if value:
             words += ["-device", f"loader,addr=0x{MODE_WORDS + 8 * index:x},data=0x{value:x},data-len=8"]
     return words

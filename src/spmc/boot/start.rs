@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Bringing up execution contexts on a CPU, cold and warm, through the same loop that serves them later.
 
-use ffa_abi::{Func, PartitionId, Regs};
+use ffa_abi::{Error, Func, PartitionId, Regs};
 
 use crate::partition::{Call, Entered, ExecutionContext, Partition, State};
 use crate::{Cpu, Next, Port, Spmc};
@@ -12,7 +12,6 @@ impl<P: Port> Spmc<P> {
     pub fn start(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Next<P> {
         cpu.current = None;
         cpu.power = None;
-        cpu.restarting = None;
         cpu.starting = Some(0);
         self.configure_interrupts(cpu);
         self.hold(cpu, true);
@@ -40,7 +39,7 @@ impl<P: Port> Spmc<P> {
                 }
             }
             if (context.vcpu == 0 || first_is_ready) && context.state.try_move(State::Reset, State::Starting).is_ok() {
-                return self.begin(cpu, partition, context, regs);
+                return self.begin(cpu, partition, context, None, regs);
             }
         }
         cpu.starting = None;
@@ -54,11 +53,14 @@ impl<P: Port> Spmc<P> {
         Next::Reply
     }
 
+    /// Enters a context that was just won to start. `restart` is what waits for it, if its partition died: it stays
+    /// in the chain that it was in, so that the chain can be preempted while it starts.
     pub(crate) fn begin(
         &self,
         cpu: &mut Cpu<P>,
         partition: &Partition<P>,
         context: &'static ExecutionContext<P>,
+        restart: Option<(Call, Error)>,
         regs: &mut Regs,
     ) -> Next<P> {
         context.set_ready(false);
@@ -68,11 +70,12 @@ impl<P: Port> Spmc<P> {
         self.remind(partition, context);
         context.set_call(Call {
             entered: Entered::Init,
-            depth: 1,
-            caller: None,
+            depth: restart.map_or(1, |(call, _)| call.depth.max(1)),
+            caller: restart.and_then(|(call, _)| call.caller),
             requester: PartitionId::NORMAL_WORLD,
             answer: 0,
         });
+        context.set_restart(restart);
         self.port.reset(context.context(), &partition.entry(context.vcpu as u16));
         self.refresh(context);
         self.port.restart_deadline();

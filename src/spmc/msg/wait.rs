@@ -25,7 +25,7 @@ impl<P: Port> Spmc<P> {
             self.port.queue_interrupts(context.context(), partition.queues_interrupts());
             let _ = context.state.try_move(State::Starting, State::Idle);
             cpu.deferred |= context.interrupts.any();
-            return Ok(match cpu.restarting.take() {
+            return Ok(match context.take_restart() {
                 Some((call, error)) => self.resume_after(cpu, call, error, regs),
                 None => self.continue_start(cpu, regs),
             });

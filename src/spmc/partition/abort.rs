@@ -66,14 +66,13 @@ impl<P: Port> Spmc<P> {
         self.carry_out(partition);
         // A context that died while it started again, or in the first start, is not tried a second time here.
         if call.entered == Entered::Init {
-            return match cpu.restarting.take() {
+            return match context.take_restart() {
                 Some((call, error)) => self.resume_after(cpu, call, error, regs),
                 None => self.continue_start(cpu, regs),
             };
         }
         if !partition.standing.is_closed() && context.state.try_move(State::Reset, State::Starting).is_ok() {
-            cpu.restarting = Some((call, Error::Aborted));
-            return self.begin(cpu, partition, context, regs);
+            return self.begin(cpu, partition, context, Some((call, Error::Aborted)), regs);
         }
         self.resume_after(cpu, call, Error::Aborted, regs)
     }
@@ -124,8 +123,7 @@ impl<P: Port> Spmc<P> {
             requester: ffa_abi::PartitionId::NORMAL_WORLD,
             answer: 0,
         };
-        cpu.restarting = Some((call, Error::Retry));
-        Some(self.begin(cpu, partition, context, regs))
+        Some(self.begin(cpu, partition, context, Some((call, Error::Retry)), regs))
     }
 
     /// Carries out the abort action if every context of the partition is at rest.

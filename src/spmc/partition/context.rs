@@ -3,7 +3,7 @@
 
 use core::fmt;
 
-use ffa_abi::PartitionId;
+use ffa_abi::{Error, PartitionId};
 
 use crate::interrupt::Interrupts;
 use crate::port::Port;
@@ -82,6 +82,10 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// Two bits above what is packed, for [`ExecutionContext::set_restart`]: there is one, and its error is RETRY.
+    const RESTART: u64 = 1 << 56;
+    const RETRY: u64 = 1 << 57;
+
     fn pack(self) -> u64 {
         self.entered as u64
             | (self.depth as u64) << 8
@@ -109,6 +113,8 @@ pub struct ExecutionContext<P: Port> {
     call: AtomicU64,
     /// Whom it called, while Blocked or Preempted with a callee.
     callee: AtomicU16,
+    /// While it starts again after its partition's death: the call that is answered when it is ready, and how.
+    restart: AtomicU64,
     /// Has said FFA_MSG_WAIT once since its last reset.
     ready: AtomicBool,
     pub(crate) interrupts: Interrupts,
@@ -123,6 +129,7 @@ impl<P: Port> ExecutionContext<P> {
             state: StateCell::default(),
             call: AtomicU64::new(0),
             callee: AtomicU16::new(Link::pack(None)),
+            restart: AtomicU64::new(0),
             ready: AtomicBool::new(false),
             interrupts: Interrupts::default(),
             // The manifest's limits (16 partitions, 8 CPUs) keep both within a byte.
@@ -166,6 +173,21 @@ impl<P: Port> ExecutionContext<P> {
     #[inline(always)]
     pub(crate) fn set_callee(&self, callee: Option<Link>) {
         self.callee.store(Link::pack(callee), Ordering::Relaxed);
+    }
+
+    /// Keeps what waits for a restart: the call that the death ended, and the error that it is answered with, ABORTED
+    /// or RETRY. It is the context's and not the CPU's, because a restart may be preempted and resumed elsewhere.
+    pub(crate) fn set_restart(&self, waits: Option<(Call, Error)>) {
+        let retry = |error| if error == Error::Retry { Call::RETRY } else { 0 };
+        let word = waits.map_or(0, |(call, error)| call.pack() | Call::RESTART | retry(error));
+        self.restart.store(word, Ordering::Relaxed);
+    }
+
+    /// Returns what waits for the restart, and forgets it.
+    pub(crate) fn take_restart(&self) -> Option<(Call, Error)> {
+        let word = self.restart.swap(0, Ordering::Relaxed);
+        let error = if word & Call::RETRY != 0 { Error::Retry } else { Error::Aborted };
+        (word & Call::RESTART != 0).then(|| (Call::unpack(word), error))
     }
 
     pub(crate) fn is_ready(&self) -> bool {

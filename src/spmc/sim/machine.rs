@@ -155,6 +155,10 @@ impl SimMachine {
         self.memory.lock().unwrap().clear();
         self.holes.lock().unwrap().clear();
         self.tlb.lock().unwrap().clear();
+        *self.gic.lock().unwrap() = SimGic::default();
+        self.donated.store(0, Ordering::Relaxed);
+        self.log.lock().unwrap().clear();
+        self.console.lock().unwrap().clear();
     }
 
     /// Makes accesses to a range fault, as a granule protection fault would.

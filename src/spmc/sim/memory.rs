@@ -32,14 +32,78 @@ const FUNCS: [Func; 10] = [
 
 /// A list of calls, as bytes.
 pub struct Script<'a> {
-    bytes: &'a [u8],
+    input: Input<'a>,
     machine: &'static SimMachine,
     spmc: Box<Spmc<SimMachine>>,
     /// Handles that were given out, so that later calls can name them.
     handles: Vec<u64>,
 }
 
-fn pair(who: u16) -> Pair {
+/// Bytes that are read from the front; past the end there are zeros.
+pub(super) struct Input<'a>(pub(super) &'a [u8]);
+
+impl Input<'_> {
+    pub(super) fn byte(&mut self) -> u8 {
+        let (first, rest) = self.0.split_first().map_or((0, self.0), |(b, rest)| (*b, rest));
+        self.0 = rest;
+        first
+    }
+
+    pub(super) fn word(&mut self) -> u64 {
+        (0..4).fold(0, |word, _| word << 8 | u64::from(self.byte()))
+    }
+
+    /// Picks one of the handles that were given out, or makes one up.
+    fn handle(&mut self, handles: &[u64]) -> u64 {
+        let which = usize::from(self.byte());
+        handles.get(which % handles.len().max(1)).copied().unwrap_or(which as u64)
+    }
+}
+
+/// Makes a message: a mode byte, then either raw bytes or a v1.1 transaction descriptor with one receiver, up to three
+/// ranges, and a few fields taken from the input.
+pub(super) fn descriptor(input: &mut Input<'_>, who: u16, handles: &[u64]) -> Vec<u8> {
+    let mode = input.byte();
+    if mode & 1 != 0 {
+        let n = usize::from(input.byte()).min(input.0.len());
+        let (message, rest) = input.0.split_at(n);
+        input.0 = rest;
+        return message.to_vec();
+    }
+    let receiver = 0x8001 + u64::from(input.byte()) % 4;
+    let (flags, permissions) = (u64::from(input.byte()), u64::from(input.byte()));
+    let handle = if mode & 2 != 0 { input.handle(handles) } else { 0 };
+    let sender = if who == 0 { 0 } else { 0x8000 + u64::from(who) };
+    let sender = if mode & 4 != 0 { u64::from(input.byte()) % 4 + 0x8000 } else { sender };
+    let attributes = if mode & 8 != 0 { 0x2f } else { 0 };
+    let ranges = u64::from(mode >> 4) % 4;
+    let composite = if ranges == 0 { 0 } else { 64 };
+    let mut words = alloc::vec![
+        sender | attributes << 16 | flags << 32,
+        handle,
+        0,
+        16 | 1 << 32,
+        48,
+        0,
+        receiver | permissions << 16 | composite << 32,
+        0,
+    ];
+    if ranges != 0 {
+        let mut pages = 0;
+        let at = words.len();
+        words.extend([0, 0]);
+        for _ in 0..ranges {
+            let (page, count) = (u64::from(input.byte()), u64::from(input.byte() % 16));
+            let base = if who == 0 { NORMAL_RAM.0 } else { world::base(who - 1) };
+            words.extend([base + page * PAGE_SIZE, count]);
+            pages += count;
+        }
+        words[at] = pages | ranges << 32;
+    }
+    words.iter().flat_map(|w| w.to_le_bytes()).collect()
+}
+
+pub(super) fn pair(who: u16) -> Pair {
     let (space, at) = match who.checked_sub(1) {
         None => (Space::NonSecure, NORMAL_RAM.0 + NORMAL_RAM.1 - 4 * PAGE_SIZE),
         Some(n) => (Space::Secure, world::base(n) + (world::PARTITION_PAGES - 2) * PAGE_SIZE),
@@ -67,84 +131,33 @@ impl<'a> Script<'a> {
         let spmc = Box::new(Spmc::new(machine, PartitionId::SPMC, list, order, alloc::vec![ram], routing, memory));
         spmc.normal.version.negotiate(version(0)).expect("a version that exists");
         spmc.normal.mailbox.lock().map(pair(0)).expect("nothing is mapped");
-        Self { bytes, machine, spmc, handles: Vec::new() }
+        Self { input: Input(bytes), machine, spmc, handles: Vec::new() }
     }
 
     fn partition(&self, n: u16) -> &Partition<SimMachine> {
         self.spmc.partitions.get(n.into()).expect("it exists")
     }
 
-    fn byte(&mut self) -> u8 {
-        let (first, rest) = self.bytes.split_first().map_or((0, self.bytes), |(b, rest)| (*b, rest));
-        self.bytes = rest;
-        first
-    }
-
-    fn word(&mut self) -> u64 {
-        (0..4).fold(0, |word, _| word << 8 | u64::from(self.byte()))
-    }
-
     /// Makes the calls, one after the other.
     pub fn play(&mut self) {
-        while !self.bytes.is_empty() {
-            let who = u16::from(self.byte()) % (PARTITIONS + 1);
-            let func = FUNCS[usize::from(self.byte()) % FUNCS.len()];
+        while !self.input.0.is_empty() {
+            let who = u16::from(self.input.byte()) % (PARTITIONS + 1);
+            let func = FUNCS[usize::from(self.input.byte()) % FUNCS.len()];
             let len = self.message(who);
             self.call(who, func, len);
             self.look();
         }
     }
 
-    /// Puts a message in the TX buffer: a mode byte, then either raw bytes or a descriptor with a few fields taken from
-    /// the input. Returns its length.
+    /// Puts a message in the TX buffer; returns its length.
     fn message(&mut self, who: u16) -> u64 {
-        let mode = self.byte();
-        if mode & 1 != 0 {
-            let n = usize::from(self.byte()).min(self.bytes.len());
-            let (message, rest) = self.bytes.split_at(n);
-            self.machine.write(pair(who).space, pair(who).tx, message).expect("the buffer is memory");
-            self.bytes = rest;
-            return n as u64;
-        }
-        // A v1.1 transaction descriptor with one receiver and one to three ranges.
-        let receiver = 0x8001 + u64::from(self.byte()) % 4;
-        let (flags, permissions) = (u64::from(self.byte()), u64::from(self.byte()));
-        let handle = if mode & 2 != 0 { self.handle() } else { 0 };
-        let sender = if who == 0 { 0 } else { 0x8000 + u64::from(who) };
-        let sender = if mode & 4 != 0 { u64::from(self.byte()) % 4 + 0x8000 } else { sender };
-        let attributes = if mode & 8 != 0 { 0x2f } else { 0 };
-        let ranges = u64::from(mode >> 4) % 4;
-        let composite = if ranges == 0 { 0 } else { 64 };
-        let mut words = alloc::vec![
-            sender & 0x7fff | sender & 0x8000 | attributes << 16 | flags << 32,
-            handle,
-            0,
-            16 | 1 << 32,
-            48,
-            0,
-            receiver | permissions << 16 | composite << 32,
-            0,
-        ];
-        if ranges != 0 {
-            let mut pages = 0;
-            let at = words.len();
-            words.extend([0, 0]);
-            for _ in 0..ranges {
-                let (page, count) = (u64::from(self.byte()), u64::from(self.byte() % 16));
-                let base = if who == 0 { NORMAL_RAM.0 } else { world::base(who - 1) };
-                words.extend([base + page * PAGE_SIZE, count]);
-                pages += count;
-            }
-            words[at] = pages | ranges << 32;
-        }
-        let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
+        let bytes = descriptor(&mut self.input, who, &self.handles);
         self.machine.write(pair(who).space, pair(who).tx, &bytes).expect("the buffer is memory");
         bytes.len() as u64
     }
 
     fn handle(&mut self) -> u64 {
-        let which = usize::from(self.byte());
-        self.handles.get(which % self.handles.len().max(1)).copied().unwrap_or(which as u64)
+        self.input.handle(&self.handles)
     }
 
     fn call(&mut self, who: u16, func: Func, len: u64) {
@@ -153,14 +166,14 @@ impl<'a> Script<'a> {
         match func {
             Func::MemReclaim | Func::MemFragRx | Func::MemFragTx => {
                 let handle = self.handle();
-                let last = u64::from(self.byte());
+                let last = u64::from(self.input.byte());
                 regs.x[1..4].copy_from_slice(&[handle & 0xffff_ffff, handle >> 32, if last > 64 { len } else { last }]);
             }
             Func::MemPermGet | Func::MemPermSet => {
-                regs.x[1..4].copy_from_slice(&[self.word() << 12, self.word(), self.byte().into()]);
+                regs.x[1..4].copy_from_slice(&[self.input.word() << 12, self.input.word(), self.input.byte().into()]);
             }
             _ => {
-                let total = if self.byte() & 3 == 0 { self.word() & 0xffff } else { len };
+                let total = if self.input.byte() & 3 == 0 { self.input.word() & 0xffff } else { len };
                 regs.x[1..3].copy_from_slice(&[total, len]);
             }
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The simulated machine, for tests and fuzzing: the decisions above it are the shipped ones.
 
+pub mod calls;
 mod machine;
 pub mod memory;
 pub mod world;

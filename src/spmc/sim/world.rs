@@ -184,14 +184,25 @@ impl World {
     }
 
     fn built(specs: &[Spec], cpus: usize, policy: RoutingPolicy, hub: Option<HubPolicy>) -> Self {
-        let machine = SimMachine::leaked(512);
+        Self::cold_on(SimMachine::leaked(512), MAX_OPEN, specs, cpus, policy, hub)
+    }
+
+    /// Builds a system on a machine that has nothing else to do, with room for `open` memory transactions.
+    pub fn cold_on(
+        machine: &'static SimMachine,
+        open: usize,
+        specs: &[Spec],
+        cpus: usize,
+        policy: RoutingPolicy,
+        hub: Option<HubPolicy>,
+    ) -> Self {
         let list: Vec<_> = specs.iter().enumerate().map(|(n, s)| partition(machine, n as u16, s)).collect();
         let order = (0..list.len() as u8).collect();
         let range = |kind, (base, size)| MemoryRange { kind, base: Pa(base), size };
         let map =
             alloc::vec![range(MemoryKind::Secure, (0x0e10_0000, 0xf0_0000)), range(MemoryKind::NonSecure, NORMAL_RAM)];
         let routing = Routing::new(&policy, Some);
-        let memory = Memory::new(machine, MAX_OPEN).expect("the pool is large enough");
+        let memory = Memory::new(machine, open).expect("the pool is large enough");
         let mut spmc = Spmc::new(machine, PartitionId::SPMC, list.into_boxed_slice(), order, map, routing, memory);
         if let Some(policy) = hub {
             spmc.start_hub(&policy).expect("the policy fits the partitions");

@@ -83,6 +83,37 @@ fn a_partition_caller_hears_of_the_restart_as_aborted_and_goes_on() {
 }
 
 #[test]
+fn a_restart_that_is_preempted_goes_on_on_another_cpu_and_answers_who_waits() {
+    let specs = [Spec::default(), Spec { abort: AbortAction::Restart, ..Spec::default() }];
+    let mut w = World::booted(&specs, 2);
+    let mut entries = 0;
+    let r = w.call(0, request(NWD, id(0), 0), &mut |me, _, regs| {
+        if me == id(0) {
+            return calls(regs, request(id(0), id(1), 0));
+        }
+        entries += 1;
+        if entries == 1 { Exit::Fault } else { Exit::NormalInterrupt }
+    });
+    // The head of the chain is what the Normal world resumes, not the context that starts.
+    assert_eq!(r.x[..2], [Func::Interrupt.id32() as u64, 0x8001_0000]);
+    assert_eq!(entries, 2);
+    assert_error(&w.plain([Func::Run.id32() as u64, 0x8002_0000, 0, 0, 0, 0, 0, 0]), Error::Busy);
+    // CPU 0 does something else in between; what waits for the restart is not its affair.
+    assert_error(&w.call(0, request(NWD, id(1), 0), &mut |_, _, _| Exit::Fault), Error::Busy);
+    let r = w.call(1, [Func::Run.id32() as u64, 0x8001_0000, 0, 0, 0, 0, 0, 0], &mut |me, _, regs| {
+        if me == id(1) {
+            return wait(regs);
+        }
+        assert_error(regs, Error::Aborted);
+        calls(regs, [Func::DirectResp.id32() as u64, 0x8001_0000, 0, 0, 0x60, 0, 0, 0])
+    });
+    assert_eq!(r.x[4], 0x60);
+    for n in 0..2 {
+        assert_eq!(w.partition(n).contexts()[0].state(), State::Idle);
+    }
+}
+
+#[test]
 fn a_partition_that_dies_again_in_its_restart_stays_down() {
     let mut w = with(AbortAction::Restart, 1);
     assert_error(&w.call(0, request(NWD, id(0), 0), &mut |_, _, _| Exit::Fault), Error::Aborted);
