@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod boot_info;
+pub mod envelope;
 mod error;
 pub mod func;
 mod ids;

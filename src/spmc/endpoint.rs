@@ -4,13 +4,12 @@
 use ffa_abi::{PartitionId, Regs, func::SMC64};
 
 use crate::features;
-use crate::mailbox::{Mailbox, Pair, check_layout};
+use crate::mailbox::{Pair, check_layout};
 use crate::manifest::MemoryKind;
 use crate::partition::{ExecutionContext, Partition};
 use crate::refusal::Refusal;
 use crate::stage2::{Access, MemoryType, Stage2, Tag};
-use crate::sync::Mutex;
-use crate::{Ipa, PAGE_SIZE, Pa, Port, Space, Spmc};
+use crate::{Cpu, Ipa, PAGE_SIZE, Pa, Port, Space, Spmc};
 
 /// Reads the arguments of FFA_RXTX_MAP (DEN0077A, "FFA_RXTX_MAP"): TX, RX, bytes in each.
 fn map_arguments(fid: u32, regs: &Regs) -> Result<(u64, u64, u64), Refusal> {
@@ -128,8 +127,15 @@ impl<P: Port> Spmc<P> {
     }
 
     /// Answers FFA_RX_RELEASE (DEN0077A, "FFA_RX_RELEASE").
-    pub(crate) fn rx_release(&self, mailbox: &Mutex<Mailbox>, regs: &mut Regs) -> Result<(), Refusal> {
+    pub(crate) fn rx_release(
+        &self,
+        cpu: &mut Cpu<P>,
+        caller: Option<&Partition<P>>,
+        regs: &mut Regs,
+    ) -> Result<(), Refusal> {
+        let mailbox = caller.map_or(&self.normal.mailbox, |p| &p.mailbox);
         mailbox.lock().release()?;
+        self.deliver_next(cpu, caller);
         regs.set_success(0);
         Ok(())
     }

@@ -93,6 +93,13 @@ refusals! {
     MessageHeader => InvalidParameters, "the message's header is malformed";
     ReceiverNotReady => Denied, "the receiver has mapped no buffers";
     ReceiverFull => Busy, "the receiver's RX buffer holds an earlier message";
+    HubMixed => Denied, "one end takes part in supervised messages and the other does not";
+    Envelope => InvalidParameters, "the message's envelope is malformed";
+    EnvelopeFields => InvalidParameters, "a field of the message's envelope is not for its sender to set";
+    MessageLength => InvalidParameters, "the message is longer than its receiver takes";
+    QueueFull => Busy, "the receiver's queue is full";
+    BreakerOpen => Denied, "a circuit breaker on the way is open";
+    NoSuchTicket => NoData, "no message with this ticket waits to be acked by the caller";
     TableMemory => NoMemory, "no table memory is left";
     MemLength => InvalidParameters, "a length of the memory descriptor disagrees with its parts or the buffer";
     MemDynamicBuffer => InvalidParameters, "memory descriptors go through the RX/TX buffers only";

@@ -124,7 +124,7 @@ impl<P: Port> Spmc<P> {
 
     /// Tells of a new signal: a partition by its notification pending interrupt, and the Normal world's scheduler, if it
     /// has asked for that, by the schedule-receiver interrupt; with `delay` not before this CPU runs it again.
-    fn tell_receiver(
+    pub(crate) fn tell_receiver(
         &self,
         cpu: &mut Cpu<P>,
         all: &mut Notifications,
@@ -241,6 +241,14 @@ impl<P: Port> Spmc<P> {
         if header.receiver == own {
             return Err(Refusal::ToSelf);
         }
+        if let Some(hub) = &self.hub
+            && self.is_supervised(caller, header.receiver)?
+        {
+            self.check_ends(caller, &header)?;
+            self.send_supervised(hub, cpu, caller, &header, w2 as u32 & DELAY != 0)?;
+            regs.set_success(0);
+            return Ok(());
+        }
         self.deliver(caller, &header)?;
         let mut all = self.notifications.lock();
         all.set_rx_full(header.receiver);
@@ -252,18 +260,7 @@ impl<P: Port> Spmc<P> {
     /// Checks the receiver and copies. Both mailboxes are held meanwhile, so that neither buffer can be unmapped
     /// and its pages change hands; the Normal world's before a partition's, then by position.
     fn deliver(&self, caller: Option<&Partition<P>>, header: &Header) -> Result<(), Refusal> {
-        let indirect = |p: &Partition<P>| p.identity.properties.contains(Properties::INDIRECT);
-        let target = if header.receiver.is_secure() {
-            Some(self.partitions.find(header.receiver).ok_or(Refusal::UnknownPartition)?)
-        } else if header.receiver == PartitionId::NORMAL_WORLD && caller.is_some() {
-            None
-        } else {
-            return Err(Refusal::UnknownPartition);
-        };
-        if caller.is_some_and(|p| !indirect(p)) || target.is_some_and(|p| !indirect(p)) {
-            return Err(Refusal::NotIndirect);
-        }
-        self.routing.check(self.end_of(header.sender)?, self.end_of(header.receiver)?, Use::Messages)?;
+        let target = self.check_ends(caller, header)?;
         let from = caller.map_or(&self.normal.mailbox, |p| &p.mailbox);
         let to = target.map_or(&self.normal.mailbox, |p| &p.mailbox);
         let rank = |p: Option<&Partition<P>>| p.map_or(0, |p| p.index + 1);
@@ -297,6 +294,23 @@ impl<P: Port> Spmc<P> {
         delivery.finish();
         Ok(())
     }
+
+    /// Checks that the two ends may exchange messages. Returns the receiver; `None` is the Normal world.
+    fn check_ends(&self, caller: Option<&Partition<P>>, header: &Header) -> Result<Option<&Partition<P>>, Refusal> {
+        let indirect = |p: &Partition<P>| p.identity.properties.contains(Properties::INDIRECT);
+        let target = if header.receiver.is_secure() {
+            Some(self.partitions.find(header.receiver).ok_or(Refusal::UnknownPartition)?)
+        } else if header.receiver == PartitionId::NORMAL_WORLD && caller.is_some() {
+            None
+        } else {
+            return Err(Refusal::UnknownPartition);
+        };
+        if caller.is_some_and(|p| !indirect(p)) || target.is_some_and(|p| !indirect(p)) {
+            return Err(Refusal::NotIndirect);
+        }
+        self.routing.check(self.end_of(header.sender)?, self.end_of(header.receiver)?, Use::Messages)?;
+        Ok(target)
+    }
 }
 
 fn vm(id: PartitionId) -> Result<PartitionId, Refusal> {
@@ -313,13 +327,13 @@ fn check_self<P: Port>(caller: Option<&Partition<P>>, id: PartitionId, refusal: 
 }
 
 /// The header of an indirect message (DEN0077A, "Partition message header"), copied once and checked.
-struct Header {
+pub(crate) struct Header {
     raw: [u8; Self::V1_2],
     len: usize,
     sender: PartitionId,
-    receiver: PartitionId,
-    offset: u32,
-    size: u32,
+    pub(crate) receiver: PartitionId,
+    pub(crate) offset: u32,
+    pub(crate) size: u32,
 }
 
 impl Header {
@@ -349,5 +363,11 @@ impl Header {
 
     fn bytes(&self) -> &[u8] {
         self.raw.get(..self.len).unwrap_or_default()
+    }
+
+    /// Returns the UUID of the service that the message is for; zeroes in a header that has none.
+    pub(crate) fn uuid(&self) -> [u8; 16] {
+        let bytes = if self.len >= Self::V1_2 { self.raw.last_chunk() } else { None };
+        bytes.copied().unwrap_or([0; 16])
     }
 }

@@ -148,6 +148,9 @@ impl<P: Port> Spmc<P> {
     #[cold]
     fn refuse(&self, caller: PartitionId, fid: u32, refusal: Refusal, regs: &mut Regs) {
         regs.set_error(refusal.code());
+        if refusal == Refusal::PolicyDenies {
+            self.hub_denied(caller);
+        }
         if let Some(held_back) = self.limit.admit(self.port) {
             console::refused(self.port, held_back, caller, fid, refusal);
         }
@@ -183,7 +186,7 @@ impl<P: Port> Spmc<P> {
             Func::Features => self.features(regs, None)?,
             Func::RxTxMap => self.rxtx_map_normal(fid, regs)?,
             Func::RxTxUnmap => self.rxtx_unmap_normal(regs)?,
-            Func::RxRelease => self.rx_release(&self.normal.mailbox, regs)?,
+            Func::RxRelease => self.rx_release(cpu, None, regs)?,
             Func::RxAcquire => self.rx_acquire(regs)?,
             Func::PartitionInfoGet => {
                 self.partition_info_get(&self.normal.mailbox, self.normal.version.get(), regs)?;
@@ -264,7 +267,7 @@ impl<P: Port> Spmc<P> {
             Func::Features => self.features(regs, Some(partition))?,
             Func::RxTxMap => self.rxtx_map_partition(partition, fid, regs)?,
             Func::RxTxUnmap => self.rxtx_unmap_partition(partition, regs)?,
-            Func::RxRelease => self.rx_release(&partition.mailbox, regs)?,
+            Func::RxRelease => self.rx_release(cpu, Some(partition), regs)?,
             Func::PartitionInfoGet => self.partition_info_get(&partition.mailbox, partition.version(), regs)?,
             Func::PartitionInfoGetRegs => self.partition_info_get_regs(partition.version(), regs)?,
             Func::SecondaryEpRegister => self.secondary_ep_register(partition, context, regs)?,

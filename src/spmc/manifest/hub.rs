@@ -158,6 +158,30 @@ fn read_breaker(node: &Node<'_, '_>) -> Result<BreakerPolicy, Refusal> {
     Ok(breaker)
 }
 
+/// `hub-queue = <messages bytes>` of a partition that takes part in supervised messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HubQueue {
+    /// How many messages wait for it at the most, 2 to [`MAX_QUEUE`].
+    pub messages: u16,
+    /// The longest message with its envelope, 64 to 4032.
+    pub bytes: u16,
+}
+
+/// Reads a partition's `hub-queue`.
+pub(crate) fn read_queue(v: &Value<'_, '_>) -> Result<HubQueue, Refusal> {
+    const EXPECTED: &str = "2 to 64 messages of 64 to 4032 bytes";
+    const FIX: &str = "write two cells: messages, and bytes of the longest with its envelope";
+    let mut cells = v.list()?;
+    let (messages, bytes) = (cells.next().unwrap_or(0), cells.next().unwrap_or(0));
+    if cells.next().is_some() || !(2..=MAX_QUEUE).contains(&messages) {
+        return Err(v.wrong(messages.into(), EXPECTED, FIX));
+    }
+    if !(64..=4032).contains(&bytes) {
+        return Err(v.wrong(bytes.into(), EXPECTED, FIX));
+    }
+    Ok(HubQueue { messages: messages as u16, bytes: bytes as u16 })
+}
+
 fn bounded(v: &Value<'_, '_>, least: u32, most: u32, expected: &'static str) -> Result<u32, Refusal> {
     let n = v.u32()?;
     if (least..=most).contains(&n) { Ok(n) } else { Err(v.wrong(n.into(), expected, "write a number in that range")) }

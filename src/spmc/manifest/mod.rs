@@ -28,7 +28,7 @@ mod services;
 
 pub use blob::{BlobError, CheckedBlob};
 pub use core_manifest::{Attribute, CoreManifest, ExecState, MAX_PARTITIONS, PartitionEntry};
-pub use hub::{BreakerPolicy, HubPolicy, MAX_DEAD_LETTERS, MAX_QUEUE, MAX_WINDOWS};
+pub use hub::{BreakerPolicy, HubPolicy, HubQueue, MAX_DEAD_LETTERS, MAX_QUEUE, MAX_WINDOWS};
 pub use machine::{MAX_CPUS, MAX_MEMORY_RANGES, MemoryKind, MemoryRange};
 pub use node::{Warn, Warning};
 pub use package::{Package, PackageVersion};

@@ -9,8 +9,8 @@ use super::core_manifest::require_compatible;
 use super::node::{At, Node, Value, Warn, read_properties};
 use super::refusal::name;
 use super::{
-    Cause, CheckedBlob, DeviceRegion, File, Interrupt, MAX_CPUS, MAX_DEVICE_REGIONS, MAX_INTERRUPTS,
-    MAX_MEMORY_REGIONS, MemoryRegion, Name, Refusal, RxTx, SmcAllowList, regions, services,
+    Cause, CheckedBlob, DeviceRegion, File, HubQueue, Interrupt, MAX_CPUS, MAX_DEVICE_REGIONS, MAX_INTERRUPTS,
+    MAX_MEMORY_REGIONS, MemoryRegion, Name, Refusal, RxTx, SmcAllowList, hub, regions, services,
 };
 use crate::Pa;
 
@@ -72,6 +72,8 @@ pub struct PartitionManifest {
     pub device_regions: ArrayVec<DeviceRegion, MAX_DEVICE_REGIONS>,
     /// The interrupts of all device regions.
     pub interrupts: ArrayVec<Interrupt, MAX_INTERRUPTS>,
+    /// `hub-queue`: it takes part in supervised messages, where the SPMC manifest turns them on.
+    pub hub_queue: Option<HubQueue>,
     /// `rx_tx-info`: its mailbox, mapped at boot.
     pub rx_tx: Option<RxTx>,
 }
@@ -212,6 +214,7 @@ struct Root<'n, 'a> {
     vm_availability: VmAvailability,
     lifecycle_support: bool,
     abort_action: Option<AbortAction>,
+    hub_queue: Option<HubQueue>,
     smcs: SmcAllowList,
 }
 
@@ -304,6 +307,7 @@ impl<'n, 'a> Root<'n, 'a> {
             },
             "lifecycle-support" => |v| r.lifecycle_support = v.flag()?,
             "abort-action" => |v| r.abort_action = Some(abort_action(&v)?),
+            "hub-queue" => |v| r.hub_queue = Some(hub::read_queue(&v)?),
             "smc_whitelist" => |v| r.smcs.read(&v)?,
             "smc_whitelist_permissive" => |v| r.smcs.permissive = v.flag()?,
             else |other| node.at.warn(warn, other, "is not known and has no effect"),
@@ -368,6 +372,7 @@ impl<'n, 'a> Root<'n, 'a> {
             memory_regions: ArrayVec::new(),
             device_regions: ArrayVec::new(),
             interrupts: ArrayVec::new(),
+            hub_queue: self.hub_queue,
             rx_tx: None,
         })
     }

@@ -17,8 +17,7 @@ impl<P: Port> Spmc<P> {
     ) -> Result<Next<P>, Refusal> {
         let partition = self.partitions.get(context.partition as usize).ok_or(Refusal::UnknownPartition)?;
         let call = context.call();
-        // Waiting gives the RX buffer back (DEN0077A, "Buffer ownership").
-        partition.mailbox.lock().release_if_owned();
+        self.wait_releases(cpu, partition);
         self.port.park(context.context(), regs);
         if call.entered == Entered::Init {
             context.set_ready(true);

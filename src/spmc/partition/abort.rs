@@ -62,7 +62,9 @@ impl<P: Port> Spmc<P> {
         let Some(partition) = self.partitions.get(context.partition as usize) else {
             return self.resume_after(cpu, call, Error::Aborted, regs);
         };
-        partition.standing.closed.store(true, Ordering::Release);
+        if !partition.standing.closed.swap(true, Ordering::AcqRel) {
+            self.hub_death(partition);
+        }
         self.carry_out(partition);
         // A context that died while it started again, or in the first start, is not tried a second time here.
         if call.entered == Entered::Init {

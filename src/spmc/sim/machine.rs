@@ -176,6 +176,11 @@ impl SimMachine {
         self.raised.load(Ordering::Relaxed)
     }
 
+    /// Lets counter ticks pass.
+    pub fn pass_time(&self, ticks: u64) {
+        self.clock.fetch_add(ticks, Ordering::Relaxed);
+    }
+
     /// Returns the lines logged so far, and forgets them.
     pub fn take_log(&self) -> Vec<String> {
         core::mem::take(&mut self.log.lock().unwrap())

@@ -9,7 +9,7 @@ use ffa_abi::{Func, PartitionId, Regs, Uuid, Version};
 
 use super::SimMachine;
 use crate::manifest::{
-    AbortAction, ExceptionLevel, Format, HubPolicy, Interrupt, MemoryKind, MemoryRange, Messaging, Name,
+    AbortAction, ExceptionLevel, Format, HubPolicy, HubQueue, Interrupt, MemoryKind, MemoryRange, Messaging, Name,
     NsInterruptAction, OtherSecureInterruptAction, PartitionManifest, PowerMessages, RoutingDefault, RoutingPolicy,
     Service, SmcAllowList, SriPolicy, VmAvailability,
 };
@@ -45,6 +45,8 @@ pub struct Spec {
     pub vms: VmAvailability,
     /// What becomes of it when it is aborted.
     pub abort: AbortAction,
+    /// Whether it takes part in supervised messages.
+    pub queue: Option<HubQueue>,
 }
 
 impl Default for Spec {
@@ -57,6 +59,7 @@ impl Default for Spec {
             interrupts: Vec::new(),
             other_interrupts: OtherSecureInterruptAction::Queued,
             vms: VmAvailability::empty(),
+            queue: None,
         }
     }
 }
@@ -109,6 +112,7 @@ pub(crate) fn manifest(n: u16, spec: &Spec) -> PartitionManifest {
         memory_regions: ArrayVec::new(),
         device_regions: ArrayVec::new(),
         interrupts: spec.interrupts.iter().map(|&intid| interrupt(intid)).collect(),
+        hub_queue: spec.queue,
         rx_tx: None,
     }
 }
@@ -171,6 +175,11 @@ impl World {
     /// Builds a system with a hub, and brings all CPUs up.
     pub fn with_hub(specs: &[Spec], cpus: usize, hub: HubPolicy) -> Self {
         let policy = RoutingPolicy { default: RoutingDefault::Hub, coordinator: hub.coordinator, ..Default::default() };
+        Self::with_policies(specs, cpus, policy, hub)
+    }
+
+    /// Builds a system with a hub whose routes are others than a manifest can give it, and brings all CPUs up.
+    pub fn with_policies(specs: &[Spec], cpus: usize, policy: RoutingPolicy, hub: HubPolicy) -> Self {
         let mut world = Self::built(specs, cpus, policy, Some(hub));
         for cpu in 0..cpus {
             world.start(cpu, &mut |_, _, regs| wait(regs));

@@ -8,6 +8,7 @@ mod interrupt;
 mod power;
 mod run;
 mod signal;
+mod supervised;
 mod walk;
 
 use ffa_abi::{Error, Func, PartitionId, Regs};

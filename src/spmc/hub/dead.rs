@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Dead letters: messages that will not be delivered, with the reason, until somebody reads and purges them or newer
+//! ones need the room.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::Seat;
+use super::log::zeroed;
+use ffa_abi::envelope::Envelope;
+
+/// Says why a message was not delivered, or not acked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Reason {
+    /// Its time to live was over.
+    Expired = 1,
+    /// It was delivered as often as is allowed and never acked.
+    Attempts = 2,
+    /// A breaker on its way is open.
+    Breaker = 3,
+    /// Its record's checksum was wrong.
+    Corrupt = 4,
+    /// Its task was cancelled.
+    Cancelled = 5,
+}
+
+/// What is kept of a dead message beside its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Letter {
+    /// Counts dead letters from 1 on, and so names this one.
+    pub(crate) number: u64,
+    /// Who sent it.
+    pub(crate) from: Seat,
+    /// Who did not get it, or did not ack it.
+    pub(crate) to: Seat,
+    /// Why it is here.
+    pub(crate) reason: Reason,
+    /// How often it was delivered.
+    pub(crate) deliveries: u8,
+    /// When it died, in counter ticks.
+    pub(crate) at: u64,
+    /// Its envelope as it was sent.
+    pub(crate) envelope: Envelope,
+    /// Bytes of its payload.
+    pub(crate) len: u16,
+}
+
+/// A ring of letters; number n has place n modulo the size.
+#[derive(Debug)]
+pub(crate) struct Dead {
+    letters: Box<[Option<Letter>]>,
+    bytes: Box<[u8]>,
+    /// Bytes of a place.
+    each: usize,
+    /// Where the next one goes.
+    next: usize,
+    last: u64,
+    evicted: u64,
+}
+
+impl Dead {
+    /// Makes an empty ring; `None` if there is no memory for it. Boot time.
+    pub(crate) fn try_new(count: usize, each: usize) -> Option<Self> {
+        let mut letters = Vec::new();
+        letters.try_reserve_exact(count).ok()?;
+        letters.resize(count, None);
+        let bytes = zeroed(count.checked_mul(each)?)?;
+        Some(Self { letters: letters.into_boxed_slice(), bytes, each, next: 0, last: 0, evicted: 0 })
+    }
+
+    /// Returns the bytes of memory that it has.
+    pub(crate) fn memory(&self) -> usize {
+        size_of_val(&*self.letters) + self.bytes.len()
+    }
+
+    /// Keeps a message; the oldest one makes room for it. Sets the letter's number.
+    pub(crate) fn push(&mut self, letter: Letter, payload: &[u8]) {
+        self.last += 1;
+        let at = self.next;
+        let Some(place) = self.letters.get_mut(at) else {
+            // A ring of no places: it is lost the moment it comes.
+            self.evicted += 1;
+            return;
+        };
+        self.evicted += u64::from(place.is_some());
+        *place = Some(Letter { number: self.last, len: payload.len().min(self.each) as u16, ..letter });
+        self.next = if at + 1 == self.letters.len() { 0 } else { at + 1 };
+        let bytes = at.checked_mul(self.each).and_then(|from| self.bytes.get_mut(from..)).unwrap_or_default();
+        for (to, from) in bytes.iter_mut().take(self.each).zip(payload) {
+            *to = *from;
+        }
+    }
+
+    /// Lists the letters, in no order that means anything: their numbers do.
+    pub(crate) fn list(&self) -> impl Iterator<Item = &Letter> {
+        self.letters.iter().flatten()
+    }
+
+    /// Returns a letter and its payload.
+    pub(crate) fn read(&self, number: u64) -> Option<(&Letter, &[u8])> {
+        let (at, letter) = self
+            .letters
+            .iter()
+            .enumerate()
+            .find_map(|(at, l)| l.as_ref().filter(|l| l.number == number).map(|l| (at, l)))?;
+        let from = at.checked_mul(self.each)?;
+        Some((letter, self.bytes.get(from..from.checked_add(letter.len.into())?)?))
+    }
+
+    /// Forgets a letter, or all of them. Returns how many.
+    pub(crate) fn purge(&mut self, number: Option<u64>) -> u64 {
+        let mut gone = 0;
+        for place in self.letters.iter_mut() {
+            if place.as_ref().is_some_and(|l| number.is_none_or(|n| l.number == n)) {
+                *place = None;
+                gone += 1;
+            }
+        }
+        gone
+    }
+
+    /// Returns how many came, and how many of them had to make room before they were purged.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.last, self.evicted)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::collections::VecDeque;
+    use std::vec::Vec;
+
+    use ffa_abi::envelope::Class;
+
+    use super::super::Random;
+    use super::*;
+
+    fn letter(n: u64) -> Letter {
+        let envelope = Envelope {
+            class: Class::Dispatch,
+            hops: 0,
+            redelivered: false,
+            time_to_live: 1,
+            task: n,
+            correlation: 0,
+            key: n,
+            ticket: 0,
+        };
+        let (from, to, reason) = (Seat(1), Seat(2), Reason::Expired);
+        Letter { number: 0, from, to, reason, deliveries: 0, at: n, envelope, len: 0 }
+    }
+
+    #[test]
+    fn random_sequences_agree_with_a_list() {
+        for seed in 1..200 {
+            let mut r = Random(seed * 77777);
+            let size = r.below(6) as usize + 1;
+            let mut dead = Dead::try_new(size, 24).unwrap();
+            let memory = dead.memory();
+            // Places, as the ring has them: the next one is overwritten, empty or not.
+            let mut places: VecDeque<Option<(u64, Vec<u8>)>> = (0..size).map(|_| None).collect();
+            let (mut came, mut evicted) = (0, 0);
+            for _ in 0..200 {
+                match r.below(4) {
+                    0 => {
+                        let number = r.below(came + 2);
+                        let held = places.iter_mut().find(|p| p.as_ref().is_some_and(|p| p.0 == number));
+                        assert_eq!(dead.purge(Some(number)), held.is_some() as u64);
+                        if let Some(p) = held {
+                            *p = None;
+                        }
+                    }
+                    1 if r.below(8) == 0 => {
+                        assert_eq!(dead.purge(None), places.iter().flatten().count() as u64);
+                        places.iter_mut().for_each(|p| *p = None);
+                    }
+                    _ => {
+                        came += 1;
+                        let payload: Vec<u8> = (0..r.below(25)).map(|_| r.next() as u8).collect();
+                        dead.push(letter(came), &payload);
+                        evicted += places.pop_front().unwrap().is_some() as u64;
+                        places.push_back(Some((came, payload)));
+                    }
+                }
+                assert_eq!(dead.counts(), (came, evicted));
+                assert_eq!(dead.list().count(), places.iter().flatten().count());
+                for (number, payload) in places.iter().flatten() {
+                    let (l, bytes) = dead.read(*number).unwrap();
+                    assert_eq!((l.envelope.key, bytes), (*number, &payload[..]));
+                }
+            }
+            assert_eq!(dead.memory(), memory);
+        }
+    }
+}

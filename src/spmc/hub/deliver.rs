@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Messages with envelopes between TX buffers, the post office and RX buffers.
+//!
+//! No thread drives this: a message is handed out when it is sent, when its receiver releases its RX buffer, acks or
+//! waits; and each such event also looks after one endpoint more, round and round, so that what is due for one that
+//! does nothing is delivered or dies as long as anybody exchanges messages.
+
+use alloc::vec::Vec;
+
+use ffa_abi::PartitionId;
+use ffa_abi::envelope::{self, Class, Envelope, Malformed};
+
+use super::breaker::{Limits, Strike};
+use super::log::UUID;
+use super::post::{Admitted, Bounds, Parcel, Post, Rejected};
+use super::{Hub, Seat};
+use crate::mailbox::Mailbox;
+use crate::manifest::{HubPolicy, Party};
+use crate::partition::Partition;
+use crate::refusal::Refusal;
+use crate::signal::Header;
+use crate::sync::{Mutex, MutexGuard, Ordering};
+use crate::{Cpu, Port, Spmc};
+
+type Guard<'a> = MutexGuard<'a, Post>;
+
+/// Bytes of the message header as it is delivered: that of v1.2, which an older receiver skips by its offset.
+const HEADER: usize = 40;
+const FRONT: usize = HEADER + envelope::SIZE;
+
+/// Builds the post office that the manifests ask for. `ticks` are in a millisecond.
+pub(super) fn post<P: Port>(policy: &HubPolicy, partitions: &[Partition<P>], ticks: u64) -> Option<Post> {
+    let some = partitions.iter().any(|p| p.manifest.hub_queue.is_some());
+    let mut queues = Vec::new();
+    queues.try_reserve_exact(partitions.len() + 1).ok()?;
+    queues.push(some.then_some((policy.queue_messages as u16, policy.message_bytes as u16)));
+    queues.extend(partitions.iter().map(|p| p.manifest.hub_queue.map(|q| (q.messages, q.bytes))));
+    let ticks = ticks.max(1);
+    let b = &policy.breaker;
+    let strikes = [b.faults, b.missing_acks, b.expiries, b.denials, b.duplicates].map(|n| n as u16);
+    let cool_down = u64::from(b.cool_down_ms).saturating_mul(ticks);
+    let bounds = Bounds {
+        attempts: policy.attempts as u8,
+        ack: u64::from(policy.redeliver_ms).saturating_mul(ticks),
+        millisecond: ticks,
+        high: policy.high_watermark as u8,
+        low: policy.low_watermark as u8,
+        keys: policy.duplicates as usize,
+        dead: if some { policy.dead_letters as usize } else { 0 },
+        limits: Limits { strikes, storm: cool_down, cool_down },
+        coordinator: match policy.coordinator {
+            Party::NormalWorld => Some(Seat::NORMAL),
+            Party::Partition(n) => partitions.iter().find(|p| p.manifest_index == n).map(|p| Seat::partition(p.index)),
+        },
+    };
+    Post::try_new(&queues, bounds)
+}
+
+impl From<Rejected> for Refusal {
+    fn from(why: Rejected) -> Self {
+        match why {
+            Rejected::NoQueue => Self::HubMixed,
+            Rejected::TooLong => Self::MessageLength,
+            Rejected::Fields => Self::EnvelopeFields,
+            Rejected::Full => Self::QueueFull,
+            Rejected::Open => Self::BreakerOpen,
+            Rejected::NoSuchTicket => Self::NoSuchTicket,
+        }
+    }
+}
+
+impl From<Malformed> for Refusal {
+    fn from(why: Malformed) -> Self {
+        match why {
+            Malformed::Version | Malformed::Class | Malformed::Flags | Malformed::Reserved => Self::Envelope,
+        }
+    }
+}
+
+fn seat<P: Port>(end: Option<&Partition<P>>) -> Seat {
+    end.map_or(Seat::NORMAL, |p| Seat::partition(p.index))
+}
+
+impl<P: Port> Spmc<P> {
+    /// Tells whether a message to `receiver` has an envelope: where both ends opted in; the Normal world speaks as
+    /// its counterpart does.
+    pub(crate) fn is_supervised(&self, caller: Option<&Partition<P>>, receiver: PartitionId) -> Result<bool, Refusal> {
+        let opted = |p: &Partition<P>| p.manifest.hub_queue.is_some();
+        match (caller.map(opted), self.partitions.find(receiver).map(opted)) {
+            (Some(a), Some(b)) if a != b => Err(Refusal::HubMixed),
+            (Some(opted), _) | (None, Some(opted)) => Ok(opted),
+            (None, None) => Ok(false),
+        }
+    }
+
+    /// Accepts a message or an ack from the caller's TX buffer, and hands out what can be handed out after it. The
+    /// route has been checked.
+    pub(crate) fn send_supervised(
+        &self,
+        hub: &Hub,
+        cpu: &mut Cpu<P>,
+        caller: Option<&Partition<P>>,
+        header: &Header,
+        delay: bool,
+    ) -> Result<(), Refusal> {
+        let from = seat(caller);
+        let to = seat(self.partitions.find(header.receiver));
+        let now = self.port.now();
+        let mut post = hub.post.lock();
+        let result = self.take_in(&mut post, caller, (from, to), header, now);
+        // An ack makes room for the caller's next message, any other message is for its receiver.
+        let delivered = match result {
+            Ok(Class::Ack | Class::Nack) => self.hand_next(&mut post, from, now) | self.tell_sender(&mut post, to, now),
+            Ok(_) => self.hand_next(&mut post, to, now) | self.tell_sender(&mut post, from, now),
+            Err(_) => 0,
+        };
+        self.end_of_event(hub, cpu, post, delivered, (now, delay));
+        result.map(|_| ())
+    }
+
+    /// Copies a message from its sender's TX buffer: each byte once, while the buffer cannot be unmapped.
+    fn take_in(
+        &self,
+        post: &mut Post,
+        caller: Option<&Partition<P>>,
+        (from, to): (Seat, Seat),
+        header: &Header,
+        now: u64,
+    ) -> Result<Class, Refusal> {
+        let mailbox = caller.map_or(&self.normal.mailbox, |p| &p.mailbox).lock();
+        let pair = mailbox.pair().ok_or(Refusal::BufferNotMapped)?;
+        let len = (header.size as usize).checked_sub(envelope::SIZE).ok_or(Refusal::Envelope)?;
+        // The header was checked against this pair or the one before it: what is read stays inside.
+        if u64::from(header.offset) + u64::from(header.size) > pair.len {
+            return Err(Refusal::MessageHeader);
+        }
+        let at = pair.tx.checked_add(header.offset.into()).ok_or(Refusal::MessageHeader)?;
+        let mut raw = [0; envelope::SIZE];
+        self.port.read(pair.space, at, &mut raw).map_err(|_| Refusal::BufferFault)?;
+        let e = Envelope::decode(&raw)?;
+        if matches!(e.class, Class::Ack | Class::Nack) {
+            post.settle(from, to, &e, now)?;
+            return Ok(e.class);
+        }
+        let Admitted::Place(place) = post.admit(from, to, &e, len, now)? else { return Ok(e.class) };
+        let bytes = post.fill(to, place, len).ok_or(Refusal::MessageLength)?;
+        let (uuid, payload) = bytes.split_at_mut_checked(UUID).ok_or(Refusal::MessageLength)?;
+        for (to, from) in uuid.iter_mut().zip(header.uuid()) {
+            *to = from;
+        }
+        if !payload.is_empty() {
+            let at = at.checked_add(envelope::SIZE as u64).ok_or(Refusal::MessageHeader)?;
+            self.port.read(pair.space, at, payload).map_err(|_| Refusal::BufferFault)?;
+        }
+        post.commit(from, to, place, &e, len, now);
+        Ok(e.class)
+    }
+
+    fn box_of(&self, seat: Seat) -> Option<(&Mutex<Mailbox>, PartitionId)> {
+        match seat.index() {
+            None => Some((&self.normal.mailbox, PartitionId::NORMAL_WORLD)),
+            Some(index) => self.partitions.get(index).map(|p| (&p.mailbox, p.id())),
+        }
+    }
+
+    /// Hands an endpoint its next message, if it has one and its RX buffer is free. Returns its bit if it did.
+    fn hand_next(&self, post: &mut Post, to: Seat, now: u64) -> u32 {
+        if !post.has_work(to) {
+            return 0;
+        }
+        let Some((mailbox, id)) = self.box_of(to) else { return 0 };
+        let mut mailbox = mailbox.lock();
+        if mailbox.pair().is_none() || mailbox.rx_is_with_consumer() {
+            post.look_after(to, now);
+            return 0;
+        }
+        let Some(parcel) = post.hand_out(to, now) else { return 0 };
+        // A buffer that faults or is too small: the message counts as delivered, and as one whose ack was lost.
+        if self.put(&mut mailbox, post, to, id, &parcel).is_ok() { to.bit() } else { 0 }
+    }
+
+    fn put(
+        &self,
+        mailbox: &mut Mailbox,
+        post: &Post,
+        to: Seat,
+        id: PartitionId,
+        parcel: &Parcel,
+    ) -> Result<(), Refusal> {
+        let named = |s: Seat| self.box_of(s).map_or(self.id, |(_, id)| id);
+        let from = parcel.from.map_or(self.id, named);
+        let mut e = parcel.envelope;
+        let bytes = match parcel.from {
+            Some(_) => post.bytes(to, parcel).unwrap_or_default(),
+            None => {
+                // A control message names an endpoint: by its identifier outside of the post office.
+                e.correlation = named(Seat(e.correlation as u8)).0.into();
+                &[]
+            }
+        };
+        let (uuid, payload) = bytes.split_at_checked(UUID).unwrap_or_default();
+        let size = (envelope::SIZE + payload.len()) as u32;
+        let mut front = [0; FRONT];
+        let (head, tail) = front.split_at_mut(HEADER);
+        let (words, _) = head.as_chunks_mut::<4>();
+        let ends = u32::from(from.0) << 16 | u32::from(id.0);
+        for (word, value) in words.iter_mut().zip([0, 0, HEADER as u32, ends, size]) {
+            *word = value.to_le_bytes();
+        }
+        for (to, from) in head.iter_mut().skip(HEADER - UUID).zip(uuid) {
+            *to = *from;
+        }
+        for (to, from) in tail.iter_mut().zip(e.encode()) {
+            *to = from;
+        }
+        let mut delivery = mailbox.begin_delivery()?;
+        delivery.append(self.port, &front)?;
+        if !payload.is_empty() {
+            delivery.append(self.port, payload)?;
+        }
+        delivery.finish();
+        Ok(())
+    }
+
+    /// Hands a sender the request to slow down, or the leave to go on, if there is one.
+    fn tell_sender(&self, post: &mut Post, from: Seat, now: u64) -> u32 {
+        if post.has_news(from) { self.hand_next(post, from, now) } else { 0 }
+    }
+
+    /// Looks after one endpoint more, then tells those that got something, with no lock held but the notifications'.
+    fn end_of_event(
+        &self,
+        hub: &Hub,
+        cpu: &mut Cpu<P>,
+        mut post: Guard<'_>,
+        mut delivered: u32,
+        (now, delay): (u64, bool),
+    ) {
+        let next = post.next_seat();
+        if delivered & next.bit() == 0 {
+            delivered |= self.hand_next(&mut post, next, now);
+        }
+        self.publish(hub, post);
+        if delivered == 0 {
+            return;
+        }
+        let mut all = self.notifications.lock();
+        while delivered != 0 {
+            let seat = Seat(delivered.trailing_zeros() as u8);
+            delivered &= delivered - 1;
+            if let Some((_, id)) = self.box_of(seat) {
+                all.set_rx_full(id);
+                self.tell_receiver(cpu, &mut all, id, None, delay);
+            }
+        }
+    }
+
+    /// Gives the lock back, and says whose breaker is not closed and whose has just tripped.
+    fn publish(&self, hub: &Hub, mut post: Guard<'_>) {
+        let tripped = post.take_tripped();
+        hub.suspects.store(post.suspects(), Ordering::Relaxed);
+        drop(post);
+        if tripped != 0 {
+            self.report_trips(tripped);
+        }
+    }
+
+    #[cold]
+    fn report_trips(&self, tripped: u32) {
+        for p in self.partitions.iter().filter(|p| Seat::partition(p.index).bit() & tripped != 0) {
+            self.port.log(format_args!("hub: {} is cut off: its breaker tripped", p.identity.name));
+        }
+        if tripped & Seat::NORMAL.bit() != 0 {
+            self.port.log(format_args!("hub: the Normal world is cut off: its breaker tripped"));
+        }
+    }
+
+    /// Hands an endpoint that released its RX buffer the next message.
+    #[inline]
+    pub(crate) fn deliver_next(&self, cpu: &mut Cpu<P>, caller: Option<&Partition<P>>) {
+        if let Some(hub) = &self.hub {
+            self.deliver_to(hub, cpu, seat(caller));
+        }
+    }
+
+    #[inline(never)]
+    fn deliver_to(&self, hub: &Hub, cpu: &mut Cpu<P>, seat: Seat) {
+        let now = self.port.now();
+        let mut post = hub.post.lock();
+        let delivered = self.hand_next(&mut post, seat, now);
+        self.end_of_event(hub, cpu, post, delivered, (now, false));
+    }
+
+    /// Gives the RX buffer of a partition that waits back (DEN0077A, "Buffer ownership"), and hands it the next
+    /// message. The buffer stays the partition's if it holds a message that is not acked and may still be: whoever
+    /// delivered it had no way to know that its receiver was about to wait.
+    #[inline]
+    pub(crate) fn wait_releases(&self, cpu: &mut Cpu<P>, partition: &Partition<P>) {
+        let Some(hub) = self.hub.as_ref().filter(|_| partition.manifest.hub_queue.is_some()) else {
+            partition.mailbox.lock().release_if_owned();
+            return;
+        };
+        if !hub.post.lock().is_with(seat(Some(partition)), self.port.now()) {
+            partition.mailbox.lock().release_if_owned();
+        }
+        self.deliver_to(hub, cpu, seat(Some(partition)));
+    }
+
+    /// Notes that a partition was aborted: what it was handed is handed out again when it is back.
+    pub(crate) fn hub_death(&self, partition: &Partition<P>) {
+        let Some(hub) = &self.hub else { return };
+        let now = self.port.now();
+        let mut post = hub.post.lock();
+        post.died(seat(Some(partition)), now);
+        self.publish(hub, post);
+    }
+
+    /// Notes that an endpoint tried what the policy denies: too often, and it is cut off.
+    #[cold]
+    pub(crate) fn hub_denied(&self, caller: PartitionId) {
+        let Some(hub) = &self.hub else { return };
+        let seat = seat(self.partitions.find(caller));
+        let now = self.port.now();
+        let mut post = hub.post.lock();
+        post.strike(seat, Strike::Denial, now);
+        self.publish(hub, post);
+    }
+}

@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The log of a receiver: each message that was accepted for it, with a checksum, until it is acked or dead. In
+//! Secure memory of the SPMC: it survives the receiver's restart, not power-off.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use ffa_abi::envelope::Envelope;
+
+use super::Seat;
+
+/// Bytes of the service UUID that a message header of v1.2 names; they go before the payload.
+pub(crate) const UUID: usize = 16;
+
+/// Says where a message stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It was not delivered, or its receiver started again since.
+    Waiting,
+    /// It was delivered and not acked.
+    Delivered,
+    /// Its task was cancelled.
+    Cancelled,
+}
+
+/// What is kept of a message beside its bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Record {
+    /// Who sent it.
+    pub(crate) from: Seat,
+    /// Its envelope as it was sent.
+    pub(crate) envelope: Envelope,
+    /// What names it between the SPMC and its receiver.
+    pub(crate) ticket: u64,
+    /// When its time is over, in counter ticks.
+    pub(crate) deadline: u64,
+    /// Bytes of its payload.
+    pub(crate) len: u16,
+    /// Where it stands.
+    pub(crate) standing: Standing,
+    /// How often it was delivered.
+    pub(crate) deliveries: u8,
+    /// When it may be delivered (again), in counter ticks.
+    pub(crate) due: u64,
+    /// Of everything above that does not change, and of the bytes.
+    sum: u64,
+}
+
+/// The records of one receiver, one for each place of its queue.
+#[derive(Debug)]
+pub(crate) struct Log {
+    records: Box<[Option<Record>]>,
+    bytes: Box<[u8]>,
+    each: usize,
+    /// The last ticket that was given.
+    tickets: u64,
+}
+
+impl Log {
+    /// Makes an empty log for messages of at most `payload` bytes; `None` if there is no memory for it. Boot time.
+    pub(crate) fn try_new(slots: usize, payload: usize) -> Option<Self> {
+        let each = payload.checked_add(UUID)?;
+        let mut records = Vec::new();
+        records.try_reserve_exact(slots).ok()?;
+        records.resize(slots, None);
+        let bytes = zeroed(slots.checked_mul(each)?)?;
+        Some(Self { records: records.into_boxed_slice(), bytes, each, tickets: 0 })
+    }
+
+    /// Returns the bytes of memory that it has.
+    pub(crate) fn memory(&self) -> usize {
+        size_of_val(&*self.records) + self.bytes.len()
+    }
+
+    /// Returns the most bytes of a payload.
+    pub(crate) fn payload(&self) -> usize {
+        self.each - UUID
+    }
+
+    /// Shows the bytes of a place: the UUID, then `len` bytes of payload. None if a payload cannot be so long.
+    #[inline]
+    pub(crate) fn bytes(&self, at: usize, len: usize) -> Option<&[u8]> {
+        let (from, to) = self.range(at, len)?;
+        self.bytes.get(from..to)
+    }
+
+    /// Shows the bytes of a place, to be filled.
+    #[inline]
+    pub(crate) fn bytes_mut(&mut self, at: usize, len: usize) -> Option<&mut [u8]> {
+        let (from, to) = self.range(at, len)?;
+        self.bytes.get_mut(from..to)
+    }
+
+    fn range(&self, at: usize, len: usize) -> Option<(usize, usize)> {
+        let from = at.checked_mul(self.each)?;
+        let len = len.checked_add(UUID).filter(|&len| len <= self.each)?;
+        Some((from, from.checked_add(len)?))
+    }
+
+    /// Writes the record of a message whose bytes are in place. Returns its ticket.
+    pub(crate) fn write(&mut self, at: usize, from: Seat, envelope: &Envelope, len: usize, deadline: u64) -> u64 {
+        self.tickets += 1;
+        let mut record = Record {
+            from,
+            envelope: *envelope,
+            ticket: self.tickets,
+            deadline,
+            len: len as u16,
+            standing: Standing::Waiting,
+            deliveries: 0,
+            due: 0,
+            sum: 0,
+        };
+        record.sum = self.sum(at, &record);
+        if let Some(place) = self.records.get_mut(at) {
+            *place = Some(record);
+        }
+        self.tickets
+    }
+
+    /// Shows a record.
+    #[inline]
+    pub(crate) fn record(&self, at: usize) -> Option<&Record> {
+        self.records.get(at)?.as_ref()
+    }
+
+    /// Shows a record, to be changed.
+    #[inline]
+    pub(crate) fn record_mut(&mut self, at: usize) -> Option<&mut Record> {
+        self.records.get_mut(at)?.as_mut()
+    }
+
+    /// Forgets a record and returns it.
+    pub(crate) fn take(&mut self, at: usize) -> Option<Record> {
+        self.records.get_mut(at)?.take()
+    }
+
+    /// Tells whether a record and its bytes are as they were written.
+    pub(crate) fn is_intact(&self, at: usize) -> bool {
+        self.record(at).is_some_and(|r| r.sum == self.sum(at, r))
+    }
+
+    /// Mixes what does not change into 64 bits: against memory that went bad, not against an adversary.
+    fn sum(&self, at: usize, r: &Record) -> u64 {
+        let mut sum = Sum(0xcbf2_9ce4_8422_2325);
+        for word in [u64::from(r.from.0) << 16 | u64::from(r.len), r.ticket, r.deadline, r.envelope.task] {
+            sum.add(word);
+        }
+        for word in [r.envelope.correlation, r.envelope.key, u64::from(r.envelope.time_to_live)] {
+            sum.add(word);
+        }
+        sum.add(u64::from(r.envelope.class as u8) << 8 | u64::from(r.envelope.hops));
+        let (words, rest) = self.bytes(at, r.len.into()).unwrap_or_default().as_chunks::<8>();
+        for word in words {
+            sum.add(u64::from_le_bytes(*word));
+        }
+        for byte in rest {
+            sum.add(u64::from(*byte));
+        }
+        sum.0
+    }
+}
+
+struct Sum(u64);
+
+impl Sum {
+    #[inline(always)]
+    fn add(&mut self, word: u64) {
+        let mixed = (self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ mixed >> 32;
+    }
+}
+
+/// The idempotency keys of what a sender sent to a receiver lately: the oldest is forgotten first. Key 0 is none.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    keys: Box<[u64]>,
+    next: usize,
+}
+
+impl Keys {
+    /// Makes room for so many keys; `None` if there is no memory for it. Boot time.
+    pub(crate) fn try_new(count: usize) -> Option<Self> {
+        let mut keys = Vec::new();
+        keys.try_reserve_exact(count).ok()?;
+        keys.resize(count, 0);
+        Some(Self { keys: keys.into_boxed_slice(), next: 0 })
+    }
+
+    /// Returns the bytes of memory that it has.
+    pub(crate) fn memory(&self) -> usize {
+        size_of_val(&*self.keys)
+    }
+
+    /// Tells whether a key is among them.
+    #[inline]
+    pub(crate) fn has(&self, key: u64) -> bool {
+        key != 0 && self.keys.contains(&key)
+    }
+
+    /// Adds a key.
+    #[inline]
+    pub(crate) fn add(&mut self, key: u64) {
+        if key == 0 {
+            return;
+        }
+        if let Some(place) = self.keys.get_mut(self.next) {
+            *place = key;
+        }
+        self.next = if self.next + 1 >= self.keys.len() { 0 } else { self.next + 1 };
+    }
+
+    /// Forgets a key: its message died, and may be sent again.
+    pub(crate) fn forget(&mut self, key: u64) {
+        if let Some(place) = self.keys.iter_mut().find(|k| **k == key) {
+            *place = 0;
+        }
+    }
+}
+
+/// Allocates zeroes, or says that there is no memory for them. Boot time.
+pub(super) fn zeroed(len: usize) -> Option<Box<[u8]>> {
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(len).ok()?;
+    bytes.resize(len, 0);
+    Some(bytes.into_boxed_slice())
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::collections::VecDeque;
+
+    use ffa_abi::envelope::Class;
+
+    use super::super::Random;
+    use super::*;
+
+    fn envelope(key: u64) -> Envelope {
+        Envelope {
+            class: Class::Dispatch,
+            hops: 1,
+            redelivered: false,
+            time_to_live: 9,
+            task: 2,
+            correlation: 3,
+            key,
+            ticket: 0,
+        }
+    }
+
+    #[test]
+    fn a_record_knows_each_change_of_its_bytes_and_fields() {
+        let mut log = Log::try_new(3, 40).unwrap();
+        for len in [0, 1, 8, 13, 40] {
+            for (n, b) in log.bytes_mut(1, len).unwrap().iter_mut().enumerate() {
+                *b = n as u8;
+            }
+            log.write(1, Seat(4), &envelope(7), len, 100);
+            assert!(log.is_intact(1));
+            for n in 0..UUID + len {
+                log.bytes_mut(1, len).unwrap()[n] ^= 0x10;
+                assert!(!log.is_intact(1), "byte {n}");
+                log.bytes_mut(1, len).unwrap()[n] ^= 0x10;
+            }
+            let good = *log.record(1).unwrap();
+            let changes: [fn(&mut Record); 8] = [
+                |r| r.from.0 ^= 1,
+                |r| r.ticket ^= 1,
+                |r| r.deadline ^= 1 << 40,
+                |r| r.envelope.task ^= 1,
+                |r| r.envelope.key ^= 1,
+                |r| r.envelope.correlation ^= 1,
+                |r| r.envelope.time_to_live ^= 1,
+                |r| r.envelope.hops ^= 1,
+            ];
+            for change in changes {
+                change(log.record_mut(1).unwrap());
+                assert!(!log.is_intact(1));
+                *log.record_mut(1).unwrap() = good;
+            }
+            let r = log.record_mut(1).unwrap();
+            (r.standing, r.deliveries, r.due) = (Standing::Delivered, 3, 9);
+            assert!(log.is_intact(1), "what changes is not in it");
+        }
+        assert_eq!(log.bytes(1, 41), None);
+        assert_eq!(log.bytes(3, 1), None);
+        assert!(!log.is_intact(0) && !log.is_intact(9));
+    }
+
+    #[test]
+    fn keys_are_the_latest_of_a_list() {
+        let mut r = Random(99);
+        const WINDOW: usize = 16;
+        let (mut keys, mut list) = (Keys::try_new(WINDOW).unwrap(), VecDeque::new());
+        for _ in 0..5000 {
+            let key = r.below(40);
+            assert_eq!(keys.has(key), key != 0 && list.contains(&key));
+            if r.below(10) == 0 {
+                keys.forget(key);
+                list.iter_mut().filter(|k| **k == key && key != 0).take(1).for_each(|k| *k = 0);
+            } else if key != 0 && !keys.has(key) {
+                keys.add(key);
+                list.push_back(key);
+                if list.len() > WINDOW {
+                    list.pop_front();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,652 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The post office of supervised messages: takes messages in, hands them out again until they are acked, and keeps
+//! those that cannot be delivered. Pure: time is an argument, bytes are filled and copied by the caller.
+//!
+//! A message that was accepted is in exactly one of three places: in its receiver's queue, acked, or among the dead
+//! letters. Of a queue only the head is handed out, again and again until it is acked or dead; so the order of each
+//! sender's messages holds even when acks are lost, and every step costs the same however many messages wait.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use ffa_abi::envelope::{self, Class, Envelope};
+
+use super::Seat;
+use super::breaker::{Breaker, Limits, Strike};
+use super::dead::{Dead, Letter, Reason};
+use super::log::{Keys, Log, Record, Standing, UUID};
+use super::queue::Queue;
+
+/// Most endpoints that a message may go through.
+const MOST_HOPS: u8 = 16;
+/// Most dead heads that one question clears away; the next question goes on.
+const MOST_AT_ONCE: usize = 4;
+
+/// The bounds, with times in counter ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// Deliveries of one message at the most.
+    pub(crate) attempts: u8,
+    /// How long an ack may take.
+    pub(crate) ack: u64,
+    /// Ticks in a millisecond.
+    pub(crate) millisecond: u64,
+    /// Percent of a queue.
+    pub(crate) high: u8,
+    /// Percent of a queue.
+    pub(crate) low: u8,
+    /// Idempotency keys remembered of each route.
+    pub(crate) keys: usize,
+    /// Dead letters.
+    pub(crate) dead: usize,
+    /// When breakers trip.
+    pub(crate) limits: Limits,
+    /// Who is no spoke: nothing counts against the coordinator.
+    pub(crate) coordinator: Option<Seat>,
+}
+
+/// Says why a message was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rejected {
+    /// An end takes no part.
+    NoQueue,
+    /// The payload is longer than the receiver takes.
+    TooLong,
+    /// No time to live, too many hops, a field that is the SPMC's, or a class that endpoints do not send.
+    Fields,
+    /// The queue is full.
+    Full,
+    /// A breaker is open.
+    Open,
+    /// An ack of nothing that was delivered, or by or to somebody else.
+    NoSuchTicket,
+}
+
+/// Says what becomes of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admitted {
+    /// It was accepted before: nothing is done.
+    Duplicate,
+    /// Its bytes go to this place.
+    Place(usize),
+}
+
+/// What is handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Parcel {
+    /// Whose message it is; `None`: the SPMC's own.
+    pub(crate) from: Option<Seat>,
+    /// Where its bytes are, in the receiver's log.
+    pub(crate) place: usize,
+    /// Bytes of its payload.
+    pub(crate) len: usize,
+    /// Its envelope as the receiver gets it.
+    pub(crate) envelope: Envelope,
+}
+
+/// Counts what happened at one receiver.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Messages accepted.
+    pub(crate) accepted: u64,
+    /// Messages acked.
+    pub(crate) acked: u64,
+    /// Deliveries after the first.
+    pub(crate) redelivered: u64,
+    /// Messages that came when the queue was full.
+    pub(crate) refused: u64,
+    /// Messages that had come before.
+    pub(crate) duplicates: u64,
+    /// Messages that became dead letters.
+    pub(crate) dead: u64,
+}
+
+/// What one receiver has.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    pub(crate) queue: Queue,
+    pub(crate) log: Log,
+    /// Of each sender, by seat.
+    keys: Box<[Keys]>,
+    /// Messages of each sender in the queue.
+    held: Box<[u16]>,
+    pub(crate) counts: Counts,
+}
+
+impl Inbox {
+    fn try_new(seats: usize, slots: u16, bytes: u16, bounds: &Bounds) -> Option<Self> {
+        let log = Log::try_new(slots.into(), usize::from(bytes).checked_sub(envelope::SIZE)?)?;
+        let mut keys = Vec::new();
+        keys.try_reserve_exact(seats).ok()?;
+        for _ in 0..seats {
+            keys.push(Keys::try_new(bounds.keys)?);
+        }
+        let mut held = Vec::new();
+        held.try_reserve_exact(seats).ok()?;
+        held.resize(seats, 0);
+        let queue = Queue::new(slots, bounds.high, bounds.low);
+        let (keys, held) = (keys.into_boxed_slice(), held.into_boxed_slice());
+        Some(Self { queue, log, keys, held, counts: Counts::default() })
+    }
+
+    fn memory(&self) -> usize {
+        let keys: usize = self.keys.iter().map(|k| k.memory() + size_of::<Keys>()).sum();
+        self.log.memory() + keys + size_of_val(&*self.held)
+    }
+}
+
+/// What is known of an endpoint.
+#[derive(Debug, Default)]
+pub(crate) struct Spoke {
+    pub(crate) breaker: Breaker,
+    pub(crate) inbox: Option<Inbox>,
+    /// Nothing is delivered to it; what comes waits.
+    pub(crate) paused: bool,
+    /// Receivers of which it is to be told that they are full: bit n is seat n.
+    slow: u32,
+    /// Receivers of which it is to be told that it may go on.
+    resume: u32,
+}
+
+/// The post office.
+#[derive(Debug)]
+pub(crate) struct Post {
+    spokes: Box<[Spoke]>,
+    /// Breakers from one seat (rows) to another.
+    routes: Box<[Breaker]>,
+    pub(crate) dead: Dead,
+    bounds: Bounds,
+    /// Spokes whose breaker is not closed, or is isolated: bit n is seat n. To look at before anything else.
+    suspects: u32,
+    /// Spokes that were cut off since somebody asked.
+    tripped: u32,
+    /// The seat that is looked after next.
+    hand: u8,
+}
+
+impl Post {
+    /// Makes a post office; each seat has a queue of (messages, bytes of each with its envelope) or takes no part.
+    /// `None` if there is no memory for it. Boot time.
+    pub(crate) fn try_new(queues: &[Option<(u16, u16)>], bounds: Bounds) -> Option<Self> {
+        let mut spokes = Vec::new();
+        spokes.try_reserve_exact(queues.len()).ok()?;
+        let mut longest = 0;
+        for queue in queues {
+            let inbox = match *queue {
+                Some((slots, bytes)) => Some(Inbox::try_new(queues.len(), slots, bytes, &bounds)?),
+                None => None,
+            };
+            longest = inbox.as_ref().map_or(longest, |i| i.log.payload().max(longest));
+            spokes.push(Spoke { inbox, ..Spoke::default() });
+        }
+        let mut routes = Vec::new();
+        routes.try_reserve_exact(queues.len() * queues.len()).ok()?;
+        routes.resize(queues.len() * queues.len(), Breaker::default());
+        let dead = Dead::try_new(bounds.dead, longest)?;
+        let (spokes, routes) = (spokes.into_boxed_slice(), routes.into_boxed_slice());
+        Some(Self { spokes, routes, dead, bounds, suspects: 0, tripped: 0, hand: 0 })
+    }
+
+    /// Returns the bytes of memory that it has; they never change.
+    pub(crate) fn memory(&self) -> usize {
+        let inboxes: usize = self.spokes.iter().flat_map(|s| &s.inbox).map(Inbox::memory).sum();
+        inboxes + self.dead.memory() + size_of_val(&*self.spokes) + size_of_val(&*self.routes)
+    }
+
+    /// Shows an endpoint: its queue, counts and breaker.
+    pub(crate) fn spoke(&self, seat: Seat) -> Option<&Spoke> {
+        self.spokes.get(usize::from(seat.0))
+    }
+
+    /// Shows the breaker of a route.
+    pub(crate) fn route(&self, from: Seat, to: Seat) -> Option<&Breaker> {
+        self.routes.get(self.spokes.len() * usize::from(from.0) + usize::from(to.0))
+    }
+
+    fn spoke_mut(&mut self, seat: Seat) -> Option<&mut Spoke> {
+        self.spokes.get_mut(usize::from(seat.0))
+    }
+
+    fn route_mut(&mut self, from: Seat, to: Seat) -> Option<&mut Breaker> {
+        let at = self.spokes.len() * usize::from(from.0) + usize::from(to.0);
+        self.routes.get_mut(at)
+    }
+
+    fn inbox_mut(&mut self, seat: Seat) -> Option<&mut Inbox> {
+        self.spoke_mut(seat)?.inbox.as_mut()
+    }
+
+    /// Tells whether an endpoint takes part.
+    #[inline]
+    pub(crate) fn takes_part(&self, seat: Seat) -> bool {
+        self.spoke(seat).is_some_and(|s| s.inbox.is_some())
+    }
+
+    /// Tells whether anything waits for an endpoint: a message, or news of a receiver.
+    #[inline]
+    pub(crate) fn has_work(&self, seat: Seat) -> bool {
+        self.has_news(seat) || self.spoke(seat).and_then(|s| s.inbox.as_ref()).is_some_and(|i| i.queue.len() > 0)
+    }
+
+    /// Tells whether a sender is to be told of a receiver.
+    #[inline]
+    pub(crate) fn has_news(&self, seat: Seat) -> bool {
+        self.spoke(seat).is_some_and(|s| s.slow | s.resume != 0)
+    }
+
+    /// Tells whether an endpoint has a message that it may still ack.
+    pub(crate) fn is_with(&self, seat: Seat, now: u64) -> bool {
+        let head = self.spoke(seat).and_then(|s| s.inbox.as_ref()).and_then(|i| i.log.record(i.queue.head()?));
+        head.is_some_and(|r| r.standing == Standing::Delivered && now < r.due)
+    }
+
+    /// Returns the endpoints whose breaker is not closed: bit n is seat n.
+    pub(crate) fn suspects(&self) -> u32 {
+        self.suspects
+    }
+
+    /// Returns, once, the spokes that were cut off since the last question: bit n is seat n.
+    pub(crate) fn take_tripped(&mut self) -> u32 {
+        core::mem::take(&mut self.tripped)
+    }
+
+    /// Returns the next seat to look after, round and round.
+    pub(crate) fn next_seat(&mut self) -> Seat {
+        let seat = Seat(self.hand);
+        self.hand = if usize::from(self.hand) + 1 >= self.spokes.len() { 0 } else { self.hand + 1 };
+        seat
+    }
+
+    /// Judges a message with `len` bytes of payload. Nothing is accepted before [`Self::commit`].
+    pub(crate) fn admit(
+        &mut self,
+        from: Seat,
+        to: Seat,
+        e: &Envelope,
+        len: usize,
+        now: u64,
+    ) -> Result<Admitted, Rejected> {
+        if !self.takes_part(from) || !self.takes_part(to) {
+            return Err(Rejected::NoQueue);
+        }
+        let class = match e.class {
+            Class::Dispatch | Class::Status | Class::Clarify | Class::Result | Class::Failure => true,
+            Class::Ack | Class::Nack | Class::Control => false,
+        };
+        if !class || e.time_to_live == 0 || e.hops > MOST_HOPS || e.redelivered || e.ticket != 0 {
+            return Err(Rejected::Fields);
+        }
+        if !self.passes(from, to, now) {
+            return Err(Rejected::Open);
+        }
+        let inbox = self.inbox_mut(to).ok_or(Rejected::NoQueue)?;
+        if len > inbox.log.payload() {
+            return Err(Rejected::TooLong);
+        }
+        if inbox.keys.get(usize::from(from.0)).is_some_and(|k| k.has(e.key)) {
+            inbox.counts.duplicates += 1;
+            self.strike_route(from, to, Strike::Duplicate, now);
+            self.strike(from, Strike::Duplicate, now);
+            return Ok(Admitted::Duplicate);
+        }
+        let held = inbox.held.get(usize::from(from.0)).copied().unwrap_or(0);
+        let place = inbox.queue.tail(held);
+        inbox.counts.refused += u64::from(place.is_none());
+        place.map(Admitted::Place).ok_or(Rejected::Full)
+    }
+
+    /// Shows the bytes of a place that was admitted: 16 of the service UUID, then the payload.
+    #[inline]
+    pub(crate) fn fill(&mut self, to: Seat, place: usize, len: usize) -> Option<&mut [u8]> {
+        self.inbox_mut(to)?.log.bytes_mut(place, len)
+    }
+
+    /// Shows the bytes of a parcel.
+    #[inline]
+    pub(crate) fn bytes(&self, to: Seat, parcel: &Parcel) -> Option<&[u8]> {
+        self.spoke(to)?.inbox.as_ref()?.log.bytes(parcel.place, parcel.len)
+    }
+
+    /// Accepts a message whose bytes are in the place that it was admitted to, with the lock held since.
+    pub(crate) fn commit(&mut self, from: Seat, to: Seat, place: usize, e: &Envelope, len: usize, now: u64) {
+        let deadline = now.saturating_add(u64::from(e.time_to_live).saturating_mul(self.bounds.millisecond));
+        let limits = self.bounds.limits;
+        if self.suspects & (from.bit() | to.bit()) != 0 {
+            for seat in [from, to] {
+                if let Some(spoke) = self.spoke_mut(seat) {
+                    spoke.breaker.enter(now, &limits);
+                }
+            }
+        }
+        if let Some(route) = self.route_mut(from, to) {
+            route.enter(now, &limits);
+        }
+        let Some(inbox) = self.inbox_mut(to) else { return };
+        inbox.log.write(place, from, e, len, deadline);
+        inbox.counts.accepted += 1;
+        if let Some(keys) = inbox.keys.get_mut(usize::from(from.0)) {
+            keys.add(e.key);
+        }
+        if let Some(held) = inbox.held.get_mut(usize::from(from.0)) {
+            *held += 1;
+        }
+        if inbox.queue.push(from)
+            && let Some(sender) = self.spoke_mut(from)
+        {
+            sender.slow |= to.bit();
+            sender.resume &= !to.bit();
+        }
+    }
+
+    /// Tells whether messages pass from one seat to another now.
+    pub(crate) fn passes(&mut self, from: Seat, to: Seat, now: u64) -> bool {
+        let spokes = self.suspects & (from.bit() | to.bit()) == 0
+            || [from, to].into_iter().all(|s| self.spoke_mut(s).is_none_or(|s| s.breaker.passes(now)));
+        spokes && self.route_mut(from, to).is_none_or(|r| r.passes(now))
+    }
+
+    /// Tells what one seat may be handed now: at most one message, whose receiver's RX buffer the caller has ready.
+    /// It counts as delivered.
+    pub(crate) fn hand_out(&mut self, to: Seat, now: u64) -> Option<Parcel> {
+        if let Some(parcel) = self.control(to) {
+            return Some(parcel);
+        }
+        for _ in 0..MOST_AT_ONCE {
+            let place = self.spoke(to)?.inbox.as_ref()?.queue.head()?;
+            match self.verdict(to, place, now) {
+                Verdict::Dead(reason) => self.bury(to, reason, now),
+                Verdict::Wait => return None,
+                Verdict::Deliver => return self.deliver(to, place, now),
+            }
+        }
+        None
+    }
+
+    /// Clears away what died at the head of a queue whose receiver cannot be handed anything now.
+    pub(crate) fn look_after(&mut self, to: Seat, now: u64) {
+        let head = self.spoke(to).and_then(|s| s.inbox.as_ref()).and_then(|i| i.queue.head());
+        if let Some(place) = head
+            && let Verdict::Dead(reason) = self.verdict(to, place, now)
+        {
+            self.bury(to, reason, now);
+        }
+    }
+
+    fn verdict(&mut self, to: Seat, place: usize, now: u64) -> Verdict {
+        let attempts = self.bounds.attempts;
+        let Some(spoke) = self.spoke(to) else { return Verdict::Wait };
+        let paused = spoke.paused;
+        let Some(record) = spoke.inbox.as_ref().and_then(|i| i.log.record(place)) else {
+            return Verdict::Dead(Reason::Corrupt);
+        };
+        let (from, due) = (record.from, record.due);
+        if record.standing == Standing::Cancelled {
+            return Verdict::Dead(Reason::Cancelled);
+        }
+        if now >= record.deadline {
+            return Verdict::Dead(Reason::Expired);
+        }
+        if now < due {
+            return Verdict::Wait;
+        }
+        if record.deliveries >= attempts {
+            return Verdict::Dead(Reason::Attempts);
+        }
+        if self.suspects & (from.bit() | to.bit()) != 0
+            && [from, to].into_iter().any(|s| self.spoke(s).is_some_and(|s| s.breaker.stops(now)))
+            || self.route(from, to).is_some_and(|r| r.stops(now))
+        {
+            return Verdict::Dead(Reason::Breaker);
+        }
+        if paused { Verdict::Wait } else { Verdict::Deliver }
+    }
+
+    fn deliver(&mut self, to: Seat, place: usize, now: u64) -> Option<Parcel> {
+        let (due, millisecond) = (now.saturating_add(self.bounds.ack), self.bounds.millisecond);
+        let inbox = self.inbox_mut(to)?;
+        if !inbox.log.is_intact(place) {
+            self.bury(to, Reason::Corrupt, now);
+            return None;
+        }
+        let record = inbox.log.record(place)?;
+        let from = record.from;
+        if record.standing == Standing::Delivered {
+            self.strike_route(from, to, Strike::MissingAck, now);
+            if self.strike(to, Strike::MissingAck, now) {
+                return None;
+            }
+        }
+        let inbox = self.inbox_mut(to)?;
+        let record = inbox.log.record_mut(place)?;
+        let redelivered = record.deliveries > 0;
+        record.deliveries = record.deliveries.saturating_add(1);
+        (record.standing, record.due) = (Standing::Delivered, due);
+        let len = record.len.into();
+        let left = record.deadline.saturating_sub(now).checked_div(millisecond).unwrap_or(0);
+        let time_to_live = u32::try_from(left).unwrap_or(u32::MAX).max(1);
+        let envelope = Envelope { redelivered, time_to_live, ticket: record.ticket, ..record.envelope };
+        inbox.counts.redelivered += u64::from(redelivered);
+        Some(Parcel { from: Some(from), place, len, envelope })
+    }
+
+    /// Makes the next control message for a sender, if there is one.
+    fn control(&mut self, to: Seat) -> Option<Parcel> {
+        let spoke = self.spoke_mut(to)?;
+        let (mask, task) = match (spoke.slow, spoke.resume) {
+            (0, 0) => return None,
+            (0, _) => (&mut spoke.resume, envelope::RESUME),
+            _ => (&mut spoke.slow, envelope::SLOW_DOWN),
+        };
+        let about = mask.trailing_zeros();
+        *mask &= *mask - 1;
+        let envelope = Envelope {
+            class: Class::Control,
+            hops: 0,
+            redelivered: false,
+            time_to_live: 1,
+            task,
+            correlation: about.into(),
+            key: 0,
+            ticket: 0,
+        };
+        Some(Parcel { from: None, place: 0, len: 0, envelope })
+    }
+
+    /// Takes an ack (or a nack) of `by` for a message of `of`.
+    pub(crate) fn settle(&mut self, by: Seat, of: Seat, e: &Envelope, now: u64) -> Result<(), Rejected> {
+        let ack = self.bounds.ack;
+        let inbox = self.inbox_mut(by).ok_or(Rejected::NoQueue)?;
+        let place = inbox.queue.head().ok_or(Rejected::NoSuchTicket)?;
+        let record = inbox.log.record_mut(place).ok_or(Rejected::NoSuchTicket)?;
+        if record.standing != Standing::Delivered || record.ticket != e.ticket || record.from != of {
+            return Err(Rejected::NoSuchTicket);
+        }
+        if e.class == Class::Nack {
+            // It answers, if with a refusal: no ack is missing.
+            (record.standing, record.due) = (Standing::Waiting, now.saturating_add(ack));
+            return Ok(());
+        }
+        inbox.counts.acked += 1;
+        self.remove(by);
+        if let Some(route) = self.route_mut(of, by) {
+            route.succeed();
+        }
+        for seat in [of, by] {
+            if let Some(spoke) = self.spoke_mut(seat) {
+                spoke.breaker.succeed();
+            }
+            self.note(seat);
+        }
+        Ok(())
+    }
+
+    /// Takes the head of a queue out of it. Returns the place and who sent it.
+    fn remove(&mut self, to: Seat) -> Option<()> {
+        let inbox = self.inbox_mut(to)?;
+        let place = inbox.queue.head()?;
+        let record = inbox.log.take(place);
+        let mut told = inbox.queue.pop();
+        if let Some(held) = record.and_then(|r| inbox.held.get_mut(usize::from(r.from.0))) {
+            *held = held.saturating_sub(1);
+        }
+        while told != 0 {
+            let seat = Seat(told.trailing_zeros() as u8);
+            told &= told - 1;
+            let Some(sender) = self.spoke_mut(seat) else { continue };
+            // One that was not asked yet need not be told.
+            sender.resume |= to.bit() & !sender.slow;
+            sender.slow &= !to.bit();
+        }
+        Some(())
+    }
+
+    /// Makes the head of a queue a dead letter.
+    fn bury(&mut self, to: Seat, reason: Reason, now: u64) {
+        let Some(inbox) = self.spokes.get_mut(usize::from(to.0)).and_then(|s| s.inbox.as_mut()) else { return };
+        let Some(place) = inbox.queue.head() else { return };
+        inbox.counts.dead += 1;
+        if let Some(record) = inbox.log.record(place).copied() {
+            let Record { from, envelope, deliveries, .. } = record;
+            if let Some(keys) = inbox.keys.get_mut(usize::from(from.0)) {
+                keys.forget(envelope.key);
+            }
+            let payload = inbox.log.bytes(place, record.len.into()).and_then(|b| b.get(UUID..)).unwrap_or_default();
+            let letter = Letter { number: 0, from, to, reason, deliveries, at: now, envelope, len: record.len };
+            self.dead.push(letter, payload);
+            self.remove(to);
+            match reason {
+                Reason::Expired => {
+                    self.strike_route(from, to, Strike::Expiry, now);
+                    self.strike(to, Strike::Expiry, now);
+                }
+                Reason::Attempts => {
+                    self.strike_route(from, to, Strike::MissingAck, now);
+                    self.strike(to, Strike::MissingAck, now);
+                }
+                // Nobody's fault, or one that was counted already.
+                Reason::Breaker | Reason::Corrupt | Reason::Cancelled => {}
+            }
+        } else {
+            self.remove(to);
+        }
+    }
+
+    /// Notes a strike against an endpoint. If it is one too many, the endpoint is cut off and what waits for it dies.
+    /// Tells whether that happened.
+    pub(crate) fn strike(&mut self, seat: Seat, strike: Strike, now: u64) -> bool {
+        let limits = self.bounds.limits;
+        if self.bounds.coordinator == Some(seat) {
+            return false;
+        }
+        let tripped = self.spoke_mut(seat).is_some_and(|s| s.breaker.strike(strike, now, &limits));
+        if tripped {
+            self.cut_off(seat, now);
+        }
+        tripped
+    }
+
+    fn strike_route(&mut self, from: Seat, to: Seat, strike: Strike, now: u64) {
+        let limits = self.bounds.limits;
+        if let Some(route) = self.route_mut(from, to) {
+            route.strike(strike, now, &limits);
+        }
+    }
+
+    fn note(&mut self, seat: Seat) {
+        let closed = self.spoke(seat).is_none_or(|s| s.breaker.state() == super::breaker::State::Closed);
+        self.suspects = if closed { self.suspects & !seat.bit() } else { self.suspects | seat.bit() };
+    }
+
+    fn cut_off(&mut self, seat: Seat, now: u64) {
+        self.note(seat);
+        self.tripped |= seat.bit();
+        // As many as there were: what is put to the dead letters here is counted against nobody.
+        let waiting = self.spoke(seat).and_then(|s| s.inbox.as_ref()).map_or(0, |i| i.queue.len());
+        for _ in 0..waiting {
+            self.bury(seat, Reason::Breaker, now);
+        }
+    }
+
+    /// Notes that an endpoint was aborted: what it had been handed is handed out again when it is back, and marked.
+    pub(crate) fn died(&mut self, seat: Seat, now: u64) {
+        if let Some(inbox) = self.inbox_mut(seat)
+            && let Some(place) = inbox.queue.head()
+            && let Some(record) = inbox.log.record_mut(place)
+            && record.standing == Standing::Delivered
+        {
+            (record.standing, record.due) = (Standing::Waiting, 0);
+        }
+        if let Some(spoke) = self.spoke_mut(seat) {
+            (spoke.slow, spoke.resume) = (0, 0);
+        }
+        self.strike(seat, Strike::Fault, now);
+    }
+
+    /// Cuts an endpoint off until the cool-down is over.
+    pub(crate) fn trip(&mut self, seat: Seat, now: u64) {
+        let limits = self.bounds.limits;
+        if let Some(spoke) = self.spoke_mut(seat) {
+            spoke.breaker.trip(now, &limits);
+        }
+        self.cut_off(seat, now);
+    }
+
+    /// Cuts an endpoint off until it is reset.
+    pub(crate) fn isolate(&mut self, seat: Seat, now: u64) {
+        if let Some(spoke) = self.spoke_mut(seat) {
+            spoke.breaker.isolate();
+        }
+        self.cut_off(seat, now);
+    }
+
+    /// Lets an endpoint in again, with all its routes.
+    pub(crate) fn reset(&mut self, seat: Seat) {
+        if let Some(spoke) = self.spoke_mut(seat) {
+            spoke.breaker.reset();
+        }
+        self.note(seat);
+        for n in 0..self.spokes.len() as u8 {
+            for (from, to) in [(seat, Seat(n)), (Seat(n), seat)] {
+                if let Some(route) = self.route_mut(from, to) {
+                    route.reset();
+                }
+            }
+        }
+    }
+
+    /// Cuts a route off until the cool-down is over.
+    pub(crate) fn trip_route(&mut self, from: Seat, to: Seat, now: u64) {
+        let limits = self.bounds.limits;
+        if let Some(route) = self.route_mut(from, to) {
+            route.trip(now, &limits);
+        }
+    }
+
+    /// Holds back what is for an endpoint, or lets it go on.
+    pub(crate) fn pause(&mut self, seat: Seat, paused: bool) {
+        if let Some(spoke) = self.spoke_mut(seat) {
+            spoke.paused = paused;
+        }
+    }
+
+    /// Cancels the messages of a task that are not acked yet; they become dead letters when they would be delivered.
+    /// Returns how many.
+    pub(crate) fn cancel(&mut self, task: u64) -> u64 {
+        let mut count = 0;
+        for inbox in self.spokes.iter_mut().flat_map(|s| &mut s.inbox) {
+            for place in inbox.queue.places() {
+                if let Some(r) = inbox.log.record_mut(place).filter(|r| r.envelope.task == task) {
+                    count += u64::from(r.standing != Standing::Cancelled);
+                    r.standing = Standing::Cancelled;
+                }
+            }
+        }
+        count
+    }
+}
+
+enum Verdict {
+    Deliver,
+    Wait,
+    Dead(Reason),
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The numbers by which supervised messaging knows its endpoints.
+
+/// Names an endpoint: 0 is the Normal world's primary endpoint, n is the partition at position n - 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seat(pub(crate) u8);
+
+impl Seat {
+    /// The Normal world's primary endpoint.
+    pub(crate) const NORMAL: Self = Self(0);
+
+    /// Names the partition at a position.
+    pub(crate) const fn partition(index: usize) -> Self {
+        Self((index + 1) as u8)
+    }
+
+    /// Returns the position of the partition; `None` for the Normal world.
+    pub(crate) const fn index(self) -> Option<usize> {
+        (self.0 as usize).checked_sub(1)
+    }
+
+    /// Returns its bit in a set of endpoints.
+    #[inline(always)]
+    pub(crate) const fn bit(self) -> u32 {
+        1 << (self.0 & 31)
+    }
+}
+
+/// Makes numbers that can be made again from their seed.
+#[cfg(test)]
+pub(crate) struct Random(pub(crate) u64);
+
+#[cfg(test)]
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+
+    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len() as u64) as usize]
+    }
+}
