@@ -31,7 +31,7 @@ test-all: ## The same, with soaks, fuzzing, 1, 4 and 8 CPUs
 	@tools/setup test-all
 	@tools/test --all
 
-firmware: ## Build target/firmware/hematite.bin (BL32) and flash.bin
+firmware: ## Build target/firmware/hematite.bin (BL32) and flash.bin (HEMATITE_PROVISIONING_KEY=file)
 	@tools/setup run
 	@tools/firmware
 

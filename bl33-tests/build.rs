@@ -7,8 +7,11 @@ fn pack_vectors() {
     const VECTORS: &str = "../sp/receipts/judge/vectors/signet";
     println!("cargo:rerun-if-changed={VECTORS}");
     let (vectors, out) = (Path::new(VECTORS), std::env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
-    for (name, cases) in [("vectors.bin", receipts_cases::load(vectors)), ("bench.bin", receipts_cases::bench(vectors))]
-    {
+    for (name, cases) in [
+        ("vectors.bin", receipts_cases::load(vectors)),
+        ("own.bin", receipts_cases::own(vectors)),
+        ("bench.bin", receipts_cases::bench(vectors)),
+    ] {
         std::fs::write(Path::new(&out).join(name), receipts_cases::pack(&cases)).expect("OUT_DIR can be written");
     }
 }

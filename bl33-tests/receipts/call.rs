@@ -147,6 +147,7 @@ fn hello() -> Outcome {
     expect("message", room & 0xffff_ffff, MAX_MESSAGE as u64)?;
     expect_that("some nonces:", room >> 32 >= 1024, room >> 32)?;
     expect("protocol", able >> 32, receipts_client::PROTOCOL_VERSION.into())?;
-    // A key, a clock and a provisioning key, but no trust yet.
-    expect("what it can do", able & 0xf, 0b0111)
+    expect("values in one text", able >> 16 & 0xffff, 16384)?;
+    // A key, a clock and a provisioning key, which is the public one, but no trust yet.
+    expect("what it can do", able & 0xffff, 0b1_0111)
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The audit chain, checkpoints, co-signatures and the clock.
 
-use crate::call::{ANSWER, ask, expect_code};
+use crate::call::expect_code;
+use crate::own::{Answer, with};
 use bl33::harness::{Case, Failure, Outcome, expect, expect_that};
 use bl33::{mem, println};
-use receipts_client::{ClockSource, Operation, PartWriter, Parts, Reply, Tag, flags};
+use receipts_client::{ClockSource, Operation, Reply, Tag, flags};
 
 pub(crate) const CASES: &[Case] = &[
     Case::new("receipts::append_and_head", append_and_head),
@@ -14,37 +15,8 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("receipts::no_trust_is_loaded", no_trust_is_loaded),
 ];
 
-/// The first bytes of an answer.
-struct Answer([u8; 2048]);
-
-impl Answer {
-    fn read(reply: &Reply) -> Self {
-        let mut bytes = [0; 2048];
-        let used = bytes.len().min(reply.written as usize);
-        bytes[..used].iter_mut().enumerate().for_each(|(i, byte)| *byte = mem::get8(ANSWER + i as u64));
-        Self(bytes)
-    }
-
-    fn part(&self, reply: &Reply, tag: Tag) -> Result<&[u8], Failure> {
-        let parts = Parts::new(self.0.get(..reply.written as usize).unwrap_or(&[]));
-        let found = parts.flatten().find(|(other, _)| *other == tag);
-        found.map(|(_, value)| value).ok_or(Failure::because("a part", tag as u64))
-    }
-}
-
 fn contains(text: &[u8], what: &str) -> bool {
     text.windows(what.len()).any(|window| window == what.as_bytes())
-}
-
-/// Asks with one part.
-fn with(operation: Operation, bits: u16, parts: &[(Tag, &[u8])]) -> Result<Reply, Failure> {
-    let mut buffer = [0; 2048];
-    let mut writer = PartWriter::new(&mut buffer);
-    for (tag, value) in parts {
-        writer.add(*tag, value).ok_or(Failure::because("room for a part", *tag as u64))?;
-    }
-    let used = writer.used();
-    ask(operation, bits, &buffer[..used])
 }
 
 fn append_and_head() -> Outcome {

@@ -8,6 +8,8 @@
 mod abuse;
 mod call;
 mod history;
+mod own;
+mod restart;
 mod vectors;
 
 use bl33::harness::{self, Case};
@@ -15,7 +17,7 @@ use bl33::println;
 
 bl33::entry!(suite);
 
-const GROUPS: &[&[Case]] = &[call::CASES, vectors::CASES, history::CASES, abuse::CASES, call::LAST];
+const GROUPS: &[&[Case]] = &[call::CASES, vectors::CASES, history::CASES, abuse::CASES, call::LAST, restart::CASES];
 
 fn suite() {
     println!("# {} bytes of packed vectors", vectors::PACKED.len());

@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use receipts_service::protocol::{Call, MAX_ANSWER, PartWriter, Parts, Span, Tag};
-use receipts_service::{Config, Platform, Service};
+use receipts_service::{Config, Life, Memory, Platform, Provisioning, Service};
 use std::cell::RefCell;
 
 struct Still;
@@ -22,15 +22,23 @@ impl Platform for Still {
     fn ticks(&mut self) -> u64 {
         0
     }
+
+    fn start_clock(&mut self) -> [u64; 2] {
+        [0; 2]
+    }
+
+    fn resume_clock(&mut self, _: [u64; 2]) {}
 }
 
-fn start() -> Service {
-    let config = Config { server_name: "fuzz", provisioning: None, nonces: 16, compat_nonces: 16 };
-    Service::start(config, &mut Still).expect("memory")
+fn start() -> Service<'static> {
+    let config = Config { server_name: "fuzz", provisioning: Provisioning::None };
+    let memory = Memory::of(vec![0; Memory::FIXED + 2 * 16].leak()).expect("room");
+    let Ok((service, Life::First)) = Service::start(config, memory, &mut Still) else { panic!("a first life") };
+    service
 }
 
 thread_local! {
-    static SERVICE: RefCell<Service> = RefCell::new(start());
+    static SERVICE: RefCell<Service<'static>> = RefCell::new(start());
 }
 
 fuzz_target!(|input: &[u8]| {

@@ -248,3 +248,15 @@ pub mod mapping {
     /// Leaves it mapped afterwards.
     pub const STAY: u64 = 0x10;
 }
+
+/// What is added to the first word of a call of the receipts service for the partition that serves it to die.
+pub mod mortal {
+    /// Bit 32 on: how, of [`death`](super::death).
+    pub const HOW: u32 = 32;
+    /// Bit 48 on: when.
+    pub const WHEN: u32 = 48;
+    /// Before it serves the call.
+    pub const BEFORE: u64 = 1;
+    /// After it served the call, before it answers.
+    pub const AFTER: u64 = 2;
+}

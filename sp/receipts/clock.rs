@@ -24,6 +24,17 @@ impl Clock {
         (seconds != 0 && frequency != 0).then(|| Self { seconds, ticks: device::ticks(), frequency })
     }
 
+    /// Gives the readings, for [`Clock::resume`].
+    pub(crate) fn readings(&self) -> [u64; 2] {
+        [self.seconds.into(), self.ticks]
+    }
+
+    /// Goes on from readings of a former life: the real-time clock may have been set since. `None` if there was none.
+    pub(crate) fn resume([seconds, ticks]: [u64; 2]) -> Option<Self> {
+        let seconds = u32::try_from(seconds).ok()?;
+        (seconds != 0).then(|| Self { seconds, ticks, frequency: device::frequency() })
+    }
+
     /// Tells the time.
     pub(crate) fn now(&self) -> Option<Instant> {
         let passed = device::ticks().saturating_sub(self.ticks);

@@ -26,7 +26,7 @@ impl Transport {
     /// Serves the call in the words of a request from `sender`; `None` if the form has no room for one.
     pub(crate) fn answer(
         &mut self,
-        service: &mut Service,
+        service: &mut Service<'_>,
         platform: &mut impl Platform,
         sender: PartitionId,
         words: Option<[u64; 5]>,
@@ -65,7 +65,7 @@ impl Transport {
         self.region.retrieve(handle, &terms).map_err(|_| unusable)
     }
 
-    fn serve(&mut self, service: &mut Service, platform: &mut impl Platform, call: Call) -> Reply {
+    fn serve(&mut self, service: &mut Service<'_>, platform: &mut impl Platform, call: Call) -> Reply {
         let Some(mut message) = buffer(call.message) else {
             return refused(Field::Document, Reason::TooMany);
         };

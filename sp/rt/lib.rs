@@ -33,6 +33,7 @@ pub mod memory;
 pub mod mmu;
 pub mod random;
 mod serve;
+pub mod state;
 
 pub use call::{hvc, hvc_all, smc, smc_all};
 pub use context::Context;

@@ -138,6 +138,13 @@ unsafe extern "C" {
     static bss_end: u8;
     static stacks_start: u8;
     static stacks_end: u8;
+    static state_start: u8;
+    static state_end: u8;
+}
+
+/// Returns where the memory that is preserved on a restart begins and ends.
+pub(crate) fn state() -> (u64, u64) {
+    (&raw const state_start as u64, &raw const state_end as u64)
 }
 
 /// Returns where the image begins.
@@ -283,10 +290,12 @@ pub(crate) fn build() {
     let own = |access| Attributes { access, non_secure: false, device: false };
     let slot = (end - stacks) / crate::context::count() as u64;
     let slots = (stacks..end).step_by(slot as usize);
+    let (kept, kept_end) = state();
     let parts = [(text, rodata, Access::Execute), (rodata, data, Access::ReadOnly), (data, stacks, Access::ReadWrite)];
+    let kept = (kept < kept_end).then_some((kept, kept_end, Access::ReadWrite));
     let stacks = slots
         .flat_map(|at| [(at + PAGE, at + 2 * PAGE, Access::ReadWrite), (at + 3 * PAGE, at + slot, Access::ReadWrite)]);
-    for (from, to, access) in parts.into_iter().chain(stacks) {
+    for (from, to, access) in parts.into_iter().chain(kept).chain(stacks) {
         let length = (to - from).next_multiple_of(PAGE);
         let mapped = Range::new(from, length).and_then(|range| stage1.map(range, own(access)));
         if mapped.is_err() {

@@ -26,6 +26,8 @@ fn main() {
     let stack = number(&cargo, "stack-size", "=", "\n").unwrap_or(STACK);
     let memory = number(&cargo, "mem-size", "=", "\n").unwrap_or(MEMORY);
     let end = cells("load-address").unwrap_or(0) + memory;
+    let (state, state_size) = preserved(&manifest).unwrap_or((0, 0));
+    let state = cells("load-address").unwrap_or(0) + state;
     let slot = 3 * PAGE + stack.next_multiple_of(PAGE);
 
     for arg in [
@@ -39,7 +41,8 @@ fn main() {
     ] {
         println!("cargo:rustc-link-arg-bins={arg}");
     }
-    for (name, value) in [("LINK_BASE", base), ("CONTEXTS", contexts), ("STACK_SLOT", slot), ("MEMORY_END", end)] {
+    let constants = [("LINK_BASE", base), ("CONTEXTS", contexts), ("STACK_SLOT", slot), ("MEMORY_END", end)];
+    for (name, value) in constants.into_iter().chain([("STATE_BASE", state), ("STATE_SIZE", state_size)]) {
         println!("cargo:rustc-link-arg-bins=--defsym={name}={value:#x}");
     }
     println!("cargo:rustc-link-arg-bins=-T{}", script.display());
@@ -48,6 +51,14 @@ fn main() {
 fn read(path: &Path) -> String {
     println!("cargo:rerun-if-changed={}", path.display());
     fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// Finds the region that is preserved on a restart: where it begins in the partition's memory, and its bytes.
+fn preserved(manifest: &str) -> Option<(u64, u64)> {
+    let (before, after) = manifest.split_once("preserved-on-restart;")?;
+    let node = [before.rsplit_once('{')?.1, after.split_once('}')?.0].concat();
+    let cells = |name| number(&node, name, "<", ">").unwrap_or_else(|| panic!("preserved-on-restart: no {name}"));
+    Some((cells("load-address-relative-offset"), cells("pages-count") * PAGE))
 }
 
 /// Reads the number of the line `name ... before NUMBER after`: one cell, or two for an address above 4 GiB. `None`

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import os
 import pathlib
+import re
 import struct
 import subprocess
 import tomllib
@@ -72,7 +73,7 @@ def cargo_build(target, packages, arguments=(), output=env.TARGET, settings=None
     flags = ",".join(f'"{flag}"' for flag in reproducible_flags())
     words = ["cargo", "build", "--release", "--target", target, "--config", f"target.{target}.rustflags=[{flags}]"]
     words += [word for package in packages for word in ("--package", package)] + list(arguments)
-    environment = {k: v for k, v in os.environ.items() if k not in ("RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET")}
+    environment = {k: v for k, v in os.environ.items() if k not in ("RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "HEMATITE_PROVISIONING")}
     environment["CARGO_TARGET_DIR"] = str(output)
     environment["SOURCE_DATE_EPOCH"] = "0"
     environment.update(settings or {})
@@ -135,11 +136,25 @@ def build_spmc(built_in=(), output=env.TARGET, into=env.FIRMWARE):
     return objcopy(folder / "hematite", into / name)
 
 
+def provisioning():
+    """Return the settings for a provisioning key of the builder's own: the file that HEMATITE_PROVISIONING_KEY names."""
+    path = os.environ.get("HEMATITE_PROVISIONING_KEY")
+    if not path:
+        return {}
+    try:
+        key = pathlib.Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        env.die(f"HEMATITE_PROVISIONING_KEY: {error}")
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", key):
+        env.die(f"HEMATITE_PROVISIONING_KEY: {path} is not the 64 hexadecimal digits of a public key")
+    return {"HEMATITE_PROVISIONING": key}
+
+
 def build_partitions(partitions):
     """Build the partitions and their packages (left as <name>.pkg)."""
     for target in sorted({partition.target for partition in partitions}):
         group = [partition for partition in partitions if partition.target == target]
-        folder = cargo_build(target, [partition.package for partition in group], ["--bins"])
+        folder = cargo_build(target, [partition.package for partition in group], ["--bins"], settings=provisioning())
         for partition in group:
             image = objcopy(folder / partition.package, env.FIRMWARE / f"{partition.name}.bin")
             partition.package_bytes = fip.pack_partition(partition.blob, image)

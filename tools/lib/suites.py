@@ -256,10 +256,22 @@ def restarts():
     return from_result(qemu.run(machine, 120, name="restarts", show="quiet"))
 
 
+# The time that the receipts' calls were signed for (`receipts_cases::AT`).
+RECEIPTS_CLOCK = ("-rtc", "base=2026-11-20T21:20:18")
+
+
 def receipts():
     """Boot the receipts partition alone, with the image that drives it."""
     flash = image.firmware(bl33="receipts", names=["receipts"], flash=env.FIRMWARE / "receipts.bin")
-    return from_result(qemu.run(qemu.Machine(flash, cpus=2), 180, name="receipts", show="quiet"))
+    machine = qemu.Machine(flash, cpus=2, extra=RECEIPTS_CLOCK)
+    return from_result(qemu.run(machine, 180, name="receipts", show="quiet"))
+
+
+def receipts_restarted():
+    """Boot the receipts partition that dies when it is asked to, and is restarted."""
+    flash = image.firmware(bl33="receipts", names=["mortal"], flash=env.FIRMWARE / "mortal.bin")
+    machine = qemu.Machine(flash, cpus=1, extra=[*RECEIPTS_CLOCK, *qemu.mode(only="survive:")])
+    return from_result(qemu.run(machine, 120, name="mortal", show="quiet"))
 
 
 def four_worlds():
@@ -405,6 +417,7 @@ SUITES = [
     Suite("firmware, malformed packages", bad_packages),
     Suite("firmware, malformed SPMC manifest", bad_spmc_manifest),
     Suite("firmware, receipts", receipts),
+    Suite("firmware, receipts that outlive a restart", receipts_restarted),
     Suite("firmware, places that can panic", panic_sites),
     Suite("same image from another folder", reproducible),
     Suite("loom", loom, beside=True),

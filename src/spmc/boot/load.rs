@@ -105,6 +105,7 @@ fn build<P: Port>(
     places: &mut Places<'_>,
 ) -> Result<Partition<P>, String> {
     let Candidate { entry, manifest, .. } = candidate;
+    clear_preserved(port, candidate)?;
     let mut stage2 = Stage2::new(port, Vmid(index as u16 + 1)).map_err(|e| table_error(e, "the roots"))?;
     if let Err(reason) = map_all(port, candidate, &mut stage2) {
         stage2.destroy(port);
@@ -132,6 +133,19 @@ fn build<P: Port>(
         partition.pristine = keep_pristine(port, candidate, places);
     }
     Ok(partition)
+}
+
+/// Zeroes what the partition keeps over its restarts. None of it may be part of the package, which a restart writes
+/// anew.
+fn clear_preserved<P: Port>(port: &P, candidate: &Candidate<'_>) -> Result<(), String> {
+    let manifest = &candidate.manifest;
+    if let Some(r) = manifest.preserves(candidate.entry.load_address, candidate.package_len) {
+        return Err(alloc::format!("preserved-on-restart: {} is where the package lies", r.name));
+    }
+    for r in manifest.preserved() {
+        port.zero(Space::Secure, r.base, r.size()).map_err(|_| alloc::format!("{} is no Secure memory", r.name))?;
+    }
+    Ok(())
 }
 
 /// Copies the package, boot information included, to where no partition reaches.

@@ -6,6 +6,7 @@ use bitflags::bitflags;
 use ffa_abi::{PartitionId, Uuid, Version};
 
 use super::core_manifest::require_compatible;
+use super::machine::overlaps;
 use super::node::{At, Node, Value, Warn, read_properties};
 use super::refusal::name;
 use super::{
@@ -265,6 +266,16 @@ impl PartitionManifest {
             out.rx_tx = Some(regions::read_mailbox(&mailbox, &out.memory_regions, &phandles, warn)?);
         }
         Ok(out)
+    }
+
+    /// Returns the regions that a restart leaves as they are.
+    pub fn preserved(&self) -> impl Iterator<Item = &MemoryRegion> {
+        self.memory_regions.iter().filter(|r| r.preserved)
+    }
+
+    /// Returns a region with bytes in this range that a restart leaves as they are.
+    pub fn preserves(&self, base: Pa, len: u64) -> Option<&MemoryRegion> {
+        self.preserved().find(|r| overlaps((r.base.0, r.size()), (base.0, len)))
     }
 
     /// Returns every messaging method of any service.

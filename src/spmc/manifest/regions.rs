@@ -52,6 +52,8 @@ pub struct MemoryRegion {
     pub attributes: RegionAttributes,
     /// It was given by `load-address-relative-offset`: a part of the partition's own memory, where it lies in it.
     pub relative: bool,
+    /// `preserved-on-restart`: zero at the first start, and left as it is when the partition is restarted.
+    pub preserved: bool,
 }
 
 /// Holds one device region. `base + pages` never passes the end of the address space.
@@ -194,7 +196,7 @@ pub(crate) fn read_memory(
     check_list_node(node, "arm,ffa-manifest-memory-regions", "\"arm,ffa-manifest-memory-regions\"")?;
     let mut regions = ArrayVec::new();
     for child in node.children() {
-        let (mut common, mut offset, mut phandle) = (Common::default(), None, None);
+        let (mut common, mut offset, mut phandle, mut preserved) = (Common::default(), None, None, false);
         read_properties!(child, {
             "description" => |v| { v.text()?; },
             "pages-count" => |v| common.pages = Some(v.u32()?),
@@ -203,14 +205,20 @@ pub(crate) fn read_memory(
             "load-address-relative-offset" => |v| offset = Some(v.number()?),
             "phandle" => |v| phandle = Some(v.u32()?),
             "linux,phandle" => |v| phandle = Some(v.u32()?),
+            "preserved-on-restart" => |v| preserved = v.flag()?,
             "smmu-id" => |v| no_dma(&v)?,
             "stream-ids" => |v| no_dma(&v)?,
             "stream-ids-access-permissions" => |v| no_dma(&v)?,
             else |other| child.at.warn(warn, other, "is not known and has no effect"),
         });
         let (pages, attributes) = common.settle(&child.at, false, warn)?;
+        if preserved && attributes != RegionAttributes::READ | RegionAttributes::WRITE {
+            let cause = Cause::Conflict { with: "attributes" };
+            return Err(child.at.refuse("preserved-on-restart", cause, "only what is kept in it: attributes = <3>"));
+        }
         let base = memory_base(&child.at, common.base, offset, load_address, pages)?;
-        let region = MemoryRegion { name: name(child.name()), base, pages, attributes, relative: offset.is_some() };
+        let name = name(child.name());
+        let region = MemoryRegion { name, base, pages, attributes, relative: offset.is_some(), preserved };
         let cause = Cause::TooMany { limit: MAX_MEMORY_REGIONS };
         regions.try_push(region).map_err(|_| node.at.refuse("", cause, "join regions that touch"))?;
         // As long as `regions`, and so never full before it.

@@ -146,7 +146,7 @@ impl<P: Port> Spmc<P> {
             // There is nobody to propagate to: the SPMC outlives every partition.
             AbortAction::Stop | AbortAction::Propagate => self.stop(partition, "stopped"),
             AbortAction::Destroy => {
-                self.scrub(partition);
+                self.scrub(partition, false);
                 self.stop(partition, "destroyed, its memory scrubbed");
             }
             AbortAction::Restart => match self.restart(partition) {
@@ -166,8 +166,9 @@ impl<P: Port> Spmc<P> {
         }
     }
 
-    /// Zeroes the memory that is the partition's alone. Says whether that is all of what it was given.
-    fn scrub(&self, partition: &Partition<P>) -> bool {
+    /// Zeroes the memory that is the partition's alone, apart from what it keeps over a restart if there is to be one.
+    /// Says whether that is all of what it was given.
+    fn scrub(&self, partition: &Partition<P>, restarts: bool) -> bool {
         let (base, len) = partition.identity.memory;
         let stage2 = partition.stage2.lock();
         let mut all = true;
@@ -175,7 +176,8 @@ impl<P: Port> Spmc<P> {
             let ipa = Ipa(base.0 + page * PAGE_SIZE);
             let entry = stage2.query(self.port, Space::Secure, ipa);
             let own = entry.is_valid() && entry.tag() == Tag::Owned && entry.pa() == Pa(ipa.0);
-            all &= own && self.port.zero(Space::Secure, Pa(ipa.0), PAGE_SIZE).is_ok();
+            let kept = restarts && partition.manifest.preserves(Pa(ipa.0), PAGE_SIZE).is_some();
+            all &= own && (kept || self.port.zero(Space::Secure, Pa(ipa.0), PAGE_SIZE).is_ok());
         }
         all
     }
@@ -192,7 +194,7 @@ impl<P: Port> Spmc<P> {
         if tries >= MOST_RESTARTS {
             return Err("stopped: it fails again and again");
         }
-        if !self.scrub(partition) {
+        if !self.scrub(partition, true) {
             return Err("stopped: part of its memory is still lent to others, so it cannot be restarted");
         }
         let base = Pa(partition.identity.memory.0.0);

@@ -9,9 +9,9 @@ use ffa_abi::{Func, PartitionId, Regs, Uuid, Version};
 
 use super::SimMachine;
 use crate::manifest::{
-    AbortAction, ExceptionLevel, Format, HubPolicy, HubQueue, Interrupt, MemoryKind, MemoryRange, Messaging, Name,
-    NsInterruptAction, OtherSecureInterruptAction, PartitionManifest, PowerMessages, RoutingDefault, RoutingPolicy,
-    Service, SmcAllowList, SriPolicy, VmAvailability,
+    AbortAction, ExceptionLevel, Format, HubPolicy, HubQueue, Interrupt, MemoryKind, MemoryRange, MemoryRegion,
+    Messaging, Name, NsInterruptAction, OtherSecureInterruptAction, PartitionManifest, PowerMessages, RegionAttributes,
+    RoutingDefault, RoutingPolicy, Service, SmcAllowList, SriPolicy, VmAvailability,
 };
 use crate::memory::{MAX_OPEN, Memory};
 use crate::partition::{Identity, Partition, Pristine, Properties};
@@ -45,6 +45,8 @@ pub struct Spec {
     pub vms: VmAvailability,
     /// What becomes of it when it is aborted.
     pub abort: AbortAction,
+    /// Its last page is one that a restart leaves as it is.
+    pub preserves: bool,
     /// Whether it takes part in supervised messages.
     pub queue: Option<HubQueue>,
 }
@@ -56,6 +58,7 @@ impl Default for Spec {
             messaging: Messaging::all(),
             power: PowerMessages::empty(),
             abort: AbortAction::Stop,
+            preserves: false,
             interrupts: Vec::new(),
             other_interrupts: OtherSecureInterruptAction::Queued,
             vms: VmAvailability::empty(),
@@ -81,6 +84,16 @@ pub const fn base(n: u16) -> u64 {
 
 fn interrupt(intid: u32) -> Interrupt {
     Interrupt { region: 0, intid, priority: 0x40, secure: true, level: true, target: None }
+}
+
+/// Where the n-th partition's last page lies.
+pub const fn last_page(n: u16) -> u64 {
+    base(n + 1) - PAGE_SIZE
+}
+
+fn preserved(n: u16) -> MemoryRegion {
+    let attributes = RegionAttributes::READ | RegionAttributes::WRITE;
+    MemoryRegion { name: Name::new(), base: Pa(last_page(n)), pages: 1, attributes, relative: true, preserved: true }
 }
 
 pub(crate) fn manifest(n: u16, spec: &Spec) -> PartitionManifest {
@@ -109,7 +122,7 @@ pub(crate) fn manifest(n: u16, spec: &Spec) -> PartitionManifest {
         lifecycle_support: false,
         abort_action: spec.abort,
         smcs: SmcAllowList::default(),
-        memory_regions: ArrayVec::new(),
+        memory_regions: spec.preserves.then(|| preserved(n)).into_iter().collect(),
         device_regions: ArrayVec::new(),
         interrupts: spec.interrupts.iter().map(|&intid| interrupt(intid)).collect(),
         hub_queue: spec.queue,

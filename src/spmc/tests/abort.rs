@@ -3,8 +3,8 @@ use ffa_abi::{Error, Func};
 
 use super::{NWD, assert_error, assert_success, assert_untouched, calls, from_partition};
 use crate::manifest::AbortAction;
-use crate::sim::world::{Spec, World, base, echo, id, request, wait};
-use crate::{Exit, Pa, Port, Space, State};
+use crate::sim::world::{Spec, World, base, echo, id, last_page, request, wait};
+use crate::{Exit, Ipa, Pa, Port, Space, State};
 
 fn with(abort: AbortAction, contexts: u16) -> World {
     World::booted(&[Spec { abort, contexts, ..Spec::default() }, Spec::default()], 2)
@@ -57,6 +57,35 @@ fn restart_begins_again_from_the_pristine_copy_before_the_caller_hears_of_it() {
     // Its version is open again and its buffers are gone.
     let version = from_partition(&mut w, 0, [Func::RxTxUnmap.id32() as u64, 0, 0, 0, 0, 0, 0, 0]);
     assert_error(&version, Error::InvalidParameters);
+}
+
+#[test]
+fn what_is_preserved_outlives_a_restart_and_nothing_else() {
+    for (abort, after) in [(AbortAction::Restart, *b"history "), (AbortAction::Destroy, [0; 8])] {
+        let mut w = World::booted(&[Spec { abort, preserves: true, ..Spec::default() }], 1);
+        w.machine.write(Space::Secure, Pa(last_page(0)), b"history ").unwrap();
+        w.machine.write(Space::Secure, Pa(last_page(0) - 8), b"scribble").unwrap();
+        let mut entries = 0;
+        let r = w.call(0, request(NWD, id(0), 0), &mut |_, _, regs| {
+            entries += 1;
+            if entries == 1 { Exit::Fault } else { wait(regs) }
+        });
+        assert_error(&r, Error::Aborted);
+        let mut out = [0; 16];
+        w.machine.read(Space::Secure, Pa(last_page(0) - 8), &mut out).unwrap();
+        assert_eq!((&out[..8], &out[8..]), (&[0; 8][..], &after[..]), "{abort:?}");
+    }
+}
+
+#[test]
+fn a_partition_that_lent_what_it_preserves_is_not_restarted() {
+    let spec = Spec { abort: AbortAction::Restart, preserves: true, ..Spec::default() };
+    let mut w = World::booted(&[spec, Spec::default()], 1);
+    let page = Ipa(last_page(0));
+    // As it is while the page is lent: not the partition's own.
+    w.partition(0).stage2.lock().unmap(w.machine, Space::Secure, page, 1).expect("it is mapped");
+    assert_error(&w.call(0, request(NWD, id(0), 0), &mut |_, _, _| Exit::Fault), Error::Aborted);
+    assert_eq!(w.partition(0).contexts()[0].state(), State::Stopped);
 }
 
 #[test]

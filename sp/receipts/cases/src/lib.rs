@@ -5,6 +5,10 @@
 //! [`load`] reads a directory of vectors; [`pack`] writes its cases as one binary that a test image can walk through
 //! without an allocator ([`receipts_client::packed`] reads it).
 
+mod own;
+
+pub use own::{AT, own};
+
 use receipts_client::{MAX_MESSAGE, Operation, PartWriter, Tag, flags};
 use serde_json::{Value, json};
 use std::path::Path;

@@ -17,7 +17,7 @@ pub const SERVICE_UUID: [u8; 16] =
     [0x9b, 0xd9, 0xb3, 0xc4, 0x0d, 0xe1, 0x4b, 0xb6, 0x8e, 0x2c, 0x6f, 0x6a, 0x5e, 0x1d, 0x27, 0xa4];
 
 /// The version of this protocol: major in bits 31..16, minor in 15..0. A partition serves every minor up to its own.
-pub const PROTOCOL_VERSION: u32 = 0x0001_0000;
+pub const PROTOCOL_VERSION: u32 = 0x0001_0001;
 
 /// The largest receipt or request, in bytes.
 pub const MAX_RECEIPT: usize = 65536;

@@ -59,7 +59,7 @@ impl Judge {
         text: &[u8],
         server: &PublicKey,
         options: &BilateralOptions<'_>,
-        replay: Option<&mut ReplayCache>,
+        replay: Option<&mut ReplayCache<'_>>,
     ) -> Result<AgentTrust, Verdict> {
         let document = parse_receipt(text)?;
         let receipt = Record::read(document.root(), &BILATERAL, Field::Document, Duplicates::Refused)?;
@@ -71,7 +71,7 @@ impl Judge {
         receipt: &Record<'_>,
         server: &PublicKey,
         options: &BilateralOptions<'_>,
-        replay: Option<&mut ReplayCache>,
+        replay: Option<&mut ReplayCache<'_>>,
     ) -> Result<AgentTrust, Verdict> {
         let claimed = receipt.record(Field::Server).map_or("", |server| server.text(Field::Pubkey));
         // Spelled as the caller's key is, it is that key; else it may be no key at all, which is another verdict.

@@ -26,7 +26,7 @@ impl Judge {
         text: &[u8],
         key: &PublicKey,
         purpose: Purpose,
-        replay: Option<&mut ReplayCache>,
+        replay: Option<&mut ReplayCache<'_>>,
     ) -> Result<(), Verdict> {
         let document = parse_receipt(text)?;
         self.verify_value(document.root(), key, purpose, replay)
@@ -45,7 +45,7 @@ impl Judge {
         receipt: Value<'_>,
         key: &PublicKey,
         purpose: Purpose,
-        replay: Option<&mut ReplayCache>,
+        replay: Option<&mut ReplayCache<'_>>,
     ) -> Result<(), Verdict> {
         let read = |of| Record::read(receipt, of, Field::Document, Duplicates::LastWins);
         match version(receipt)? {

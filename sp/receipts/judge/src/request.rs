@@ -74,7 +74,7 @@ impl Judge {
         &self,
         text: &[u8],
         options: &RequestOptions<'_>,
-        replay: Option<&mut ReplayCache>,
+        replay: Option<&mut ReplayCache<'_>>,
     ) -> Result<SignerTrust, Verdict> {
         let document = parse_receipt(text)?;
         let request = document.root();

@@ -30,6 +30,11 @@ impl Instant {
         self.0.timestamp()
     }
 
+    /// Gives the nanoseconds of its second.
+    pub fn nanoseconds(self) -> u32 {
+        self.0.timestamp_subsec_nanos()
+    }
+
     /// Gives the time so many seconds later, or the latest there is.
     pub fn plus_seconds(self, seconds: u32) -> Self {
         let later = self.0.checked_add_signed(chrono::TimeDelta::seconds(i64::from(seconds)));

@@ -42,6 +42,16 @@ pub struct Trust {
 }
 
 impl Trust {
+    /// Starts with no trust, where a bundle older than `generated_at` is refused.
+    pub fn not_before(generated_at: Option<Instant>) -> Self {
+        Self { generated_at, ..Self::default() }
+    }
+
+    /// Gives the time of the newest bundle that was loaded.
+    pub fn generated_at(&self) -> Option<Instant> {
+        self.generated_at
+    }
+
     /// Loads a bundle in place of the loaded one. Its signature by the provisioning key covers [`SIGNING_CONTEXT`] and
     /// the bytes of the bundle; a bundle older than one that was loaded before is refused.
     pub fn load(&mut self, bundle: &[u8], signature: &[u8; 64], provisioning: &VerifyingKey) -> Result<(), Verdict> {
@@ -136,7 +146,7 @@ impl Judge {
         text: &[u8],
         trust: &Trust,
         purpose: Purpose,
-        replay: Option<&mut ReplayCache>,
+        replay: Option<&mut ReplayCache<'_>>,
     ) -> Result<(), Verdict> {
         let document = parse_receipt(text)?;
         let receipt = document.root();

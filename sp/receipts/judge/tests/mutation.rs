@@ -8,7 +8,7 @@ use receipts::audit::{AuditChain, verify_lines};
 use receipts::bilateral::{BilateralOptions, Cosign};
 use receipts::crypto::GENESIS;
 use receipts::delegation::AuthorizedOptions;
-use receipts::replay::ReplayCache;
+use receipts::replay::{FREE, ReplayCache};
 use receipts::request::{RequestOptions, Signers};
 use receipts::{Purpose, canon, receipt};
 use std::time::{Duration, Instant};
@@ -96,7 +96,8 @@ fn mutate(text: &mut Vec<u8>, other: &[u8], random: &mut Random) {
 fn judge(text: &[u8], other: &[u8]) {
     let (agent, keys) = (public(&key(1)), [public(&key(1)), public(&key(2))]);
     for judge in [strict(), compat()] {
-        let mut replay = ReplayCache::new(2, [0; 16]).expect("memory");
+        let mut entries = [FREE; 2];
+        let mut replay = ReplayCache::new(&mut entries, [0; 16]);
         let _ = judge.verify_any(text, &agent, Purpose::Live, Some(&mut replay));
         let _ = judge.verify_any(text, &agent, Purpose::Forensic, None);
         let _ = judge.verify_bilateral(text, &agent, &BilateralOptions::default(), Some(&mut replay));

@@ -6,7 +6,7 @@ mod common;
 use common::{bytes, compat, key, public, receipt, strict, time};
 use receipts::bilateral::{BilateralOptions, Cosign};
 use receipts::json::{MAX_TEXT, MAX_VALUES};
-use receipts::replay::ReplayCache;
+use receipts::replay::{FREE, ReplayCache};
 use receipts::trust::{MAX_KEYS, SIGNING_CONTEXT, Trust};
 use receipts::{Class, Document, Field, Judge, MAX_RECEIPT, Purpose, Reason, Verdict};
 use serde_json::{Value, json};
@@ -27,7 +27,8 @@ fn what_is_cosigned_verifies() {
     let signed = cosign(strict(), &bytes(&receipt(&key(1), "rnd_1"))).expect("co-signed");
     let agent = public(&key(1));
     let options = BilateralOptions { trusted_agent: Some(&agent), ..BilateralOptions::default() };
-    let mut replay = ReplayCache::new(4, [0; 16]).expect("memory");
+    let mut entries = [FREE; 4];
+    let mut replay = ReplayCache::new(&mut entries, [0; 16]);
     let mut verify = || strict().verify_bilateral(&signed, &public(&key(2)), &options, Some(&mut replay));
     assert!(verify().is_ok());
     assert_eq!(verify(), Err(Verdict::new(Class::InvalidReceipt, Field::Nonce, Reason::Replay)));

@@ -8,7 +8,7 @@ use receipts::audit::{AuditChain, CheckpointContext, verify_lines};
 use receipts::bilateral::BilateralOptions;
 use receipts::crypto::GENESIS;
 use receipts::delegation::AuthorizedOptions;
-use receipts::replay::ReplayCache;
+use receipts::replay::{FREE, ReplayCache};
 use receipts::request::{RequestOptions, SignerTrust, Signers};
 use receipts::revocation::Revocation;
 use receipts::{Class, Field, Judge, PublicKey, Purpose, Reason, Verdict};
@@ -232,7 +232,8 @@ fn options<'a>(keys: &'a [PublicKey]) -> RequestOptions<'a> {
 fn a_request_needs_a_pinned_signer_and_a_place_for_its_nonce() {
     let text = request(&receipt(&key(1), "rnd_1"));
     let anyone = RequestOptions::default();
-    let mut replay = ReplayCache::new(4, [0; 16]).expect("memory");
+    let mut entries = [FREE; 4];
+    let mut replay = ReplayCache::new(&mut entries, [0; 16]);
     assert_eq!(compat().verify_request(&text, &anyone, None), Ok(SignerTrust::SelfConsistent));
     let untrusted = Err(Verdict::new(Class::Strict, Field::Pubkey, Reason::Untrusted));
     assert_eq!(strict().verify_request(&text, &anyone, Some(&mut replay)), untrusted);
@@ -247,7 +248,8 @@ fn a_request_needs_a_pinned_signer_and_a_place_for_its_nonce() {
 #[test]
 fn nonces_are_kept_apart_by_key_and_for_the_whole_window() {
     let keys = [public(&key(1)), public(&key(2))];
-    let mut replay = ReplayCache::new(4, [0; 16]).expect("memory");
+    let mut entries = [FREE; 4];
+    let mut replay = ReplayCache::new(&mut entries, [0; 16]);
     let (mine, yours) = (request(&receipt(&key(1), "rnd_1")), request(&receipt(&key(2), "rnd_1")));
     assert!(strict().verify_request(&mine, &options(&keys), Some(&mut replay)).is_ok());
     assert!(strict().verify_request(&yours, &options(&keys), Some(&mut replay)).is_ok(), "another key's nonce");
@@ -260,7 +262,8 @@ fn nonces_are_kept_apart_by_key_and_for_the_whole_window() {
 #[test]
 fn a_full_cache_refuses_rather_than_forgets() {
     let keys = [public(&key(1))];
-    let mut replay = ReplayCache::new(2, [0; 16]).expect("memory");
+    let mut entries = [FREE; 2];
+    let mut replay = ReplayCache::new(&mut entries, [0; 16]);
     let texts: Vec<_> = (0..3).map(|n| request(&receipt(&key(1), &format!("rnd_{n}")))).collect();
     for text in &texts[..2] {
         assert!(strict().verify_request(text, &options(&keys), Some(&mut replay)).is_ok());

@@ -10,10 +10,13 @@ extern crate alloc;
 mod answer;
 mod message;
 mod operations;
+mod seal;
 mod state;
 
 pub use receipts_client as protocol;
-pub use state::{Config, Platform, Service};
+pub use state::{Config, Damaged, Life, Memory, Platform, Provisioning, Service};
+
+pub use ed25519_dalek::VerifyingKey;
 
 use alloc::vec::Vec;
 use protocol::{Call, ClockSource, Operation, Reply, flags};
@@ -49,7 +52,7 @@ pub(crate) const fn bad<T>(field: Field, reason: Reason) -> Result<T, Verdict> {
     Err(Verdict::new(Class::BadRequest, field, reason))
 }
 
-impl Service {
+impl Service<'_> {
     /// Serves one call: judges the message (the caller's, copied) and gives the answer's parts, no more bytes of them
     /// than the call has room for.
     ///
@@ -57,6 +60,7 @@ impl Service {
     pub fn serve(&mut self, platform: &mut impl Platform, call: Call, message: &[u8]) -> (Reply, Vec<u8>) {
         let mut answer = answer::Answer::new(call.answer.length);
         let outcome = self.dispatch(platform, call, message, &mut answer);
+        self.keep();
         let (code, done) = match outcome {
             Ok(done) => (0, done),
             Err(Refused { verdict, done }) => (verdict.code(), done),

@@ -4,7 +4,7 @@
 use crate::answer::Answer;
 use crate::message::Message;
 use crate::protocol::{ClockSource, MAX_ANSWER, MAX_MESSAGE, MAX_RECEIPT, PROTOCOL_VERSION, Tag, flags};
-use crate::{Done, Platform, Refused, Service, bad};
+use crate::{Done, Platform, Provisioning, Refused, Service, bad};
 use receipts::audit::{CheckpointContext, LogFault, Recorded, Segment};
 use receipts::bilateral::{AgentTrust, BilateralOptions, Cosign, MAX_GAP};
 use receipts::crypto::{GENESIS, verify_bare};
@@ -20,8 +20,8 @@ const _: () = assert!(MAX_RECEIPT == receipts::MAX_RECEIPT && MAX_ANSWER == cano
 const CLOCK: &str = "rtc-at-boot+generic-counter";
 
 /// One call being served.
-pub(crate) struct Ask<'s, 'm, P> {
-    pub(crate) service: &'s mut Service,
+pub(crate) struct Ask<'s, 'k, 'm, P> {
+    pub(crate) service: &'s mut Service<'k>,
     pub(crate) platform: &'s mut P,
     pub(crate) flags: u16,
     pub(crate) message: &'s Message<'m>,
@@ -38,7 +38,7 @@ const fn plain(values: [u64; 3]) -> Done {
     Done::with(ClockSource::None, values)
 }
 
-impl<P: Platform> Ask<'_, '_, P> {
+impl<'k, P: Platform> Ask<'_, 'k, '_, P> {
     fn has(&self, flag: u16) -> bool {
         self.flags & flag != 0
     }
@@ -61,7 +61,7 @@ impl<P: Platform> Ask<'_, '_, P> {
     }
 
     /// Gives the replay cache of this call: strict calls always have theirs, compat calls on request.
-    fn replay(service: &mut Service, flags: u16) -> Option<&mut ReplayCache> {
+    fn replay<'s>(service: &'s mut Service<'k>, flags: u16) -> Option<&'s mut ReplayCache<'k>> {
         match (flags & flags::COMPAT != 0, flags & flags::REPLAY != 0) {
             (false, _) => Some(&mut service.replay),
             (true, true) => Some(&mut service.compat_replay),
@@ -83,8 +83,10 @@ impl<P: Platform> Ask<'_, '_, P> {
         let room = MAX_MESSAGE as u64 | (replay.capacity() as u64) << 32;
         let able = u64::from(self.service.signing.is_some())
             | u64::from(self.platform.now().is_some()) << 1
-            | u64::from(self.service.config.provisioning.is_some()) << 2
+            | u64::from(self.service.config.provisioning.key().is_some()) << 2
             | u64::from(self.service.trust.bundle().is_some()) << 3
+            | u64::from(matches!(self.service.config.provisioning, Provisioning::Test(_))) << 4
+            | (json::MAX_VALUES as u64) << 16
             | u64::from(PROTOCOL_VERSION) << 32;
         plain([limits, room, able])
     }
@@ -351,12 +353,13 @@ impl<P: Platform> Ask<'_, '_, P> {
     }
 
     pub(crate) fn trust_load(&mut self) -> Outcome {
-        let provisioning = self.service.config.provisioning.ok_or(unavailable(Field::Trust))?;
+        let provisioning = self.service.config.provisioning;
+        let provisioning = provisioning.key().ok_or(unavailable(Field::Trust))?;
         let bundle = self.message.need(Tag::Bundle, Field::Trust)?;
         let Ok(signature) = self.message.need(Tag::Signature, Field::Sig)?.try_into() else {
             return Err(Verdict::new(Class::BadRequest, Field::Sig, Reason::Malformed).into());
         };
-        self.service.trust.load(bundle, signature, &provisioning)?;
+        self.service.trust.load(bundle, signature, provisioning)?;
         self.trust_query()
     }
 

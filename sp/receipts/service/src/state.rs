@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the partition remembers between calls, and what it needs from its platform.
 
-use alloc::vec::Vec;
+use crate::seal::{Content, Found, SLOT, Seal, words_of};
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use receipts::audit::AuditChain;
-use receipts::replay::ReplayCache;
+use receipts::replay::{Entry, ReplayCache};
 use receipts::trust::Trust;
 use receipts::{Hash, Instant, PublicKey};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 /// The ports of the service.
 pub trait Platform {
@@ -19,6 +19,12 @@ pub trait Platform {
 
     /// Reads a counter.
     fn ticks(&mut self) -> u64;
+
+    /// Starts its clock, in the first life: gives what it counts from.
+    fn start_clock(&mut self) -> [u64; 2];
+
+    /// Goes on counting from what the first life did.
+    fn resume_clock(&mut self, from: [u64; 2]);
 }
 
 /// What is fixed at build time.
@@ -26,55 +32,151 @@ pub trait Platform {
 pub struct Config {
     /// The name that the partition co-signs with.
     pub server_name: &'static str,
-    /// The key that signs trust bundles; without one, none can be loaded.
-    pub provisioning: Option<VerifyingKey>,
-    /// The number of nonces that strict calls can have in use.
-    pub nonces: usize,
-    /// The same for compat calls, which have a cache of their own.
-    pub compat_nonces: usize,
+    /// The key that signs trust bundles.
+    pub provisioning: Provisioning,
 }
 
+/// The key that signs trust bundles.
+#[derive(Debug, Clone, Copy)]
+pub enum Provisioning {
+    /// There is none: no trust can be loaded.
+    None,
+    /// One whose other half is public: for tests.
+    Test(VerifyingKey),
+    /// One whose other half is somebody's own.
+    Own(VerifyingKey),
+}
+
+impl Provisioning {
+    pub(crate) fn key(&self) -> Option<&VerifyingKey> {
+        match self {
+            Self::None => None,
+            Self::Test(key) | Self::Own(key) => Some(key),
+        }
+    }
+}
+
+/// The nonces that compat calls can have in use; they have a cache of their own.
+const COMPAT_NONCES: usize = 64;
+
+/// The memory of a service, which may outlive it: zeros before its first life.
+pub struct Memory<'s> {
+    record: [&'s mut [u64; SLOT]; 2],
+    compat_nonces: &'s mut [Entry],
+    nonces: &'s mut [Entry],
+}
+
+impl<'s> Memory<'s> {
+    /// Words beside those of the nonces that strict calls can have in use, two for each.
+    pub const FIXED: usize = 2 * SLOT + 2 * COMPAT_NONCES;
+
+    /// Divides memory up. `None` if there is too little.
+    pub fn of(words: &'s mut [u64]) -> Option<Self> {
+        let (first, rest) = words.split_first_chunk_mut()?;
+        let (second, rest) = rest.split_first_chunk_mut()?;
+        let (compat_nonces, nonces) = rest.as_chunks_mut().0.split_at_mut_checked(COMPAT_NONCES)?;
+        Some(Self { record: [first, second], compat_nonces, nonces })
+    }
+}
+
+/// What a service was found in when it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// It begins with an empty history.
+    First,
+    /// It goes on with the history of the life before.
+    Later,
+}
+
+/// The memory holds something that no service can have left: nothing is served on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Damaged;
+
 /// The service and its state.
-pub struct Service {
+pub struct Service<'s> {
     pub(crate) config: Config,
     /// Never leaves; zeroed when dropped.
     pub(crate) signing: Option<SigningKey>,
     pub(crate) boot_id: [u8; 16],
     pub(crate) chain: AuditChain,
-    pub(crate) replay: ReplayCache,
-    pub(crate) compat_replay: ReplayCache,
+    pub(crate) replay: ReplayCache<'s>,
+    pub(crate) compat_replay: ReplayCache<'s>,
     pub(crate) trust: Trust,
+    clock: [u64; 2],
+    secret: [u8; 16],
+    seal: Seal<'s>,
+    /// What the last record says of that which changes.
+    committed: Changing,
 }
 
-/// The first bytes of a saved state: this layout.
-const MAGIC: [u8; 8] = *b"RCPTST01";
+/// What of the record changes: the sequence, which every change of the chain raises, and the age of the trust.
+type Changing = (u64, Option<Instant>);
 
-/// The fixed part of a saved state: magic, boot id, signing key (with a byte that says whether there is one), head,
-/// count, sequence, length of the nonces.
-const FIXED: usize = 8 + 16 + 8 + 32 + 32 + 8 + 8 + 8;
+impl<'s> Service<'s> {
+    /// Starts: with what the life before left in the memory, or with an empty history. Without a random source there
+    /// is no key, so nothing is signed, and no secret for the replay cache.
+    pub fn start(config: Config, memory: Memory<'s>, platform: &mut impl Platform) -> Result<(Self, Life), Damaged> {
+        let (seal, found) = Seal::open(memory.record);
+        let entries = (memory.nonces, memory.compat_nonces);
+        match found {
+            Found::Nothing => {
+                let mut service = Self::first(config, entries, seal, platform);
+                // Both slots hold a record before anything is served.
+                service.commit();
+                service.commit();
+                Ok((service, Life::First))
+            }
+            Found::Record(content) => {
+                let service = Self::later(config, entries, seal, &content).ok_or(Damaged)?;
+                platform.resume_clock(service.clock);
+                Ok((service, Life::Later))
+            }
+            Found::Damage => Err(Damaged),
+        }
+    }
 
-impl Service {
-    /// Starts with an empty history. Without a random source there is no key, so nothing is signed, and no secret for
-    /// the replay cache. `None` if there is too little memory.
-    pub fn start(config: Config, platform: &mut impl Platform) -> Option<Self> {
+    fn first(config: Config, entries: Entries<'s>, seal: Seal<'s>, platform: &mut impl Platform) -> Self {
         let mut seed = Zeroizing::new([0; 32]);
-        let (mut boot_id, mut secret, mut compat_secret) = ([0; 16], [0; 16], [0; 16]);
-        let random = platform.random(&mut *seed)
-            && platform.random(&mut boot_id)
-            && platform.random(&mut secret)
-            && platform.random(&mut compat_secret);
-        let service = Self {
+        let (mut boot_id, mut secret) = ([0; 16], [0; 16]);
+        let random = platform.random(&mut *seed) && platform.random(&mut boot_id) && platform.random(&mut secret);
+        Self {
             config,
             signing: random.then(|| SigningKey::from_bytes(&seed)),
             boot_id,
             chain: AuditChain::default(),
-            replay: ReplayCache::new(config.nonces, secret)?,
-            compat_replay: ReplayCache::new(config.compat_nonces, compat_secret)?,
+            replay: ReplayCache::new(entries.0, secret),
+            compat_replay: ReplayCache::new(entries.1, secret),
             trust: Trust::default(),
+            clock: platform.start_clock(),
+            secret,
+            seal,
+            committed: (0, None),
+        }
+    }
+
+    /// Takes back what [`Service::commit`] wrote. `None` if it cannot have written it.
+    fn later(config: Config, entries: Entries<'s>, seal: Seal<'s>, content: &Content) -> Option<Self> {
+        let [id0, id1, has_key, k0, k1, k2, k3, h0, h1, h2, h3, count, sequence, s0, s1, c0, c1, has_trust, at, ns] =
+            **content;
+        let seed: Zeroizing<[u8; 32]> = Zeroizing::new(bytes_of([k0, k1, k2, k3]));
+        let secret = bytes_of([s0, s1]);
+        let generated_at = match has_trust {
+            0 => None,
+            _ => Some(Instant::from_unix(at.cast_signed(), u32::try_from(ns).ok()?)?),
         };
-        secret.zeroize();
-        compat_secret.zeroize();
-        Some(service)
+        Some(Self {
+            config,
+            signing: (has_key != 0).then(|| SigningKey::from_bytes(&seed)),
+            boot_id: bytes_of([id0, id1]),
+            chain: AuditChain { head: Hash(bytes_of([h0, h1, h2, h3])), count, sequence },
+            replay: ReplayCache::resume(entries.0, secret)?,
+            compat_replay: ReplayCache::resume(entries.1, secret)?,
+            trust: Trust::not_before(generated_at),
+            clock: [c0, c1],
+            secret,
+            seal,
+            committed: (sequence, generated_at),
+        })
     }
 
     /// Gives the public key of checkpoints and co-signatures.
@@ -82,54 +184,64 @@ impl Service {
         self.signing.as_ref().map(|key| PublicKey::from(key.verifying_key()))
     }
 
-    /// Writes what must survive a restart of the partition: key, boot id, audit chain and used nonces. Gives the bytes
-    /// written, or `None` if they do not fit. The trust is loaded anew.
-    pub fn save(&self, out: &mut [u8]) -> Option<usize> {
-        let (fixed, nonces) = out.split_at_mut_checked(FIXED)?;
-        let used = self.replay.save(nonces)?;
-        let mut bytes: Zeroizing<Vec<u8>> = Zeroizing::new(Vec::with_capacity(FIXED));
-        bytes.extend_from_slice(&MAGIC);
-        bytes.extend_from_slice(&self.boot_id);
-        bytes.extend_from_slice(&u64::from(self.signing.is_some()).to_le_bytes());
-        bytes.extend_from_slice(self.signing.as_ref().map_or(&[0; 32], |key| key.as_bytes()));
-        bytes.extend_from_slice(&self.chain.head.0);
-        bytes.extend_from_slice(&self.chain.count.to_le_bytes());
-        bytes.extend_from_slice(&self.chain.sequence.to_le_bytes());
-        bytes.extend_from_slice(&(used as u64).to_le_bytes());
-        fixed.copy_from_slice(bytes.get(..FIXED)?);
-        FIXED.checked_add(used)
+    fn changing(&self) -> Changing {
+        (self.chain.sequence, self.trust.generated_at())
     }
 
-    /// Takes back what [`Service::save`] wrote. `None`, and nothing is changed, if it cannot have written it.
-    pub fn restore(&mut self, saved: &[u8]) -> Option<()> {
-        let mut rest = saved;
-        if take::<8>(&mut rest)? != MAGIC {
-            return None;
+    /// Keeps what must outlive this life, if it changed.
+    pub(crate) fn keep(&mut self) {
+        if self.changing() != self.committed {
+            self.commit();
         }
-        let boot_id = take::<16>(&mut rest)?;
-        let has_key = match u64::from_le_bytes(take(&mut rest)?) {
-            0 => false,
-            1 => true,
-            _ => return None,
-        };
-        let seed = Zeroizing::new(take::<32>(&mut rest)?);
-        let head = Hash(take(&mut rest)?);
-        let count = u64::from_le_bytes(take(&mut rest)?);
-        let sequence = u64::from_le_bytes(take(&mut rest)?);
-        let used = usize::try_from(u64::from_le_bytes(take(&mut rest)?)).ok()?;
-        if sequence < count {
-            return None;
-        }
-        self.replay = self.replay.restored(rest.get(..used)?)?;
-        self.signing = has_key.then(|| SigningKey::from_bytes(&seed));
-        self.boot_id = boot_id;
-        self.chain = AuditChain { head, count, sequence };
-        Some(())
+    }
+
+    /// Writes what must outlive this life: key, boot id, audit chain, the age of the trust, the clock. The nonces that
+    /// are in use lie in such memory themselves; the trust is loaded anew.
+    fn commit(&mut self) {
+        let key: Zeroizing<[u64; 4]> =
+            Zeroizing::new(self.signing.as_ref().map_or([0; 4], |key| words_of(key.as_bytes())));
+        let (sequence, generated_at) = self.changing();
+        let [id0, id1] = words_of(&self.boot_id);
+        let [k0, k1, k2, k3] = *key;
+        let [h0, h1, h2, h3] = words_of(&self.chain.head.0);
+        let [s0, s1] = words_of(&self.secret);
+        let [c0, c1] = self.clock;
+        let (at, ns) = generated_at.map_or((0, 0), |at| (at.unix_seconds().cast_unsigned(), at.nanoseconds().into()));
+        let (has_key, has_trust) = (self.signing.is_some().into(), generated_at.is_some().into());
+        let content: Content = Zeroizing::new([
+            id0,
+            id1,
+            has_key,
+            k0,
+            k1,
+            k2,
+            k3,
+            h0,
+            h1,
+            h2,
+            h3,
+            self.chain.count,
+            sequence,
+            s0,
+            s1,
+            c0,
+            c1,
+            has_trust,
+            at,
+            ns,
+        ]);
+        self.seal.commit(&content);
+        self.committed = (sequence, generated_at);
     }
 }
 
-fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
-    let (first, after) = rest.split_first_chunk::<N>()?;
-    *rest = after;
-    Some(*first)
+/// The entries for the nonces of strict calls, and for those of compat calls.
+type Entries<'s> = (&'s mut [Entry], &'s mut [Entry]);
+
+/// Reads words as bytes; those that are missing are 0.
+fn bytes_of<const N: usize, const WORDS: usize>(words: [u64; WORDS]) -> [u8; N] {
+    let mut bytes = [0; N];
+    let all = words.iter().flat_map(|word| word.to_le_bytes());
+    bytes.iter_mut().zip(all).for_each(|(to, from)| *to = from);
+    bytes
 }

@@ -9,9 +9,9 @@ use receipts_client::{MAX_RECEIPT, Operation, PartWriter, Tag, flags};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// The partition's heap (`HEAP` in `sp/receipts/main.rs`), without what it keeps for good: nonces, keys, revocations,
-/// the ranges of the caller's memory.
-const ROOM: usize = 0x50000 - 2112 * 16 - 128 * 224 - 16384 - 6000;
+/// The partition's heap (`HEAP` in `sp/receipts/main.rs`), without what it keeps for good: keys, revocations, the
+/// ranges of the caller's memory.
+const ROOM: usize = 0x48000 - 128 * 224 - 16384 - 6000;
 
 struct Bounded;
 

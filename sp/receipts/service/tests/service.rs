@@ -3,12 +3,12 @@
 
 mod common;
 
-use common::{call, part, platform, provisioning, service};
+use common::{Turned, call, memory, part, platform, provisioning, service, start};
 use ed25519_dalek::{Signature, Signer, SigningKey};
 use receipts::trust::SIGNING_CONTEXT;
 use receipts::{Class, Field, PublicKey, Reason, Verdict};
 use receipts_client::{ClockSource, MAX_MESSAGE, Operation, PartWriter, Reply, Tag, flags};
-use receipts_service::Service;
+use receipts_service::{Life, Memory, Service};
 use serde_json::{Value, json};
 
 fn parts(list: &[(Tag, &[u8])]) -> Vec<u8> {
@@ -72,7 +72,8 @@ fn bundle(agents: &[&SigningKey], generated_at: &str) -> Vec<u8> {
 fn a_signed_bundle_makes_an_agent_trusted() {
     let (mut service, mut platform) = service();
     let good = parts(&[(Tag::Receipt, &receipt(&key(1), "rnd_1"))]);
-    let verify = |service: &mut Service, platform: &mut _| call(service, platform, Operation::Verify, 0, &good).0.code;
+    let verify =
+        |service: &mut Service<'_>, platform: &mut _| call(service, platform, Operation::Verify, 0, &good).0.code;
     let untrusted = code(Class::Strict, Field::Pubkey, Reason::Untrusted);
     assert_eq!(verify(&mut service, &mut platform), untrusted);
     let load = bundle(&[&key(1), &key(2)], "2026-11-01T00:00:00Z");
@@ -136,7 +137,8 @@ fn checkpoints_and_cosignatures_are_by_the_key_that_head_tells() {
 fn without_a_random_source_nothing_is_signed() {
     let mut platform = platform();
     platform.random = None;
-    let mut service = Service::start(common::config(), &mut platform).expect("memory");
+    let mut memory = memory();
+    let (mut service, _) = start(&mut memory, &mut platform);
     let (reply, _) = call(&mut service, &mut platform, Operation::Checkpoint, 0, &[]);
     assert_eq!(reply.code, code(Class::Unavailable, Field::Key, Reason::Absent));
     let (hello, _) = call(&mut service, &mut platform, Operation::Hello, 0, &[]);
@@ -160,32 +162,91 @@ fn without_a_clock_only_compat_with_a_time_is_judged() {
     assert_eq!(reply.code, code(Class::BadRequest, Field::Clock, Reason::Unsupported));
 }
 
+/// A request by key 1 with this nonce, as a message.
+fn request(nonce: &str) -> Vec<u8> {
+    let receipt: Value = serde_json::from_slice(&receipt(&key(1), nonce)).expect("JSON");
+    let request = json!({"name": "t", "arguments": {"title": "x"}, "_meta": {"_signet": receipt}}).to_string();
+    parts(&[(Tag::Receipt, request.as_bytes()), (Tag::Key, spelled(&key(1)).as_bytes())])
+}
+
+/// Finds a member of a checkpoint.
+fn member(service: &mut Service<'_>, platform: &mut Turned, name: &str) -> Value {
+    let (reply, answer) = call(service, platform, Operation::Checkpoint, 0, &[]);
+    assert_eq!(reply.code, 0);
+    let statement: Value = serde_json::from_slice(part(&answer, Tag::Statement).expect("a statement")).expect("JSON");
+    statement[name].clone()
+}
+
 #[test]
 fn what_must_survive_a_restart_does() {
-    let (mut service, mut platform) = service();
+    let (mut memory, mut platform) = (memory(), platform());
+    let (mut service, life) = start(&mut memory, &mut platform);
+    assert_eq!((life, platform.counts_from), (Life::First, 1234));
     for text in [&b"1"[..], b"2"] {
         call(&mut service, &mut platform, Operation::Append, 0, &parts(&[(Tag::Receipt, text)]));
     }
-    let receipt: Value = serde_json::from_slice(&receipt(&key(1), "rnd_1")).expect("JSON");
-    let request = json!({"name": "t", "arguments": {"title": "x"}, "_meta": {"_signet": receipt}}).to_string();
-    let message = parts(&[(Tag::Receipt, request.as_bytes()), (Tag::Key, spelled(&key(1)).as_bytes())]);
+    let message = request("rnd_1");
     assert_eq!(call(&mut service, &mut platform, Operation::VerifyRequest, 0, &message).0.code, 0);
-    let mut saved = vec![0; 4096];
-    let used = service.save(&mut saved).expect("room");
-    assert!(service.save(&mut saved[..used - 1]).is_none());
+    let load = bundle(&[&key(1)], "2026-11-01T00:00:00Z");
+    assert_eq!(call(&mut service, &mut platform, Operation::TrustLoad, 0, &load).0.code, 0);
+    let (boot, head) = (member(&mut service, &mut platform, "boot_id"), member(&mut service, &mut platform, "head"));
     let before = call(&mut service, &mut platform, Operation::Head, 0, &[]);
 
-    let mut again = Service::start(common::config(), &mut platform).expect("memory");
-    assert_ne!(call(&mut again, &mut platform, Operation::Head, 0, &[]), before);
-    again.restore(&saved[..used]).expect("what was saved");
-    assert_eq!(call(&mut again, &mut platform, Operation::Head, 0, &[]), before);
+    // The clock of the first life goes on; another would be whatever the Normal world has set meanwhile.
+    platform.counts_from = 0;
+    let (mut again, life) = start(&mut memory, &mut platform);
+    assert_eq!((life, platform.counts_from), (Life::Later, 1234));
+    assert_eq!(call(&mut again, &mut platform, Operation::Head, 0, &[]), before, "sequence, count, head, key");
+    assert_eq!(before.0.values[..2], [4, 2]);
+    assert_eq!(member(&mut again, &mut platform, "boot_id"), boot);
+    assert_eq!(member(&mut again, &mut platform, "head"), head);
     let replayed = call(&mut again, &mut platform, Operation::VerifyRequest, 0, &message).0.code;
     assert_eq!(replayed, code(Class::ServerReject, Field::Nonce, Reason::Replay));
+    assert_eq!(call(&mut again, &mut platform, Operation::VerifyRequest, 0, &request("rnd_2")).0.code, 0);
+    // Nobody is trusted until a bundle is loaded again, and an older one than before is no more taken than before.
+    let (query, _) = call(&mut again, &mut platform, Operation::TrustQuery, 0, &[]);
+    assert_eq!((query.values[0], query.values[1]), (0, 0));
+    let older = bundle(&[&key(3)], "2026-10-01T00:00:00Z");
+    let (reply, _) = call(&mut again, &mut platform, Operation::TrustLoad, 0, &older);
+    assert_eq!(reply.code, code(Class::TrustBundleError, Field::GeneratedAt, Reason::Rollback));
+    assert_eq!(call(&mut again, &mut platform, Operation::TrustLoad, 0, &load).0.code, 0);
+}
 
-    for wrong in [&saved[..used - 1], &saved[..10], b"", &[0; 200]] {
-        assert!(again.restore(wrong).is_none());
+#[test]
+fn every_change_is_kept_before_it_is_answered() {
+    let (mut memory, mut platform) = (memory(), platform());
+    let mut told = [0, 0];
+    for round in 0..20 {
+        let (mut service, _) = start(&mut memory, &mut platform);
+        let (head, _) = call(&mut service, &mut platform, Operation::Head, 0, &[]);
+        assert_eq!(head.values[..2], told, "in round {round}");
+        let (operation, message) = match round % 3 {
+            0 => (Operation::Append, parts(&[(Tag::Receipt, b"{\"a\":1}")])),
+            1 => (Operation::Checkpoint, Vec::new()),
+            _ => (Operation::Append, parts(&[(Tag::Receipt, b"no JSON")])),
+        };
+        let (reply, _) = call(&mut service, &mut platform, operation, 0, &message);
+        if reply.code == 0 {
+            told.copy_from_slice(&reply.values[..2]);
+        }
     }
-    assert_eq!(call(&mut again, &mut platform, Operation::Head, 0, &[]), before, "nothing was changed");
+    assert_eq!(told, [14, 7]);
+}
+
+#[test]
+fn nothing_is_served_on_damaged_memory() {
+    let (mut memory, mut platform) = (memory(), platform());
+    assert!(Memory::of(&mut memory[..100]).is_none(), "too little");
+    let (mut service, _) = start(&mut memory, &mut platform);
+    for nonce in ["rnd_1", "rnd_2", "rnd_3"] {
+        assert_eq!(call(&mut service, &mut platform, Operation::VerifyRequest, 0, &request(nonce)).0.code, 0);
+    }
+    for damaged in [0..60, Memory::FIXED..Memory::FIXED + 16] {
+        let mut bad = memory.clone();
+        bad[damaged].iter_mut().for_each(|word| *word ^= 1 << 40);
+        let memory = Memory::of(&mut bad).expect("room");
+        assert!(Service::start(common::config(), memory, &mut platform).is_err());
+    }
 }
 
 #[test]

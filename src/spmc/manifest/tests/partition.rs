@@ -49,6 +49,19 @@ fn every_field_is_read() {
 
 #[test]
 #[cfg_attr(miri, ignore = "too long")]
+fn regions_that_outlive_a_restart_are_found() {
+    let kept = edit(PARTITION, "attributes = <3>; };", "attributes = <3>; preserved-on-restart; };");
+    let m = partition(&kept, LOAD).unwrap();
+    assert_eq!(m.preserved().map(|r| r.base).collect::<alloc::vec::Vec<_>>(), [Pa(LOAD + 0x1_1000)]);
+    for (base, len, found) in [(0x1_0000, 0x1000, false), (0x1_0000, 0x1001, true), (0x1_1fff, 1, true)] {
+        assert_eq!(m.preserves(Pa(LOAD + base), len).is_some(), found, "{base:#x}");
+    }
+    assert!(m.preserves(Pa(LOAD + 0x1_2000), 0x1000).is_none());
+    assert!(partition(PARTITION, LOAD).unwrap().preserved().next().is_none());
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "too long")]
 fn defaults_are_hafniums() {
     let m = partition(PARTITION_1_1, LOAD).unwrap();
     assert_eq!((m.format, m.ffa_version, m.id, m.load_address), (Format::V1_1, Version::V1_1, None, None));
@@ -173,6 +186,11 @@ fn each_rule_refuses_in_words() {
             "base-address = <0x0 0x48000000>;",
             "base-address = <0>; load-address-relative-offset = <0>;",
             "contradicts load-ad",
+        ),
+        (
+            "attributes = <0xb>;",
+            "attributes = <0xb>; preserved-on-restart;",
+            "/memory-regions/shared: preserved-on-restart contradicts attributes",
         ),
         (
             "attributes = <0xb>;",

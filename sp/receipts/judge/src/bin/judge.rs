@@ -11,7 +11,7 @@ use receipts::canon::canonicalize;
 use receipts::crypto::GENESIS;
 use receipts::delegation::AuthorizedOptions;
 use receipts::receipt::signed_bytes;
-use receipts::replay::ReplayCache;
+use receipts::replay::{FREE, ReplayCache};
 use receipts::request::{RequestOptions, SignerTrust, Signers};
 use receipts::revocation::Revocation;
 use receipts::{Class, Field, Hash, Instant, Judge, MAX_CHAIN, Mode, PublicKey, Purpose, Reason, Verdict};
@@ -142,7 +142,8 @@ fn judge_vector(directory: &Path, vector: &Value, judge: Judge) -> Result<Option
     }
     let receipt = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let times = options.get("times").and_then(Value::as_u64).unwrap_or(1);
-    let mut replay = ReplayCache::new(16, [0; 16]).ok_or("no memory")?;
+    let mut entries = [FREE; 16];
+    let mut replay = ReplayCache::new(&mut entries, [0; 16]);
     let mut complaint = None;
     for time in 1..=times {
         let got = judge_once(&receipt, text(vector, "api"), options, judge, &mut replay)?;
@@ -179,7 +180,7 @@ fn judge_once(
     api: &str,
     options: &Value,
     judge: Judge,
-    replay: &mut ReplayCache,
+    replay: &mut ReplayCache<'_>,
 ) -> Result<Verdicts<Value>> {
     let string = |name| options.get(name).and_then(Value::as_str);
     let nothing = |()| Value::Null;
@@ -235,7 +236,12 @@ fn judge_once(
     })
 }
 
-fn judge_request(receipt: &[u8], options: &Value, judge: Judge, replay: &mut ReplayCache) -> Result<Verdicts<Value>> {
+fn judge_request(
+    receipt: &[u8],
+    options: &Value,
+    judge: Judge,
+    replay: &mut ReplayCache<'_>,
+) -> Result<Verdicts<Value>> {
     let string = |name| options.get(name).and_then(Value::as_str);
     let keys = parse_keys(options.get("trusted_keys"))?;
     let bundle = options.get("trust_bundle").map(Value::to_string);

@@ -5,12 +5,14 @@
 use ed25519_dalek::SigningKey;
 use receipts::Instant;
 use receipts_client::{Call, MAX_ANSWER, Operation, Reply, Span, Tag};
-use receipts_service::{Config, Platform, Service};
+use receipts_service::{Config, Life, Memory, Platform, Provisioning, Service};
 
 pub(crate) struct Turned {
     pub(crate) now: Option<Instant>,
     /// The next random byte; `None` for no source.
     pub(crate) random: Option<u8>,
+    /// What its clock counts from; 0 until it was started.
+    pub(crate) counts_from: u64,
 }
 
 impl Platform for Turned {
@@ -30,10 +32,20 @@ impl Platform for Turned {
         }
         true
     }
+
+    fn start_clock(&mut self) -> [u64; 2] {
+        self.counts_from = 1234;
+        [self.counts_from, 5678]
+    }
+
+    fn resume_clock(&mut self, from: [u64; 2]) {
+        assert_eq!(from[1], 5678);
+        self.counts_from = from[0];
+    }
 }
 
 pub(crate) fn platform() -> Turned {
-    Turned { now: Instant::parse("2026-11-20T21:20:18Z"), random: Some(0) }
+    Turned { now: Instant::parse("2026-11-20T21:20:18Z"), random: Some(0), counts_from: 0 }
 }
 
 pub(crate) fn provisioning() -> SigningKey {
@@ -41,17 +53,27 @@ pub(crate) fn provisioning() -> SigningKey {
 }
 
 pub(crate) fn config() -> Config {
-    Config { server_name: "hematite", provisioning: Some(provisioning().verifying_key()), nonces: 8, compat_nonces: 8 }
+    Config { server_name: "hematite", provisioning: Provisioning::Test(provisioning().verifying_key()) }
 }
 
-pub(crate) fn service() -> (Service, Turned) {
+/// Memory for a service that remembers eight nonces, of an age before its first life.
+pub(crate) fn memory() -> Vec<u64> {
+    vec![0; Memory::FIXED + 2 * 8]
+}
+
+/// Starts a service in some memory.
+pub(crate) fn start<'s>(memory: &'s mut [u64], platform: &mut Turned) -> (Service<'s>, Life) {
+    Service::start(config(), Memory::of(memory).expect("room"), platform).expect("sound")
+}
+
+pub(crate) fn service() -> (Service<'static>, Turned) {
     let mut platform = platform();
-    (Service::start(config(), &mut platform).expect("memory"), platform)
+    (start(memory().leak(), &mut platform).0, platform)
 }
 
 /// Makes one call and gives the reply with the bytes of its answer.
 pub(crate) fn call(
-    service: &mut Service,
+    service: &mut Service<'_>,
     platform: &mut Turned,
     operation: Operation,
     flags: u16,
