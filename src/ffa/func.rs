@@ -17,16 +17,6 @@ macro_rules! funcs {
             /// Lists every interface that this crate knows, in the order of their numbers.
             pub const ALL: &'static [Func] = &[$(Func::$name,)*];
 
-            /// Decodes a function identifier; `None` for an unknown number or a width that does not exist.
-            pub const fn decode(fid: u32) -> Option<Func> {
-                let is64 = fid & SMC64 != 0;
-                match fid & !SMC64 {
-                    $(n if n == BASE | $nn => if (is64 && $w64) || (!is64 && $w32) { Some(Func::$name) } else { None },)*
-                    // Not an FF-A interface.
-                    _ => None,
-                }
-            }
-
             /// Returns the specification's name.
             pub const fn name(self) -> &'static str {
                 match self { $(Func::$name => $text,)* }
@@ -134,7 +124,41 @@ funcs! {
     DirectResp2 = 0x8e, "FFA_MSG_SEND_DIRECT_RESP2", false, true;
 }
 
+/// The interfaces by number, from [`FIRST`] on: one array for each width.
+const BY_NUMBER: [[Option<Func>; Func::NUMBERS]; 2] = {
+    let mut table = [[None; Func::NUMBERS]; 2];
+    let mut i = 0;
+    while i < Func::ALL.len() {
+        let func = Func::ALL[i];
+        if func.has32() {
+            table[0][func.index()] = Some(func);
+        }
+        if func.has64() {
+            table[1][func.index()] = Some(func);
+        }
+        i += 1;
+    }
+    table
+};
+
 impl Func {
+    /// One more than the greatest [`Func::index`].
+    pub const NUMBERS: usize = Self::DirectResp2.index() + 1;
+
+    /// Decodes a function identifier; `None` for an unknown number or a width that does not exist.
+    #[inline(always)]
+    pub fn decode(fid: u32) -> Option<Func> {
+        let [narrow, wide] = &BY_NUMBER;
+        let table = if fid & SMC64 != 0 { wide } else { narrow };
+        *table.get((fid & !SMC64).wrapping_sub(FIRST) as usize)?
+    }
+
+    /// Returns the interface's number, counted from [`FIRST`]: the place in tables of interfaces.
+    #[inline(always)]
+    pub const fn index(self) -> usize {
+        self as usize - (FIRST - BASE) as usize
+    }
+
     /// Returns the 32-bit function identifier (also of an interface that has only a 64-bit form).
     pub const fn id32(self) -> u32 {
         BASE | self as u32

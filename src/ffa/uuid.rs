@@ -17,42 +17,36 @@ impl Uuid {
     pub const NIL: Self = Self([0; 16]);
 
     /// Tells whether this is the nil UUID.
-    pub fn is_nil(&self) -> bool {
-        *self == Self::NIL
+    #[inline(always)]
+    pub const fn is_nil(&self) -> bool {
+        u128::from_le_bytes(self.0) == 0
     }
 
     /// Builds a UUID from w1-w4 of `FFA_PARTITION_INFO_GET`: byte 0 is the lowest byte of the first word.
+    #[inline(always)]
     pub const fn from_words(w: [u32; 4]) -> Self {
-        let mut b = [0; 16];
-        let mut i = 0;
-        while i < 16 {
-            b[i] = (w[i / 4] >> (8 * (i % 4))) as u8;
-            i += 1;
-        }
-        Self(b)
+        let [a, b, c, d] = w;
+        Self::from_pair(a as u64 | (b as u64) << 32, c as u64 | (d as u64) << 32)
     }
 
     /// Returns the words for w1-w4.
+    #[inline(always)]
     pub const fn words(&self) -> [u32; 4] {
-        let b = &self.0;
-        let mut w = [0; 4];
-        let mut i = 0;
-        while i < 16 {
-            w[i / 4] |= (b[i] as u32) << (8 * (i % 4));
-            i += 1;
-        }
-        w
+        let (low, high) = self.pair();
+        [low as u32, (low >> 32) as u32, high as u32, (high >> 32) as u32]
     }
 
     /// Builds a UUID from the register pair of `FFA_PARTITION_INFO_GET_REGS` and `FFA_MSG_SEND_DIRECT_REQ2`.
+    #[inline(always)]
     pub const fn from_pair(low: u64, high: u64) -> Self {
-        Self::from_words([low as u32, (low >> 32) as u32, high as u32, (high >> 32) as u32])
+        Self((low as u128 | (high as u128) << 64).to_le_bytes())
     }
 
     /// Returns the register pair.
+    #[inline(always)]
     pub const fn pair(&self) -> (u64, u64) {
-        let w = self.words();
-        (w[0] as u64 | (w[1] as u64) << 32, w[2] as u64 | (w[3] as u64) << 32)
+        let both = u128::from_le_bytes(self.0);
+        (both as u64, (both >> 64) as u64)
     }
 
     /// Parses `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`, in either case.

@@ -35,10 +35,29 @@ const fn row(normal: bool, partition: bool, since: Version, model: u8) -> Row {
     Row { normal, partition, since, model }
 }
 
-/// Returns the row of `func` (DEN0077A, "Partition runtime models" for the last column).
-pub(crate) const fn of(func: Func) -> Row {
+/// The rows in the order of [`Func::index`].
+const ROWS: [Row; Func::NUMBERS] = {
+    let mut rows = [NO; Func::NUMBERS];
+    let mut i = 0;
+    while i < Func::ALL.len() {
+        let func = Func::ALL[i];
+        rows[func.index()] = row_of(func);
+        i += 1;
+    }
+    rows
+};
+
+/// Returns the row of `func`.
+#[inline(always)]
+pub(crate) fn of(func: Func) -> &'static Row {
+    ROWS.get(func.index()).unwrap_or(&NO)
+}
+
+const NO: Row = row(false, false, V0, 0);
+
+/// Says who may call `func` (DEN0077A, "Partition runtime models" for the last column).
+pub(crate) const fn row_of(func: Func) -> Row {
     use Func::*;
-    const NO: Row = row(false, false, V0, 0);
     match func {
         Error => row(false, true, V0, INIT),
         Success => NO,
@@ -78,15 +97,20 @@ pub(crate) const fn of(func: Func) -> Row {
 impl Row {
     /// Tells whether an endpoint of the given world and version has the call at all.
     #[inline(always)]
-    pub(crate) const fn has(self, partition: bool, version: Version) -> bool {
+    pub(crate) const fn has(&self, partition: bool, version: Version) -> bool {
         let caller = if partition { self.partition } else { self.normal };
         let (have, need) = (version.bits(), self.since.bits());
         caller && have >= need
     }
 
+    /// Tells whether endpoints of the given world may make the call in every version and state.
+    pub(crate) const fn is_unconditional(&self, partition: bool) -> bool {
+        self.has(partition, V0) && (!partition || self.model == ANY)
+    }
+
     /// Tells whether the run-time model lets a partition that was entered this way make the call.
     #[inline(always)]
-    pub(crate) const fn check_model(self, entered: Entered) -> Result<(), Refusal> {
+    pub(crate) const fn check_model(&self, entered: Entered) -> Result<(), Refusal> {
         if self.model >> entered as u8 & 1 != 0 { Ok(()) } else { Err(Refusal::ModelDenies) }
     }
 }

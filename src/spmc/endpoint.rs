@@ -41,6 +41,7 @@ fn owned<P: Port>(port: &P, stage2: &Stage2, ipa: Ipa, pages: u64, access: Acces
 
 impl<P: Port> Spmc<P> {
     /// Answers FFA_FEATURES.
+    #[inline(always)]
     pub(crate) fn features(&self, regs: &mut Regs, partition: Option<&Partition<P>>) -> Result<(), Refusal> {
         let version = partition.map_or(self.normal.version.get(), |p| p.version());
         let [_, asked, ..] = regs.x;

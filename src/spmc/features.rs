@@ -16,10 +16,52 @@ const MANAGED_EXIT: u32 = 3;
 /// The interrupt that the Normal world's scheduler gets: the SGI that TF-A and Linux expect.
 const SCHEDULE_RECEIVER_SGI: u64 = 8;
 
-/// Returns w2 of the answer about `asked` to an endpoint of the given world and version.
+/// The versions that an endpoint may be served in, the place of each its minor number.
+const VERSIONS: [Version; 3] = [Version::V1_0, Version::V1_1, Version::V1_2];
+/// No such feature; no property of an interface has all bits set.
+const NONE: u32 = u32::MAX;
+
+/// The answers about interfaces as the table of calls gives them: for the Normal world and for partitions, by version,
+/// by interface.
+static ANSWERS: [[[u32; Func::NUMBERS]; VERSIONS.len()]; 2] = {
+    let mut answers = [[[NONE; Func::NUMBERS]; VERSIONS.len()]; 2];
+    let mut i = 0;
+    while i < Func::ALL.len() {
+        let func = Func::ALL[i];
+        let mut v = 0;
+        while v < VERSIONS.len() {
+            answers[0][v][func.index()] = answer(func, false, VERSIONS[v]);
+            answers[1][v][func.index()] = answer(func, true, VERSIONS[v]);
+            v += 1;
+        }
+        i += 1;
+    }
+    answers
+};
+
+/// Derives w2 of the answer about `func` from its row, or [`NONE`].
 ///
 /// The Normal world may ask about the calls that SPMD answers or takes in our stead, too: it cannot tell the two
 /// apart.
+const fn answer(func: Func, partition: bool, version: Version) -> u32 {
+    let by_spmd = !partition && matches!(func, Func::Version | Func::IdGet | Func::SpmIdGet);
+    // What a caller may receive is a feature, too.
+    let reply = matches!(func, Func::Error | Func::Success | Func::Interrupt);
+    if !calls::row_of(func).has(partition, version) && !by_spmd && !reply {
+        return NONE;
+    }
+    match func {
+        // Bits [1:0]: buffers of 4 KiB and aligned to 4 KiB do; from v1.2 bits [31:16]: the most pages.
+        Func::RxTxMap if version.minor >= Version::V1_2.minor => (MAX_PAGES as u32) << 16,
+        // Bit 1: the NS attribute of retrieved memory is reported whether or not it was asked for.
+        Func::MemRetrieveReq => 1 << 1,
+        // The other interfaces have no properties (or, like dynamic buffers, ones that we do not offer).
+        _ => 0,
+    }
+}
+
+/// Returns w2 of the answer about `asked` to an endpoint of the given world and version.
+#[inline(always)]
 pub(crate) fn query(asked: u32, partition: bool, version: Version) -> Result<u64, Refusal> {
     if asked & FUNCTION == 0 {
         return match asked {
@@ -30,22 +72,10 @@ pub(crate) fn query(asked: u32, partition: bool, version: Version) -> Result<u64
             _ => Err(Refusal::UnknownFeature),
         };
     }
+    let answers = &ANSWERS[partition as usize];
     let func = Func::decode(asked).ok_or(Refusal::UnknownFeature)?;
-    let row = calls::of(func);
-    let by_spmd = !partition && matches!(func, Func::Version | Func::IdGet | Func::SpmIdGet);
-    // What a caller may receive is a feature, too.
-    let reply = matches!(func, Func::Error | Func::Success | Func::Interrupt);
-    if !row.has(partition, version) && !by_spmd && !reply {
-        return Err(Refusal::UnknownFeature);
-    }
-    Ok(match func {
-        // Bits [1:0]: buffers of 4 KiB and aligned to 4 KiB do; from v1.2 bits [31:16]: the most pages.
-        Func::RxTxMap if version >= Version::V1_2 => MAX_PAGES << 16,
-        // Bit 1: the NS attribute of retrieved memory is reported whether or not it was asked for.
-        Func::MemRetrieveReq => 1 << 1,
-        // The other interfaces have no properties (or, like dynamic buffers, ones that we do not offer).
-        _ => 0,
-    })
+    let told = answers.get(version.minor as usize).and_then(|row| row.get(func.index())).copied();
+    told.filter(|&told| told != NONE).map(u64::from).ok_or(Refusal::UnknownFeature)
 }
 
 #[cfg(all(test, not(loom)))]

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Who is there: `FFA_PARTITION_INFO_GET` and `FFA_PARTITION_INFO_GET_REGS` (DEN0077A, same names).
 
+use alloc::boxed::Box;
+
 use ffa_abi::{Func, Regs, Uuid, Version};
 
 use crate::mailbox::Mailbox;
-use crate::manifest::{MAX_PARTITIONS, MAX_SERVICES};
 use crate::partition::{Partition, Properties};
 use crate::refusal::Refusal;
 use crate::sync::Mutex;
@@ -13,21 +14,28 @@ use crate::{Port, Spmc};
 /// Bytes of a descriptor from v1.1 on; v1.0 has the first eight of them.
 const DESCRIPTOR: usize = 24;
 const DESCRIPTOR_V1_0: usize = 8;
-/// The most descriptors of one answer through the RX buffer.
-const MOST: usize = MAX_PARTITIONS * MAX_SERVICES;
-/// What is gathered before it is written to the RX buffer.
-const BATCH: usize = 4;
+/// 64-bit words that are gathered before they are written to the RX buffer: a few descriptors of either form.
+const BATCH: usize = 12;
 /// Flag bit 0: only the count is wanted.
 const COUNT_ONLY: u64 = 1;
-/// Descriptors in x3 to x17.
-const IN_REGISTERS: usize = 5;
 
 /// One descriptor, as three 64-bit words.
 type Descriptor = [u64; 3];
 
+/// One service of a partition, as it is told of.
+struct Service {
+    uuid: Uuid,
+    /// It is its partition's first: the one that stands for the partition where each is listed once.
+    first: bool,
+    /// The first word of the descriptor for endpoints of v1.0, v1.1 and v1.2.
+    head: [u64; 3],
+}
+
+/// What all partitions offer, in manifest order; it never changes after boot.
+pub(crate) struct Directory(Box<[Service]>);
+
 /// Returns the properties as an endpoint of `version` knows them.
-fn properties<P: Port>(partition: &Partition<P>, version: Version) -> Properties {
-    let all = partition.identity.properties;
+fn properties(all: Properties, version: Version) -> Properties {
     if version >= Version::V1_2 {
         all
     } else if version == Version::V1_1 {
@@ -37,34 +45,43 @@ fn properties<P: Port>(partition: &Partition<P>, version: Version) -> Properties
     }
 }
 
-fn descriptor<P: Port>(partition: &Partition<P>, version: Version, told: Uuid) -> Descriptor {
-    let contexts = partition.contexts().len() as u64;
-    let (low, high) = told.pair();
-    [partition.id().0 as u64 | contexts << 16 | (properties(partition, version).bits() as u64) << 32, low, high]
+impl Directory {
+    pub(crate) fn new<P: Port>(partitions: &[Partition<P>]) -> Self {
+        let services = partitions.iter().flat_map(|p| {
+            let contexts = p.contexts().len() as u64;
+            let head = [Version::V1_0, Version::V1_1, Version::V1_2].map(|version| {
+                let properties = properties(p.identity.properties, version).bits();
+                p.id().0 as u64 | contexts << 16 | (properties as u64) << 32
+            });
+            let uuids = p.identity.uuids.iter().enumerate();
+            uuids.map(move |(n, &uuid)| Service { uuid, first: n == 0, head })
+        });
+        Self(services.collect())
+    }
+
+    /// Lists what answers a query for `asked`: each partition once, or once for each service to a v1.2 caller that
+    /// asks for all. The UUID is told only where the caller did not name one.
+    #[inline(always)]
+    fn listing(&self, asked: Uuid, version: Version) -> impl Iterator<Item = Descriptor> + Clone + '_ {
+        let all = asked.is_nil();
+        let each_service = version >= Version::V1_2;
+        let wanted = move |s: &&Service| if all { s.first || each_service } else { s.uuid == asked };
+        self.0.iter().filter(wanted).map(move |s| {
+            let [old, newer, newest] = s.head;
+            let head = if each_service {
+                newest
+            } else if version == Version::V1_1 {
+                newer
+            } else {
+                old
+            };
+            let (low, high) = if all { s.uuid.pair() } else { (0, 0) };
+            [head, low, high]
+        })
+    }
 }
 
 impl<P: Port> Spmc<P> {
-    /// Lists what answers a query for `asked`: each partition once, or once for each service to a v1.2 caller that
-    /// asks for all. The UUID is told only where the caller did not name one.
-    fn listing(&self, asked: Uuid, version: Version) -> impl Iterator<Item = Descriptor> + Clone + '_ {
-        let each_service = asked.is_nil() && version >= Version::V1_2;
-        self.partitions.iter().flat_map(move |p| {
-            let uuids = &p.identity.uuids;
-            let wanted = asked.is_nil() || uuids.contains(&asked);
-            let services = if !wanted {
-                0
-            } else if each_service {
-                uuids.len()
-            } else {
-                1
-            };
-            uuids
-                .iter()
-                .take(services)
-                .map(move |own| descriptor(p, version, if asked.is_nil() { *own } else { Uuid::NIL }))
-        })
-    }
-
     /// Answers with descriptors in the caller's RX buffer, or only with their number.
     pub(crate) fn partition_info_get(
         &self,
@@ -77,7 +94,7 @@ impl<P: Port> Spmc<P> {
         if flags as u32 as u64 & !COUNT_ONLY != 0 {
             return Err(Refusal::BadFlags);
         }
-        let mut listing = self.listing(uuid, version).take(MOST);
+        let mut listing = self.directory.listing(uuid, version);
         let (count, size) = if flags & COUNT_ONLY != 0 {
             (listing.count(), 0)
         } else {
@@ -86,11 +103,11 @@ impl<P: Port> Spmc<P> {
             let mut delivery = mailbox.begin_delivery()?;
             let mut count = 0;
             loop {
-                let mut batch = [0; DESCRIPTOR * BATCH];
+                let mut batch = [[0; 8]; BATCH];
                 let mut filled = 0;
-                for (out, words) in batch.chunks_exact_mut(size).take(BATCH).zip(&mut listing) {
-                    for (bytes, word) in out.chunks_exact_mut(8).zip(words) {
-                        bytes.copy_from_slice(&word.to_le_bytes());
+                for (place, words) in batch.chunks_exact_mut(size / 8).zip(&mut listing) {
+                    for (bytes, word) in place.iter_mut().zip(words) {
+                        *bytes = word.to_le_bytes();
                     }
                     filled += 1;
                 }
@@ -98,10 +115,7 @@ impl<P: Port> Spmc<P> {
                     break;
                 }
                 count += filled;
-                delivery.append(self.port, batch.get(..filled * size).unwrap_or_default())?;
-                if filled < BATCH {
-                    break;
-                }
+                delivery.append(self.port, batch.as_flattened().get(..filled * size).unwrap_or_default())?;
             }
             if count > 0 {
                 delivery.finish();
@@ -126,24 +140,31 @@ impl<P: Port> Spmc<P> {
         if tag != 0 {
             return Err(if start == 0 { Refusal::ReservedNotZero } else { Refusal::StaleTag });
         }
-        let listing = self.listing(uuid, version);
-        let count = listing.clone().count();
+        let [x0, x1, x2, descriptors @ ..] = &mut regs.x;
+        let mut places = descriptors.as_chunks_mut::<3>().0.iter_mut();
+        let (mut count, mut told) = (0, 0);
+        // A query that is refused leaves the registers alone.
+        for words in self.directory.listing(uuid, version) {
+            if count >= start
+                && let Some(place) = places.next()
+            {
+                *place = words;
+                told += 1;
+            }
+            count += 1;
+        }
         if count == 0 {
             return Err(Refusal::UnknownUuid);
         }
-        if start >= count {
+        if told == 0 {
             return Err(Refusal::IndexTooLarge);
         }
-        let told = (count - start).min(IN_REGISTERS);
-        *regs = Regs::ZERO;
-        let [x0, _, x2, descriptors @ ..] = &mut regs.x;
+        for place in places {
+            *place = [0; 3];
+        }
+        *x1 = 0;
         *x0 = Func::Success.id64() as u64;
         *x2 = (count - 1) as u64 | ((start + told - 1) as u64) << 16 | (DESCRIPTOR as u64) << 48;
-        for (out, words) in descriptors.chunks_exact_mut(3).zip(listing.skip(start)) {
-            for (register, word) in out.iter_mut().zip(words) {
-                *register = word;
-            }
-        }
         Ok(())
     }
 }

@@ -14,6 +14,7 @@ macro_rules! refusals {
 
         impl Refusal {
             /// Returns the status code that the caller receives.
+            #[inline]
             pub const fn code(self) -> Error {
                 match self { $(Self::$name => Error::$code,)* }
             }

@@ -5,11 +5,12 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use ffa_abi::{Error, Func, PartitionId, Regs};
+use ffa_abi::{Error, Func, PartitionId, Regs, func::SMC64};
 
 use crate::calls;
 use crate::console::{self, RateLimit};
 use crate::hub::Hub;
+use crate::info::Directory;
 use crate::mailbox::Mailbox;
 use crate::manifest::MemoryRange;
 use crate::memory::{Caller, Memory};
@@ -42,6 +43,7 @@ pub struct Spmc<P: Port> {
     pub(crate) port: &'static P,
     pub(crate) id: PartitionId,
     pub(crate) partitions: Partitions<P>,
+    pub(crate) directory: Directory,
     /// Positions of the partitions in the order in which they boot.
     pub(crate) boot_order: Vec<u8>,
     pub(crate) normal: NormalWorld,
@@ -54,10 +56,13 @@ pub struct Spmc<P: Port> {
     limit: RateLimit,
 }
 
-const REQ32: u32 = Func::DirectReq.id32();
 const REQ64: u32 = Func::DirectReq.id64();
-const RESP32: u32 = Func::DirectResp.id32();
 const RESP64: u32 = Func::DirectResp.id64();
+const FEATURES: u32 = Func::Features.id32();
+const ID_GET: u32 = Func::IdGet.id32();
+// These two are answered without a look at the table, which allows them always.
+const _: () = assert!(calls::row_of(Func::Features).is_unconditional(false));
+const _: () = assert!(calls::row_of(Func::IdGet).is_unconditional(true));
 
 impl<P: Port> Spmc<P> {
     pub(crate) fn new(
@@ -77,6 +82,7 @@ impl<P: Port> Spmc<P> {
         Self {
             port,
             id,
+            directory: Directory::new(&list),
             partitions: Partitions::new(list),
             boot_order,
             normal: NormalWorld::default(),
@@ -98,23 +104,46 @@ impl<P: Port> Spmc<P> {
     #[inline(always)]
     pub fn on_normal_world(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Next<P> {
         let fid = regs.fid();
-        let next = if fid == REQ32 || fid == REQ64 {
-            self.direct_from_normal(cpu, regs)
-        } else {
-            self.normal_call(cpu, fid, regs)
-        };
-        match next {
-            Ok(next) => next,
-            Err(refusal) => {
-                if refusal.may_start_again()
-                    && let Some(next) = self.start_again(cpu, fid, regs)
-                {
-                    return next;
-                }
-                self.refuse(PartitionId::NORMAL_WORLD, fid, refusal, regs);
-                Next::Reply
+        // Each branch returns by itself: what to do next stays in registers.
+        let refusal = if fid | SMC64 == REQ64 {
+            match self.direct_from_normal(cpu, regs) {
+                Ok(next) => return next,
+                Err(refusal) => refusal,
             }
+        } else if fid == FEATURES {
+            self.normal.version.settle();
+            match self.features(regs, None) {
+                Ok(()) => return Next::Reply,
+                Err(refusal) => refusal,
+            }
+        } else {
+            match self.normal_call(cpu, fid, regs) {
+                Ok(next) => return next,
+                Err(refusal) => refusal,
+            }
+        };
+        self.refuse_normal(cpu, fid, refusal, regs)
+    }
+
+    /// Answers FFA_ID_GET of a partition.
+    #[inline(always)]
+    fn id_get(&'static self, context: &'static ExecutionContext<P>, regs: &mut Regs) -> Result<Next<P>, Refusal> {
+        let partition = self.partitions.get(context.partition as usize).ok_or(Refusal::UnknownPartition)?;
+        partition.version.settle();
+        regs.set_success(context.id.0 as u64);
+        Ok(Next::Run(context))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refuse_normal(&'static self, cpu: &mut Cpu<P>, fid: u32, refusal: Refusal, regs: &mut Regs) -> Next<P> {
+        if refusal.may_start_again()
+            && let Some(next) = self.start_again(cpu, fid, regs)
+        {
+            return next;
         }
+        self.refuse(PartitionId::NORMAL_WORLD, fid, refusal, regs);
+        Next::Reply
     }
 
     /// Decides what follows after the context that runs on this CPU stopped running.
@@ -129,23 +158,45 @@ impl<P: Port> Spmc<P> {
             return self.other_exit(cpu, context, exit, regs);
         }
         let fid = regs.fid();
-        let next = match fid {
-            RESP32 | RESP64 => self.direct_response(cpu, context, regs),
-            REQ32 | REQ64 => self.direct_from_partition(cpu, context, regs),
-            // Everything else is found in the table.
-            _ => self.partition_call(cpu, context, exit, fid, regs),
-        };
-        match next {
-            Ok(next) => next,
-            Err(refusal) => {
-                let id = self.partitions.get(context.partition as usize).map_or(self.id, |p| p.id());
-                self.refuse(id, fid, refusal, regs);
-                Next::Run(context)
+        let refusal = if fid | SMC64 == RESP64 {
+            match self.direct_response(cpu, context, regs) {
+                Ok(next) => return next,
+                Err(refusal) => refusal,
             }
-        }
+        } else if fid | SMC64 == REQ64 {
+            match self.direct_from_partition(cpu, context, regs) {
+                Ok(next) => return next,
+                Err(refusal) => refusal,
+            }
+        } else if fid == ID_GET {
+            match self.id_get(context, regs) {
+                Ok(next) => return next,
+                Err(refusal) => refusal,
+            }
+        } else {
+            // Everything else is found in the table.
+            match self.partition_call(cpu, context, exit, fid, regs) {
+                Ok(next) => return next,
+                Err(refusal) => refusal,
+            }
+        };
+        self.refuse_partition(context, fid, refusal, regs)
     }
 
     #[cold]
+    #[inline(never)]
+    fn refuse_partition(
+        &'static self,
+        context: &'static ExecutionContext<P>,
+        fid: u32,
+        refusal: Refusal,
+        regs: &mut Regs,
+    ) -> Next<P> {
+        self.refuse(context.id, fid, refusal, regs);
+        Next::Run(context)
+    }
+
+    #[inline(always)]
     fn refuse(&self, caller: PartitionId, fid: u32, refusal: Refusal, regs: &mut Regs) {
         regs.set_error(refusal.code());
         if refusal == Refusal::PolicyDenies {
@@ -183,7 +234,6 @@ impl<P: Port> Spmc<P> {
             | Func::NotificationGet
             | Func::NotificationInfoGet => self.notification_call(cpu, None, func, regs)?,
             Func::MsgSend2 => self.msg_send2(cpu, None, regs)?,
-            Func::Features => self.features(regs, None)?,
             Func::RxTxMap => self.rxtx_map_normal(fid, regs)?,
             Func::RxTxUnmap => self.rxtx_unmap_normal(regs)?,
             Func::RxRelease => self.rx_release(cpu, None, regs)?,
@@ -258,7 +308,6 @@ impl<P: Port> Spmc<P> {
             Func::DirectResp2 => return self.direct2_response(cpu, context, regs),
             Func::Yield => return Ok(self.give_way(cpu, context, regs)),
             Func::Error => return Ok(self.failed_start(cpu, context, regs)),
-            Func::IdGet => regs.set_success(partition.id().0 as u64),
             Func::SpmIdGet => regs.set_success(self.id.0 as u64),
             Func::NotificationBind | Func::NotificationUnbind | Func::NotificationSet | Func::NotificationGet => {
                 self.notification_call(cpu, Some(partition), func, regs)?

@@ -38,12 +38,6 @@ impl<P: Port> Spmc<P> {
         Next::Reply
     }
 
-    /// Names a context as w1 does of FFA_RUN and of what it returns with: identifier, then number (DEN0077A, "FFA_RUN").
-    pub(crate) fn target_word(&self, context: &ExecutionContext<P>) -> u64 {
-        let id = self.partitions.get(context.partition as usize).map_or(0, |p| p.id().0);
-        (id as u64) << 16 | context.vcpu as u64
-    }
-
     /// Finds the context that the Normal world entered: the head of the chain that ends in `last`.
     pub(crate) fn head_of(&'static self, last: &'static ExecutionContext<P>) -> &'static ExecutionContext<P> {
         let mut at = last;
@@ -81,7 +75,7 @@ impl<P: Port> Spmc<P> {
                 None => break,
             }
         }
-        regs.set8([func.id32() as u64, self.target_word(head), 0, 0, 0, 0, 0, 0]);
+        regs.set8([func.id32() as u64, head.target_word(), 0, 0, 0, 0, 0, 0]);
         self.reply_normal(cpu, regs)
     }
 
@@ -95,7 +89,7 @@ impl<P: Port> Spmc<P> {
         if !cpu.held {
             return self.preempt(cpu, context, Func::Yield, regs);
         }
-        regs.set8([Func::Run.id32() as u64, self.target_word(context), 0, 0, 0, 0, 0, 0]);
+        regs.set8([Func::Run.id32() as u64, context.target_word(), 0, 0, 0, 0, 0, 0]);
         Next::Run(context)
     }
 

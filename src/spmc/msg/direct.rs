@@ -26,8 +26,9 @@ pub(crate) fn endpoints(w1: u64) -> (PartitionId, PartitionId) {
 /// Clears the upper halves of x0-x7: all that a 32-bit call carries.
 #[inline(always)]
 pub(crate) fn truncate(regs: &mut Regs) {
+    const LOW: u64 = 0xffff_ffff;
     let [a, b, c, d, e, f, g, h, ..] = regs.x;
-    regs.set8([a, b, c, d, e, f, g, h].map(|x| x as u32 as u64));
+    regs.set8([a & LOW, b & LOW, c & LOW, d & LOW, e & LOW, f & LOW, g & LOW, h & LOW]);
 }
 
 /// Says what it takes to send and to receive one form of direct request.
@@ -100,7 +101,7 @@ impl<P: Port> Spmc<P> {
         let [_, w1, ..] = regs.x;
         let (source, destination) = endpoints(w1);
         let from = self.partitions.get(caller.partition as usize).ok_or(Refusal::UnknownPartition)?;
-        if source != from.id() {
+        if source != caller.id {
             return Err(Refusal::ForgedSource);
         }
         if !from.identity.properties.contains(form.sends) {
@@ -184,8 +185,7 @@ impl<P: Port> Spmc<P> {
     ) -> Result<Next<P>, Refusal> {
         let [_, w1, w2, ..] = regs.x;
         let (source, destination) = endpoints(w1);
-        let from = self.partitions.get(responder.partition as usize).ok_or(Refusal::UnknownPartition)?;
-        if source != from.id() {
+        if source != responder.id {
             return Err(Refusal::ForgedSource);
         }
         let call = responder.call();

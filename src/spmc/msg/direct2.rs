@@ -68,8 +68,7 @@ impl<P: Port> Spmc<P> {
     ) -> Result<Next<P>, Refusal> {
         let [_, w1, x2, x3, ..] = regs.x;
         let (source, destination) = endpoints(w1);
-        let from = self.partitions.get(responder.partition as usize).ok_or(Refusal::UnknownPartition)?;
-        if source != from.id() {
+        if source != responder.id {
             return Err(Refusal::ForgedSource);
         }
         let call = responder.call();

@@ -78,7 +78,7 @@ impl<P: Port> Spmc<P> {
             requester: PartitionId::NORMAL_WORLD,
             answer: 0,
         });
-        regs.set8([Func::Run.id32() as u64, self.target_word(target), 0, 0, 0, 0, 0, 0]);
+        regs.set8([Func::Run.id32() as u64, target.target_word(), 0, 0, 0, 0, 0, 0]);
         self.port.unpark(target.context(), regs);
         cpu.current = Some(target);
         Next::Run(target)

@@ -34,7 +34,7 @@ impl<P: Port> Spmc<P> {
         if call.entered == Entered::Interrupt {
             return Ok(self.after_interrupt(cpu, call, regs));
         }
-        regs.set8([Func::MsgWait.id32() as u64, self.target_word(context), 0, 0, 0, 0, 0, 0]);
+        regs.set8([Func::MsgWait.id32() as u64, context.target_word(), 0, 0, 0, 0, 0, 0]);
         Ok(self.return_to(cpu, call, regs))
     }
 }

@@ -33,6 +33,7 @@ pub(crate) enum Entered {
 }
 
 impl Entered {
+    #[inline(always)]
     const fn from_code(code: u8) -> Self {
         match code {
             1 => Self::Run,
@@ -58,10 +59,12 @@ impl Link {
     /// Names nobody, where a link is packed.
     const NOBODY: u16 = 0xffff;
 
+    #[inline(always)]
     fn pack(link: Option<Self>) -> u16 {
         link.map_or(Self::NOBODY, |l| (l.partition as u16) << 8 | l.vcpu as u16)
     }
 
+    #[inline(always)]
     fn unpack(half: u16) -> Option<Self> {
         (half != Self::NOBODY).then_some(Self { partition: (half >> 8) as u8, vcpu: half as u8 })
     }
@@ -86,6 +89,7 @@ impl Call {
     const RESTART: u64 = 1 << 56;
     const RETRY: u64 = 1 << 57;
 
+    #[inline(always)]
     fn pack(self) -> u64 {
         self.entered as u64
             | (self.depth as u64) << 8
@@ -94,6 +98,7 @@ impl Call {
             | (self.answer as u64) << 48
     }
 
+    #[inline(always)]
     fn unpack(word: u64) -> Self {
         Self {
             entered: Entered::from_code(word as u8),
@@ -118,13 +123,16 @@ pub struct ExecutionContext<P: Port> {
     /// Has said FFA_MSG_WAIT once since its last reset.
     ready: AtomicBool,
     pub(crate) interrupts: Interrupts,
+    /// Its partition's endpoint identifier.
+    pub(crate) id: PartitionId,
+    /// Its partition's position.
     pub(crate) partition: u8,
     pub(crate) vcpu: u8,
     context: P::Context,
 }
 
 impl<P: Port> ExecutionContext<P> {
-    pub(crate) fn new(context: P::Context, partition: usize, vcpu: u16) -> Self {
+    pub(crate) fn new(context: P::Context, id: PartitionId, partition: usize, vcpu: u16) -> Self {
         Self {
             state: StateCell::default(),
             call: AtomicU64::new(0),
@@ -132,6 +140,7 @@ impl<P: Port> ExecutionContext<P> {
             restart: AtomicU64::new(0),
             ready: AtomicBool::new(false),
             interrupts: Interrupts::default(),
+            id,
             // The manifest's limits (16 partitions, 8 CPUs) keep both within a byte.
             partition: partition as u8,
             vcpu: vcpu as u8,
@@ -148,6 +157,11 @@ impl<P: Port> ExecutionContext<P> {
     /// Returns the state.
     pub fn state(&self) -> super::State {
         self.state.get()
+    }
+
+    /// Names it as w1 does of FFA_RUN and of what that returns with: identifier, then number (DEN0077A, "FFA_RUN").
+    pub(crate) fn target_word(&self) -> u64 {
+        (self.id.0 as u64) << 16 | self.vcpu as u64
     }
 
     #[inline(always)]

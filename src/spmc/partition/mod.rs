@@ -113,7 +113,8 @@ impl<P: Port> Partition<P> {
         stage2: Stage2,
     ) -> Self {
         let vcpus = manifest.execution_contexts;
-        let contexts: Vec<_> = (0..vcpus).map(|v| ExecutionContext::new(port.new_context(), index, v)).collect();
+        let context = |v| ExecutionContext::new(port.new_context(), identity.id, index, v);
+        let contexts: Vec<_> = (0..vcpus).map(context).collect();
         let roots = stage2.roots();
         Self {
             identity,
