@@ -145,6 +145,10 @@ impl Port for Machine {
         nsmem::sync_code(pa, len);
     }
 
+    fn add_pages(&self, pa: Pa, len: u64) -> bool {
+        POOL.add(pa, len)
+    }
+
     fn page_alloc(&self) -> Option<Pa> {
         POOL.alloc()
     }

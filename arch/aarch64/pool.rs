@@ -10,10 +10,11 @@ use spin::Mutex;
 use spmc::Pa;
 
 use crate::mmu;
+use crate::platform::SECURE_RAM;
 
 const PAGE: u64 = 4096;
-/// Pages that the pool can have at most: the whole span of the SPMC.
-const MOST: usize = (crate::platform::SPMC_MOST / PAGE) as usize;
+/// Pages that the pool can have at most: all that stage 1 maps.
+const MOST: usize = ((SECURE_RAM.1 - SECURE_RAM.0) / PAGE) as usize;
 const PAGE_LAYOUT: Layout = match Layout::from_size_align(PAGE as usize, PAGE as usize) {
     Ok(layout) => layout,
     Err(_) => panic!("a page is a power of two"),
@@ -110,8 +111,22 @@ impl Pool {
         self.count.store((end - start) / PAGE, Relaxed);
     }
 
+    /// Gives the pool memory that nobody else has: whole pages of [`SECURE_RAM`] outside the SPMC's span. Boot time.
+    pub(crate) fn add(&self, pa: Pa, len: u64) -> bool {
+        let Some(end) = pa.0.checked_add(len) else { return false };
+        let pages = pa.is_page_aligned() && len.is_multiple_of(PAGE);
+        if !pages || pa.0 < mmu::own_memory().1 || end > SECURE_RAM.1 {
+            return false;
+        }
+        // SAFETY: stage 1 maps the range for data, no Rust object lives outside the span, and the caller gives up memory
+        // that no partition's tables name.
+        unsafe { self.free.lock().heap.add_to_heap(pa.0 as usize, end as usize) };
+        self.count.fetch_add(len / PAGE, Relaxed);
+        true
+    }
+
     fn bit(page: Pa) -> Option<(usize, u64)> {
-        let index = page.0.checked_sub(mmu::own_memory().0)? / PAGE;
+        let index = page.0.checked_sub(SECURE_RAM.0)? / PAGE;
         page.is_page_aligned().then_some(((index / 64) as usize, 1 << (index % 64)))
     }
 

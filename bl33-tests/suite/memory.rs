@@ -18,6 +18,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("memory::both_forms", || mapped(both_forms)),
     Case::new("memory::many_pages_and_a_block", || mapped(many_pages_and_a_block)),
     Case::new("memory::fragments", || mapped(fragments)),
+    Case::new("memory::scattered", || mapped(scattered)),
     Case::new("memory::two_borrowers", || mapped(two_borrowers)),
     Case::new("memory::read_only", || mapped(read_only)),
     Case::new("memory::zeroing", || mapped(zeroing)),
@@ -231,6 +232,19 @@ fn fragments() -> Outcome {
         }
         relinquish(RELAY, handle, 0)?;
         reclaim(handle)?;
+    }
+    Ok(())
+}
+
+/// Pages that are 2 MiB apart: each takes a table of its own, which goes back with it.
+fn scattered() -> Outcome {
+    const RANGES: usize = 100;
+    let mut ranges = [(0, 1); RANGES];
+    for (i, range) in ranges.iter_mut().enumerate() {
+        range.0 = FREE + (0x20_0000 + PAGE) * i as u64;
+    }
+    for _ in 0..4 {
+        reclaim(send(MEM_LEND_64, &Send { attributes: 0, ..Send::new(&[(RELAY, READ_WRITE)], &ranges) })?)?;
     }
     Ok(())
 }

@@ -206,6 +206,10 @@ pub trait Port: Sync + Sized + 'static {
     /// Makes freshly loaded code visible to instruction fetches of every CPU.
     fn sync_code(&self, pa: Pa, len: u64);
 
+    /// Gives free Secure memory, whole pages, to the pool that [`Port::page_alloc`] takes from. Returns whether it could be
+    /// used. Boot time.
+    fn add_pages(&self, pa: Pa, len: u64) -> bool;
+
     /// Allocates one zeroed page for a translation table or for bookkeeping, from the bounded pool.
     fn page_alloc(&self) -> Option<Pa>;
 

@@ -29,8 +29,8 @@ pub(super) struct Candidate<'m> {
     digest: [u8; 32],
 }
 
-/// Loads every partition that can be loaded, in manifest order.
-pub(super) fn all<P: Port>(port: &P, core: &CoreManifest) -> Vec<Partition<P>> {
+/// Loads every partition that can be loaded, in manifest order. Returns what is taken of memory, too.
+pub(super) fn all<'m, P: Port>(port: &P, core: &'m CoreManifest) -> (Vec<Partition<P>>, Places<'m>) {
     let mut candidates: Vec<Candidate<'_>> = Vec::new();
     for (position, entry) in core.partitions.iter().enumerate() {
         match read(port, entry, position) {
@@ -54,7 +54,7 @@ pub(super) fn all<P: Port>(port: &P, core: &CoreManifest) -> Vec<Partition<P>> {
             Err(reason) => left_out(port, candidate.entry, &reason),
         }
     }
-    loaded
+    (loaded, places)
 }
 
 /// Lists what is in the way of what the SPMC places itself.

@@ -12,7 +12,6 @@ use alloc::vec::Vec;
 
 use crate::manifest::{CheckedBlob, CoreManifest, MemoryKind, PartitionEntry, SmcAllowList};
 use crate::memory::{MAX_OPEN, Memory};
-use crate::partition::Partition;
 use crate::routing::Routing;
 use crate::{PAGE_SIZE, Port, Space, Spmc, version};
 use place::Places;
@@ -59,7 +58,7 @@ impl<P: Port> Spmc<P> {
         }
         place_built_in(port, &mut core, built_in);
         let before = port.pages_free();
-        let list: Vec<Partition<P>> = load::all(port, &core);
+        let (list, mut places) = load::all(port, &core);
         let mut boot_order: Vec<u8> = (0..list.len() as u8).collect();
         // Stable: partitions without a boot-order keep the manifest's order, after those that have one.
         boot_order.sort_by_key(|&i| {
@@ -67,6 +66,7 @@ impl<P: Port> Spmc<P> {
         });
         let used = before.saturating_sub(port.pages_free());
         port.log(format_args!("table memory: {used} pages used, {} free", port.pages_free()));
+        add_table_memory(port, &mut places);
         let routing = Routing::new(&core.routing, |n| list.iter().position(|p| p.manifest_index == n));
         let list = list.into_boxed_slice();
         let memory = Memory::new(port, MAX_OPEN).map_err(|_| fatal(&"no memory for the table of transactions"))?;
@@ -82,6 +82,17 @@ impl<P: Port> Spmc<P> {
         }
         Ok(spmc)
     }
+}
+
+/// Adds free Secure memory to the pool of table memory: as much as there is of what would do for thousands of scattered
+/// pages. The SPMC works without, within what its own span has.
+fn add_table_memory<P: Port>(port: &P, places: &mut Places<'_>) {
+    for len in [1 << 20, 512 << 10, 256 << 10, 128 << 10] {
+        if let Some(at) = places.place(len).filter(|&at| port.add_pages(at, len)) {
+            return port.log(format_args!("table memory: {} more pages at {at}", len / PAGE_SIZE));
+        }
+    }
+    port.log(format_args!("table memory: no Secure memory is free to add to it"));
 }
 
 /// Copies the built-in packages to the highest free Secure memory and adds them to the manifest's partitions.

@@ -431,6 +431,11 @@ impl Port for SimMachine {
 
     fn sync_code(&self, _: Pa, _: u64) {}
 
+    // The pool has as many pages as the test wants it to have.
+    fn add_pages(&self, _: Pa, _: u64) -> bool {
+        false
+    }
+
     fn page_alloc(&self) -> Option<Pa> {
         let mut pool = self.pool.lock().unwrap();
         if pool.fail_after.is_some_and(|n| pool.asked >= n) {
