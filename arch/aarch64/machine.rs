@@ -43,6 +43,9 @@ impl Port for Machine {
 
     fn queue_interrupts(&self, context: &Context, queued: bool) {
         context.queued.store(queued.into(), Relaxed);
+        if queued {
+            switch::keep_waiting(context);
+        }
     }
 
     fn hold_normal(&self, hold: bool) {

@@ -94,10 +94,7 @@ fn switch_in(cpu: &PerCpu, context: &Context) {
     }
     // Signalled: the Normal world's own mask stays, and what it lets through ends the run.
     if context.queued.load(Relaxed) != 0 || cpu.hold.get() {
-        if cpu.pmr.get().is_none() {
-            cpu.pmr.set(Some(gic::mask_normal()));
-            timer::start_deadline();
-        }
+        mask_normal(cpu);
     } else {
         restore_mask(cpu);
     }
@@ -213,6 +210,21 @@ pub fn smc(regs: &mut Regs) {
         simd::restore_normal(cpu);
     }
     asm::smc(regs);
+}
+
+/// Makes Non-secure interrupts wait at once, if the context runs on this CPU.
+pub(crate) fn keep_waiting(context: &Context) {
+    let cpu = percpu::this();
+    if cpu.live.get() == Live::Context(context) {
+        mask_normal(cpu);
+    }
+}
+
+fn mask_normal(cpu: &PerCpu) {
+    if cpu.pmr.get().is_none() {
+        cpu.pmr.set(Some(gic::mask_normal()));
+        timer::start_deadline();
+    }
 }
 
 #[inline(always)]

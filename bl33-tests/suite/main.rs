@@ -10,6 +10,7 @@ mod hostile;
 mod indirect;
 mod info;
 mod interrupt;
+mod managed;
 mod memory;
 mod memory_bad;
 mod memory_smp;
@@ -55,6 +56,7 @@ const GROUPS: &[&[Case]] = &[
     versions::CASES,
     death::CASES,
     restart::CASES,
+    managed::CASES,
 ];
 
 fn suite() {

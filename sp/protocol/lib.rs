@@ -13,6 +13,8 @@ pub mod id {
     pub const PERCPU: u16 = 0x8003;
     /// `hostile`: dies and is restarted, queues interrupts.
     pub const HOSTILE: u16 = 0x8004;
+    /// `managed`: is told of Non-secure interrupts.
+    pub const MANAGED: u16 = 0x8006;
 }
 
 /// UUIDs of the partitions, as w1 to w4 of FFA_PARTITION_INFO_GET.
@@ -25,6 +27,8 @@ pub mod uuid {
     pub const PERCPU: [u32; 4] = [0xb1d0_033f, 0x9042_f8eb, 0x6bd3_e29d, 0x4f4a_7627];
     /// 33f01b72-3371-4a94-a203-e89ceec154c3.
     pub const HOSTILE: [u32; 4] = [0x721b_f033, 0x944a_7133, 0x9ce8_03a2, 0xc354_c1ee];
+    /// 6d3f2a51-8b0e-4c6d-9a47-52f1c07be834.
+    pub const MANAGED: [u32; 4] = [0x512a_3f6d, 0x6d4c_0e8b, 0xf152_479a, 0x34e8_7bc0];
 }
 
 /// Word 0 of a request.

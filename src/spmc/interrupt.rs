@@ -129,6 +129,11 @@ impl Interrupts {
         }
     }
 
+    /// Tells whether an interrupt is let through.
+    pub(crate) fn is_enabled(&self, slot: Slot) -> bool {
+        self.enabled.load(Ordering::SeqCst) & slot.bit() != 0
+    }
+
     /// Notes that a physical interrupt is active.
     pub(crate) fn activate(&self, slot: Slot) {
         self.active.fetch_or(slot.bit(), Ordering::SeqCst);

@@ -30,6 +30,7 @@ mod partition;
 mod physical;
 mod port;
 mod power;
+mod preemption;
 mod refusal;
 mod routing;
 mod signal;

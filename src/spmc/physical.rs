@@ -14,6 +14,7 @@ use crate::manifest::OtherSecureInterruptAction;
 use crate::msg::CHAIN_MAX;
 use crate::partition::{Call, Entered, ExecutionContext, State};
 use crate::port::{DEADLINE, KICK, LONGEST_WAIT};
+use crate::preemption::Manners;
 use crate::sync::{Ordering, fence};
 use crate::{Cpu, Next, Port, Spmc};
 
@@ -191,6 +192,7 @@ impl<P: Port> Spmc<P> {
             caller: caller.map(|c| c.link()),
             requester: PartitionId::NORMAL_WORLD,
             answer: 0,
+            manners: Manners::PLAIN,
         });
         regs.set8([Func::Interrupt.id32() as u64, 0, id as u64, 0, 0, 0, 0, 0]);
         self.port.unpark(target.context(), regs);
@@ -236,7 +238,7 @@ impl<P: Port> Spmc<P> {
     #[cold]
     pub(crate) fn ask_again(&'static self, cpu: &mut Cpu<P>) {
         cpu.deferred = false;
-        if core::mem::take(&mut cpu.schedule) {
+        if core::mem::take(&mut cpu.schedule) && self.notifications.lock().has(PartitionId::NORMAL_WORLD) {
             self.port.raise_schedule_receiver();
         }
         if self.has_waiting(cpu) {

@@ -132,8 +132,8 @@ pub trait Port: Sync + Sized + 'static {
     /// `entry` says, FP state zero, the rest zero.
     fn reset(&self, context: &Self::Context, entry: &Entry);
 
-    /// Makes Non-secure interrupts wait while `context` runs (`queued`), or end its run (signalled), from its next
-    /// entry on. A context that was reset starts queued.
+    /// Makes Non-secure interrupts wait while `context` runs (`queued`), also if it runs on this CPU right now, or end
+    /// its run (signalled), from its next switch-in on. A context that was reset starts queued.
     fn queue_interrupts(&self, context: &Self::Context, queued: bool);
 
     /// Makes Non-secure interrupts wait on this CPU whatever runs, until the Normal world does or this is undone.

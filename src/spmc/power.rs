@@ -7,6 +7,7 @@ use ffa_abi::{Func, PartitionId, Regs};
 use crate::manifest::PowerMessages;
 use crate::msg::endpoints;
 use crate::partition::{Call, Entered, ExecutionContext, Properties, State};
+use crate::preemption::Manners;
 use crate::refusal::Refusal;
 use crate::{Cpu, Next, Port, Spmc};
 
@@ -159,7 +160,14 @@ impl<P: Port> Spmc<P> {
         message: [u64; 8],
         regs: &mut Regs,
     ) -> Next<P> {
-        context.set_call(Call { entered: Entered::Framework, depth: 1, caller: None, requester, answer });
+        context.set_call(Call {
+            entered: Entered::Framework,
+            depth: 1,
+            caller: None,
+            requester,
+            answer,
+            manners: Manners::PLAIN,
+        });
         regs.set8(message);
         if requester == self.id {
             // The CPU is on its way up or down: nobody could resume a preempted context.

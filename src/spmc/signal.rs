@@ -123,7 +123,7 @@ impl<P: Port> Spmc<P> {
     }
 
     /// Tells of a new signal: a partition by its notification pending interrupt, and the Normal world's scheduler, if it
-    /// has asked for that, by the schedule-receiver interrupt; with `delay` not before this CPU runs it again.
+    /// has asked for that, by the schedule-receiver interrupt; with `delay` not before this CPU runs that world again.
     pub(crate) fn tell_receiver(
         &self,
         cpu: &mut Cpu<P>,
@@ -139,10 +139,13 @@ impl<P: Port> Spmc<P> {
                 self.pend(context, NOTIFICATION_PENDING);
             }
         }
-        match (all.has(PartitionId::NORMAL_WORLD), delay) {
-            (true, false) => self.port.raise_schedule_receiver(),
-            (true, true) => (cpu.schedule, cpu.deferred) = (true, true),
-            (false, _) => {}
+        if delay {
+            // The Normal world itself, where it is what signals, needs no interrupt.
+            let by_partition = cpu.current.is_some();
+            cpu.schedule |= by_partition;
+            cpu.deferred |= by_partition;
+        } else if all.has(PartitionId::NORMAL_WORLD) {
+            self.port.raise_schedule_receiver();
         }
     }
 

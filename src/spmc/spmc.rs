@@ -360,6 +360,7 @@ impl<P: Port> Spmc<P> {
             // waits for.
             Exit::Wait | Exit::NormalInterrupt if cpu.held => Next::Run(context),
             Exit::Wait => self.preempt(cpu, context, Func::Yield, regs),
+            Exit::NormalInterrupt if self.managed_exit(context) => Next::Run(context),
             Exit::NormalInterrupt => self.preempt(cpu, context, Func::Interrupt, regs),
             Exit::SecureInterrupt => self.secure_interrupt(cpu, context, regs),
             Exit::Fault if self.is_over(context) => Next::Run(context),

@@ -256,6 +256,14 @@ def restarts():
     return from_result(qemu.run(machine, 120, name="restarts", show="quiet"))
 
 
+def managed():
+    """Boot with the partition that is told of Non-secure interrupts and finishes by itself."""
+    names = ["echo", "relay", "percpu", "managed"]
+    flash = image.firmware(names=names, flash=env.FIRMWARE / "managed.bin")
+    machine = qemu.Machine(flash, cpus=2, extra=qemu.mode(only="managed"))
+    return from_result(qemu.run(machine, 120, name="managed", show="quiet"))
+
+
 # The time that the receipts' calls were signed for (`receipts_cases::AT`).
 RECEIPTS_CLOCK = ("-rtc", "base=2026-11-20T21:20:18")
 
@@ -414,6 +422,7 @@ SUITES = [
     Suite("firmware, a v1.1 Normal world", lambda: boot("v1_1", 60, only="v1_1")),
     Suite("firmware, partitions that die", deaths),
     Suite("firmware, a partition that is restarted", restarts),
+    Suite("firmware, a partition with a managed exit", managed),
     Suite("firmware, malformed packages", bad_packages),
     Suite("firmware, malformed SPMC manifest", bad_spmc_manifest),
     Suite("firmware, receipts", receipts),

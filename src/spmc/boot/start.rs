@@ -4,6 +4,7 @@
 use ffa_abi::{Error, Func, PartitionId, Regs};
 
 use crate::partition::{Call, Entered, ExecutionContext, Partition, State};
+use crate::preemption::Manners;
 use crate::{Cpu, Next, Port, Spmc};
 
 impl<P: Port> Spmc<P> {
@@ -74,6 +75,7 @@ impl<P: Port> Spmc<P> {
             caller: restart.and_then(|(call, _)| call.caller),
             requester: PartitionId::NORMAL_WORLD,
             answer: 0,
+            manners: Manners::PLAIN,
         });
         context.set_restart(restart);
         self.port.reset(context.context(), &partition.entry(context.vcpu as u16));

@@ -64,6 +64,7 @@ impl<P: Port> Spmc<P> {
         regs: &mut Regs,
     ) -> Next<P> {
         self.port.park_interrupted(last.context(), regs);
+        self.give_up_managed_exit(last);
         let head = self.head_of(last);
         let mut at = last;
         let mut from = last.active();

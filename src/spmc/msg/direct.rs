@@ -8,6 +8,7 @@ use ffa_abi::{Func, PartitionId, Regs};
 
 use super::CHAIN_MAX;
 use crate::partition::{Call, Entered, ExecutionContext, Partition, Properties, State};
+use crate::preemption::Manners;
 use crate::refusal::Refusal;
 use crate::routing::{End, Use};
 use crate::{Cpu, Next, Port, Spmc, calls};
@@ -66,7 +67,14 @@ impl<P: Port> Spmc<P> {
         self.normal.version.settle();
         let wide = regs.fid() == REQ64;
         let entered = if wide { Entered::Direct64 } else { Entered::Direct32 };
-        context.set_call(Call { entered, depth: 1, caller: None, requester: source, answer: 0 });
+        context.set_call(Call {
+            entered,
+            depth: 1,
+            caller: None,
+            requester: source,
+            answer: 0,
+            manners: Manners::PLAIN,
+        });
         cpu.keep_normal(regs);
         self.enter(cpu, context, regs, wide)
     }
@@ -150,8 +158,13 @@ impl<P: Port> Spmc<P> {
         regs: &Regs,
     ) {
         from.version.settle();
-        let depth = caller.call().depth + 1;
-        context.set_call(Call { entered, depth, caller: Some(caller.link()), requester: from.id(), answer: 0 });
+        let above = caller.call();
+        let manners = above.manners.of_callee(caller.strictness);
+        let (depth, link) = (above.depth + 1, Some(caller.link()));
+        context.set_call(Call { entered, depth, caller: link, requester: from.id(), answer: 0, manners });
+        if manners != Manners::PLAIN {
+            self.inherit(context);
+        }
         caller.set_callee(Some(context.link()));
         self.port.park(caller.context(), regs);
         // The chain owns the caller from here on; nobody else may move it, so this cannot be lost to a race.
@@ -219,6 +232,9 @@ impl<P: Port> Spmc<P> {
         regs: &mut Regs,
     ) -> Result<Next<P>, Refusal> {
         self.port.park(responder.context(), regs);
+        if call.manners != Manners::PLAIN {
+            self.settle(responder, call);
+        }
         // Published only now: the next owner may be on another CPU and finds everything saved.
         let _ = responder.state.try_move(State::Running, State::Idle);
         cpu.deferred |= responder.interrupts.any();

@@ -6,6 +6,7 @@ use ffa_abi::{Func, Regs, Uuid};
 
 use super::direct::{Form, endpoints};
 use crate::partition::{Call, Entered, ExecutionContext, Partition, Properties, State};
+use crate::preemption::Manners;
 use crate::refusal::Refusal;
 use crate::routing::{End, Use};
 use crate::{Cpu, Next, Port, Spmc};
@@ -37,7 +38,14 @@ impl<P: Port> Spmc<P> {
         check_service(target, regs)?;
         self.routing.check(End::normal(source), End::partition(target.index), Use::Messages)?;
         let context = self.receiver(cpu, target, &FORM)?;
-        context.set_call(Call { entered: Entered::Direct2, depth: 1, caller: None, requester: source, answer: 0 });
+        context.set_call(Call {
+            entered: Entered::Direct2,
+            depth: 1,
+            caller: None,
+            requester: source,
+            answer: 0,
+            manners: Manners::PLAIN,
+        });
         // Kept for a reply of another form: FFA_ERROR, FFA_INTERRUPT or FFA_YIELD.
         cpu.keep_normal(regs);
         cpu.current = Some(context);
@@ -84,6 +92,9 @@ impl<P: Port> Spmc<P> {
             return Err(Refusal::WrongRequester);
         }
         self.port.park(responder.context(), regs);
+        if call.manners != Manners::PLAIN {
+            self.settle(responder, call);
+        }
         let _ = responder.state.try_move(State::Running, State::Idle);
         cpu.deferred |= responder.interrupts.any();
         let Some(caller) = call.caller.and_then(|link| self.partitions.context(link)) else {

@@ -5,6 +5,7 @@ use ffa_abi::{Func, PartitionId, Regs};
 
 use super::CHAIN_MAX;
 use crate::partition::{Call, Entered, ExecutionContext, State};
+use crate::preemption::Manners;
 use crate::refusal::Refusal;
 use crate::routing::{End, Use};
 use crate::{Cpu, Next, Port, Spmc};
@@ -59,7 +60,9 @@ impl<P: Port> Spmc<P> {
         caller.set_callee(Some(target.link()));
         self.port.park(caller.context(), regs);
         let _ = caller.state.try_move(caller.active(), State::Blocked);
-        Ok(self.wake(cpu, target, Some(caller), depth + 1, regs))
+        let next = self.wake(cpu, target, Some(caller), depth + 1, regs);
+        self.inherit(target);
+        Ok(next)
     }
 
     /// Enters a waiting context that was just won: its FFA_MSG_WAIT returns with FFA_RUN.
@@ -77,6 +80,7 @@ impl<P: Port> Spmc<P> {
             caller: caller.map(|c| c.link()),
             requester: PartitionId::NORMAL_WORLD,
             answer: 0,
+            manners: caller.map_or(Manners::PLAIN, |c| c.call().manners.of_callee(c.strictness)),
         });
         regs.set8([Func::Run.id32() as u64, target.target_word(), 0, 0, 0, 0, 0, 0]);
         self.port.unpark(target.context(), regs);

@@ -4,6 +4,7 @@
 use ffa_abi::{Func, Regs};
 
 use crate::partition::{Entered, ExecutionContext, State};
+use crate::preemption::Manners;
 use crate::refusal::Refusal;
 use crate::{Cpu, Next, Port, Spmc};
 
@@ -28,6 +29,9 @@ impl<P: Port> Spmc<P> {
                 Some((call, error)) => self.resume_after(cpu, call, error, regs),
                 None => self.continue_start(cpu, regs),
             });
+        }
+        if call.manners != Manners::PLAIN {
+            self.settle(context, call);
         }
         let _ = context.state.try_move(State::Running, State::Idle);
         cpu.deferred |= context.interrupts.any();

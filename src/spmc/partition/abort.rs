@@ -11,6 +11,7 @@ use crate::mailbox::{Mailbox, Pair};
 use crate::manifest::AbortAction;
 use crate::msg::endpoints;
 use crate::partition::{Call, Entered, ExecutionContext, Partition, State};
+use crate::preemption::Manners;
 use crate::refusal::Refusal;
 use crate::stage2::Tag;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -124,6 +125,7 @@ impl<P: Port> Spmc<P> {
             caller: None,
             requester: ffa_abi::PartitionId::NORMAL_WORLD,
             answer: 0,
+            manners: Manners::PLAIN,
         };
         Some(self.begin(cpu, partition, context, Some((call, Error::Retry)), regs))
     }

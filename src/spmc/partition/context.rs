@@ -6,7 +6,9 @@ use core::fmt;
 use ffa_abi::{Error, PartitionId};
 
 use crate::interrupt::Interrupts;
+use crate::manifest::NsInterruptAction;
 use crate::port::Port;
+use crate::preemption::{Manners, Strictness};
 use crate::sync::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
 use super::StateCell;
@@ -82,6 +84,8 @@ pub(crate) struct Call {
     pub(crate) requester: PartitionId,
     /// For [`Entered::Framework`]: the number of the message that answers it.
     pub(crate) answer: u8,
+    /// What Non-secure interrupts have to do with it.
+    pub(crate) manners: Manners,
 }
 
 impl Call {
@@ -96,6 +100,7 @@ impl Call {
             | (Link::pack(self.caller) as u64) << 16
             | (self.requester.0 as u64) << 32
             | (self.answer as u64) << 48
+            | (self.manners.bits() as u64) << 56
     }
 
     #[inline(always)]
@@ -106,6 +111,7 @@ impl Call {
             caller: Link::unpack((word >> 16) as u16),
             requester: PartitionId((word >> 32) as u16),
             answer: (word >> 48) as u8,
+            manners: Manners::from_bits((word >> 56) as u8),
         }
     }
 }
@@ -128,11 +134,19 @@ pub struct ExecutionContext<P: Port> {
     /// Its partition's position.
     pub(crate) partition: u8,
     pub(crate) vcpu: u8,
+    /// What its partition's manifest says of Non-secure interrupts.
+    pub(crate) strictness: Strictness,
     context: P::Context,
 }
 
 impl<P: Port> ExecutionContext<P> {
-    pub(crate) fn new(context: P::Context, id: PartitionId, partition: usize, vcpu: u16) -> Self {
+    pub(crate) fn new(
+        context: P::Context,
+        id: PartitionId,
+        partition: usize,
+        vcpu: u16,
+        action: NsInterruptAction,
+    ) -> Self {
         Self {
             state: StateCell::default(),
             call: AtomicU64::new(0),
@@ -144,6 +158,7 @@ impl<P: Port> ExecutionContext<P> {
             // The manifest's limits (16 partitions, 8 CPUs) keep both within a byte.
             partition: partition as u8,
             vcpu: vcpu as u8,
+            strictness: Strictness::of(action),
             context,
         }
     }
@@ -239,6 +254,7 @@ mod tests {
                     caller,
                     requester: PartitionId(0x8003),
                     answer: code,
+                    manners: Manners::from_bits(code | 0x80),
                 };
                 assert!(Call::unpack(call.pack()) == call);
             }

@@ -35,6 +35,8 @@ pub struct SimContext {
     pub regs: Mutex<Regs>,
     /// Its virtual interrupt lines.
     pub lines: Mutex<Lines>,
+    /// Non-secure interrupts wait while it runs; the tests choose when one arrives.
+    pub queued: AtomicBool,
     /// What it was last reset to.
     pub entry: Mutex<Option<Entry>>,
 }
@@ -282,13 +284,15 @@ impl Port for SimMachine {
 
     fn reset(&self, context: &SimContext, entry: &Entry) {
         *context.entry.lock().unwrap() = Some(*entry);
+        context.queued.store(true, Ordering::Relaxed);
         let mut regs = context.regs.lock().unwrap();
         *regs = Regs::ZERO;
         regs.x[..8].copy_from_slice(&entry.x);
     }
 
-    // The walks of the tests choose when an interrupt arrives.
-    fn queue_interrupts(&self, _context: &SimContext, _queued: bool) {}
+    fn queue_interrupts(&self, context: &SimContext, queued: bool) {
+        context.queued.store(queued, Ordering::Relaxed);
+    }
 
     fn hold_normal(&self, hold: bool) {
         self.held.store(hold, Ordering::Relaxed);

@@ -39,6 +39,8 @@ pub struct Spec {
     pub power: PowerMessages,
     /// Its devices' interrupts, Secure.
     pub interrupts: Vec<u32>,
+    /// What a Non-secure interrupt does while it runs.
+    pub ns_interrupts: NsInterruptAction,
     /// What those of others do while it runs.
     pub other_interrupts: OtherSecureInterruptAction,
     /// What it hears of VMs.
@@ -60,6 +62,7 @@ impl Default for Spec {
             abort: AbortAction::Stop,
             preserves: false,
             interrupts: Vec::new(),
+            ns_interrupts: NsInterruptAction::Signalled,
             other_interrupts: OtherSecureInterruptAction::Queued,
             vms: VmAvailability::empty(),
             queue: None,
@@ -112,7 +115,7 @@ pub(crate) fn manifest(n: u16, spec: &Spec) -> PartitionManifest {
         boot_order: None,
         gp_register: None,
         boot_info: false,
-        ns_interrupts: NsInterruptAction::Signalled,
+        ns_interrupts: spec.ns_interrupts,
         managed_exit_virq: false,
         other_secure_interrupts: spec.other_interrupts,
         sri_policy: SriPolicy::empty(),

@@ -6,6 +6,7 @@ mod direct;
 mod endpoint;
 mod interrupt;
 mod power;
+mod preemption;
 mod run;
 mod signal;
 mod supervised;
