@@ -16,6 +16,7 @@ mod memory_bad;
 mod memory_smp;
 mod notify;
 mod partition;
+mod post;
 mod power;
 mod preempt;
 mod regs;
@@ -57,6 +58,7 @@ const GROUPS: &[&[Case]] = &[
     death::CASES,
     restart::CASES,
     managed::CASES,
+    post::CASES,
 ];
 
 fn suite() {

@@ -28,7 +28,8 @@ pub const SLOW_DOWN: u64 = 1;
 pub const RESUME: u64 = 2;
 
 const REDELIVERED: u8 = 1 << 0;
-const WORDS: usize = SIZE / 8;
+/// Words of eight bytes in an envelope.
+pub const WORDS: usize = SIZE / 8;
 
 /// Says what a message is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +113,12 @@ impl Envelope {
         for (word, piece) in words.iter_mut().zip(pieces) {
             *word = u64::from_le_bytes(*piece);
         }
+        Self::from_words(words)
+    }
+
+    /// Reads an envelope from its bytes, eight at a time.
+    #[inline]
+    pub fn from_words(words: [u64; WORDS]) -> Result<Self, Malformed> {
         let [first, task, correlation, key, ticket, r0, r1, r2] = words;
         let [version, class, hops, flags, ..] = first.to_le_bytes();
         if version != VERSION {
@@ -130,15 +137,21 @@ impl Envelope {
 
     /// Writes an envelope.
     pub fn encode(&self) -> [u8; SIZE] {
-        let [t0, t1, t2, t3] = self.time_to_live.to_le_bytes();
-        let flags = if self.redelivered { REDELIVERED } else { 0 };
-        let first = u64::from_le_bytes([VERSION, self.class as u8, self.hops, flags, t0, t1, t2, t3]);
         let mut out = [0; SIZE];
         let (pieces, _) = out.as_chunks_mut::<8>();
-        for (piece, word) in pieces.iter_mut().zip([first, self.task, self.correlation, self.key, self.ticket]) {
+        for (piece, word) in pieces.iter_mut().zip(self.to_words()) {
             *piece = word.to_le_bytes();
         }
         out
+    }
+
+    /// Writes an envelope as its bytes, eight at a time.
+    #[inline]
+    pub fn to_words(&self) -> [u64; WORDS] {
+        let flags = if self.redelivered { REDELIVERED } else { 0 };
+        let front = u32::from_le_bytes([VERSION, self.class as u8, self.hops, flags]);
+        let first = u64::from(front) | u64::from(self.time_to_live) << 32;
+        [first, self.task, self.correlation, self.key, self.ticket, 0, 0, 0]
     }
 }
 

@@ -314,7 +314,13 @@ impl<P: Port> Spmc<P> {
             }
             Func::MsgSend2 => self.msg_send2(cpu, Some(partition), regs)?,
             Func::Features => self.features(regs, Some(partition))?,
-            Func::RxTxMap => self.rxtx_map_partition(partition, fid, regs)?,
+            Func::RxTxMap => {
+                self.rxtx_map_partition(partition, fid, regs)?;
+                // One that starts has not waited yet, which would give the buffer back: it gets its messages then.
+                if context.call().entered != Entered::Init {
+                    self.deliver_next(cpu, Some(partition));
+                }
+            }
             Func::RxTxUnmap => self.rxtx_unmap_partition(partition, regs)?,
             Func::RxRelease => self.rx_release(cpu, Some(partition), regs)?,
             Func::PartitionInfoGet => self.partition_info_get(&partition.mailbox, partition.version(), regs)?,

@@ -264,6 +264,31 @@ def managed():
     return from_result(qemu.run(machine, 120, name="managed", show="quiet"))
 
 
+# What the SPMC's manifest has beside the rest where messages are supervised.
+HUB = """\thub {
+\t\tcompatible = "hematite,hub";
+\t\tqueue-messages = <8>;
+\t\tmessage-bytes = <256>;
+\t\tredeliver-ms = <20>;
+\t\tbreaker { missing-acks = <6>; cool-down-ms = <100>; };
+\t};
+"""
+SUPERVISED = ["steady", "slow", "stormy"]
+
+
+def supervised_flash(bl33="tests"):
+    """Build the firmware in which messages are supervised, with the partitions made for it; return the flash image."""
+    source = manifest.spmc_source(image.find_partitions(names=SUPERVISED), image.CPUS)
+    dts = env.write_if_changed(env.FIRMWARE / "supervised.dts", source.replace("\thypervisor {", HUB + "\thypervisor {"))
+    return image.firmware(bl33=bl33, names=SUPERVISED, flash=env.FIRMWARE / f"supervised-{bl33}.bin", spmc_manifest=dts)
+
+
+def supervised():
+    """Boot with supervised messages. One instruction is one tick of the clock: what a storm costs others is counted."""
+    machine = qemu.Machine(supervised_flash(), cpus=1, icount=True, extra=qemu.mode(only="post"))
+    return from_result(qemu.run(machine, 120, name="supervised", show="quiet"))
+
+
 # The time that the receipts' calls were signed for (`receipts_cases::AT`).
 RECEIPTS_CLOCK = ("-rtc", "base=2026-11-20T21:20:18")
 
@@ -425,6 +450,7 @@ SUITES = [
     Suite("firmware, a partition with a managed exit", managed),
     Suite("firmware, malformed packages", bad_packages),
     Suite("firmware, malformed SPMC manifest", bad_spmc_manifest),
+    Suite("firmware, supervised messages", supervised),
     Suite("firmware, receipts", receipts),
     Suite("firmware, receipts that outlive a restart", receipts_restarted),
     Suite("firmware, places that can panic", panic_sites),

@@ -26,7 +26,6 @@ type Guard<'a> = MutexGuard<'a, Post>;
 
 /// Bytes of the message header as it is delivered: that of v1.2, which an older receiver skips by its offset.
 const HEADER: usize = 40;
-const FRONT: usize = HEADER + envelope::SIZE;
 
 /// Builds the post office that the manifests ask for. `ticks` are in a millisecond.
 pub(super) fn post<P: Port>(policy: &HubPolicy, partitions: &[Partition<P>], ticks: u64) -> Option<Post> {
@@ -135,19 +134,17 @@ impl<P: Port> Spmc<P> {
             return Err(Refusal::MessageHeader);
         }
         let at = pair.tx.checked_add(header.offset.into()).ok_or(Refusal::MessageHeader)?;
-        let mut raw = [0; envelope::SIZE];
-        self.port.read(pair.space, at, &mut raw).map_err(|_| Refusal::BufferFault)?;
-        let e = Envelope::decode(&raw)?;
+        let mut raw = [[0; 8]; envelope::WORDS];
+        self.port.read(pair.space, at, raw.as_flattened_mut()).map_err(|_| Refusal::BufferFault)?;
+        let e = Envelope::from_words(raw.map(u64::from_le_bytes))?;
         if matches!(e.class, Class::Ack | Class::Nack) {
             post.settle(from, to, &e, now)?;
             return Ok(e.class);
         }
         let Admitted::Place(place) = post.admit(from, to, &e, len, now)? else { return Ok(e.class) };
         let bytes = post.fill(to, place, len).ok_or(Refusal::MessageLength)?;
-        let (uuid, payload) = bytes.split_at_mut_checked(UUID).ok_or(Refusal::MessageLength)?;
-        for (to, from) in uuid.iter_mut().zip(header.uuid()) {
-            *to = from;
-        }
+        let (uuid, payload) = bytes.split_first_chunk_mut::<UUID>().ok_or(Refusal::MessageLength)?;
+        *uuid = header.uuid();
         if !payload.is_empty() {
             let at = at.checked_add(envelope::SIZE as u64).ok_or(Refusal::MessageHeader)?;
             self.port.read(pair.space, at, payload).map_err(|_| Refusal::BufferFault)?;
@@ -199,22 +196,15 @@ impl<P: Port> Spmc<P> {
             }
         };
         let (uuid, payload) = bytes.split_at_checked(UUID).unwrap_or_default();
-        let size = (envelope::SIZE + payload.len()) as u32;
-        let mut front = [0; FRONT];
-        let (head, tail) = front.split_at_mut(HEADER);
-        let (words, _) = head.as_chunks_mut::<4>();
-        let ends = u32::from(from.0) << 16 | u32::from(id.0);
-        for (word, value) in words.iter_mut().zip([0, 0, HEADER as u32, ends, size]) {
-            *word = value.to_le_bytes();
-        }
-        for (to, from) in head.iter_mut().skip(HEADER - UUID).zip(uuid) {
-            *to = *from;
-        }
-        for (to, from) in tail.iter_mut().zip(e.encode()) {
-            *to = from;
-        }
+        let size = (envelope::SIZE + payload.len()) as u64;
+        let ends = u64::from(from.0) << 48 | u64::from(id.0) << 32;
+        let mut uuid = uuid.as_chunks::<8>().0.iter().map(|w| u64::from_le_bytes(*w));
+        let (u0, u1) = (uuid.next().unwrap_or(0), uuid.next().unwrap_or(0));
+        let [a, b, c, d, e, f, g, h] = e.to_words();
+        let words = [0, HEADER as u64 | ends, size, u0, u1, a, b, c, d, e, f, g, h];
+        let front = words.map(u64::to_le_bytes);
         let mut delivery = mailbox.begin_delivery()?;
-        delivery.append(self.port, &front)?;
+        delivery.append(self.port, front.as_flattened())?;
         if !payload.is_empty() {
             delivery.append(self.port, payload)?;
         }
