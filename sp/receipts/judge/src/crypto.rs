@@ -109,15 +109,41 @@ pub fn verify_bare(key: &[u8; 32], signed: &[u8], signature: &[u8; 64]) -> Resul
     key.verify_strict(signed, &Signature::from_bytes(signature)).map_err(|_| mismatch)
 }
 
-/// Refuses, beyond what the reference does, a key or a signature commitment of small order.
-pub(crate) fn refuse_small_order(key: &PublicKey, signature: &Signature, field: Field) -> Result<(), Verdict> {
+/// The encodings of the eight points of small order.
+const SMALL_ORDER: [[u8; 32]; 8] = {
+    let (zero, mut one, mut minus_one) = ([0; 32], [0; 32], [0xff; 32]);
+    one[0] = 1;
+    (minus_one[0], minus_one[31]) = (0xec, 0x7f);
+    [zero, negative(zero), one, minus_one, EIGHTH, negative(EIGHTH), OTHER_EIGHTH, negative(OTHER_EIGHTH)]
+};
+
+const EIGHTH: [u8; 32] = [
+    0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5, 0xdf, 0xac,
+    0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+];
+
+const OTHER_EIGHTH: [u8; 32] = [
+    0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a, 0x20, 0x53,
+    0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+];
+
+/// Sets the sign of x.
+const fn negative(mut point: [u8; 32]) -> [u8; 32] {
+    point[31] |= 0x80;
+    point
+}
+
+/// Refuses, beyond what the reference does, a key or a signature commitment of small order. The signature must have
+/// verified: then its commitment equals the encoding of a point that the verification computed, so it is one of small
+/// order just where it is one of the eight encodings, and does not have to be decoded to tell.
+pub(crate) fn refuse_small_order(key: &PublicKey, verified: &Signature, field: Field) -> Result<(), Verdict> {
     if key.is_small_order() {
         return refuse(Class::Strict, field, Reason::SmallOrder);
     }
-    match PublicKey::from_bytes(signature.r_bytes()) {
-        Some(commitment) if !commitment.is_small_order() => Ok(()),
-        Some(_) | None => refuse(Class::Strict, Field::Sig, Reason::SmallOrder),
+    if SMALL_ORDER.contains(verified.r_bytes()) {
+        return refuse(Class::Strict, Field::Sig, Reason::SmallOrder);
     }
+    Ok(())
 }
 
 /// A SHA-256 as canonical bytes are written to it.
@@ -202,4 +228,19 @@ pub(crate) fn record_hash(receipt: crate::json::Value<'_>, previous: &str) -> Re
     crate::canon::write_value(receipt, &mut hasher)?;
     hasher.put(b"}");
     Ok(hasher.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn these_are_the_points_of_small_order() {
+        for (n, bytes) in SMALL_ORDER.iter().enumerate() {
+            let point = VerifyingKey::from_bytes(bytes).expect("a point");
+            assert!(point.is_weak(), "{n}");
+            assert_eq!(point.to_edwards().compress().as_bytes(), bytes, "{n} is spelled as computed points are");
+            assert!(!SMALL_ORDER.iter().skip(n + 1).any(|other| other == bytes), "{n} is there once");
+        }
+    }
 }

@@ -8,6 +8,7 @@ use crate::receipt::params_hash;
 use crate::schema::{Duplicates, Record};
 use crate::verdict::{Class, Field, Reason, Verdict, refuse};
 use crate::{Instant, Judge, parse_receipt};
+use ed25519_dalek::Signature;
 
 impl Judge {
     /// Verifies a decision alone: signature, a trusted authority, and that it is about this action of this principal.
@@ -21,15 +22,15 @@ impl Judge {
         let (document, about) = (parse_receipt(text)?, parse_receipt(action)?);
         let decision = Record::read(document.root(), &DECISION, Field::AuthzDecision, Duplicates::Refused)?;
         let action = Record::read(about.root(), &ACTION, Field::Action, Duplicates::Refused)?;
-        verify(&decision)?;
-        refuse_untrusted(&decision, trusted)?;
+        let (key, signature) = verify(&decision)?;
+        refuse_untrusted(&key, trusted)?;
         verify_for_action(&decision, &action, principal, self.now)?;
-        if self.is_strict() { refuse_weak(&decision) } else { Ok(()) }
+        if self.is_strict() { refuse_weak(&key, &signature) } else { Ok(()) }
     }
 }
 
-/// Verifies a decision under the key of the authority that it names.
-pub(crate) fn verify(decision: &Record<'_>) -> Result<(), Verdict> {
+/// Verifies a decision under the key of the authority that it names, and gives that key and the signature.
+pub(crate) fn verify(decision: &Record<'_>) -> Result<(PublicKey, Signature), Verdict> {
     if decision.number(Field::V) != 1 {
         return refuse(Class::DecisionInvalid, Field::V, Reason::Unsupported);
     }
@@ -42,27 +43,23 @@ pub(crate) fn verify(decision: &Record<'_>) -> Result<(), Verdict> {
     if id != derive_id("dec_", &signature) {
         return refuse(Class::DecisionInvalid, Field::DecisionId, Reason::Mismatch);
     }
-    let key = authority_key(decision)?;
+    let key = PublicKey::parse(decision.text(Field::AuthorityPubkey), Field::AuthorityPubkey)?;
     check_signed(decision, &SIGNED_DECISION, &key, &signature)
+        .map(|()| (key, signature))
         .map_err(|verdict| Verdict { field: Field::AuthzDecision, ..verdict })
 }
 
 /// Refuses a decision whose authority is not one of these.
-pub(crate) fn refuse_untrusted(decision: &Record<'_>, trusted: &[PublicKey]) -> Result<(), Verdict> {
-    if trusted.contains(&authority_key(decision)?) {
+pub(crate) fn refuse_untrusted(authority: &PublicKey, trusted: &[PublicKey]) -> Result<(), Verdict> {
+    if trusted.contains(authority) {
         return Ok(());
     }
     refuse(Class::AuthorityMismatch, Field::AuthorityPubkey, Reason::Untrusted)
 }
 
 /// Refuses, beyond the reference, a decision under a small-order key.
-pub(crate) fn refuse_weak(decision: &Record<'_>) -> Result<(), Verdict> {
-    let signature = parse_signature(decision.text(Field::Sig))?;
-    refuse_small_order(&authority_key(decision)?, &signature, Field::AuthorityPubkey)
-}
-
-fn authority_key(decision: &Record<'_>) -> Result<PublicKey, Verdict> {
-    PublicKey::parse(decision.text(Field::AuthorityPubkey), Field::AuthorityPubkey)
+pub(crate) fn refuse_weak(authority: &PublicKey, verified: &Signature) -> Result<(), Verdict> {
+    refuse_small_order(authority, verified, Field::AuthorityPubkey)
 }
 
 /// Checks that a decision is about this action, is in force, and names the principal that signs.

@@ -134,13 +134,13 @@ impl Judge {
         let (Some(authorities), Some(decision)) = (options.authorities, receipt.record(Field::AuthzDecision)) else {
             return Ok(());
         };
-        decision::verify(&decision)?;
-        decision::refuse_untrusted(&decision, authorities)?;
+        let (key, signature) = decision::verify(&decision)?;
+        decision::refuse_untrusted(&key, authorities)?;
         let principal = receipt.record(Field::Signer).and_then(|signer| signer.optional_text(Field::Principal));
         if let Some(action) = receipt.record(Field::Action) {
             decision::verify_for_action(&decision, &action, principal, self.now)?;
         }
-        if self.is_strict() { decision::refuse_weak(&decision) } else { Ok(()) }
+        if self.is_strict() { decision::refuse_weak(&key, &signature) } else { Ok(()) }
     }
 }
 

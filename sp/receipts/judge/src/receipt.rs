@@ -87,10 +87,10 @@ impl Judge {
                 (receipt.record(Field::AuthzDecision), receipt.record(Field::Action))
             {
                 let principal = receipt.record(Field::Signer).and_then(|it| it.optional_text(Field::Principal));
-                decision::verify(&decision)?;
+                let (key, signature) = decision::verify(&decision)?;
                 decision::verify_for_action(&decision, &action, principal, self.now)?;
                 if self.is_strict() {
-                    decision::refuse_weak(&decision)?;
+                    decision::refuse_weak(&key, &signature)?;
                 }
             }
             refuse_expired(receipt, self.now)?;
