@@ -13,6 +13,8 @@ pub mod func;
 mod ids;
 pub mod memory;
 mod regs;
+#[cfg(test)]
+mod tests;
 mod uuid;
 mod version;
 
