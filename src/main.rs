@@ -9,7 +9,7 @@ mod firmware {
     use arch::boot::{self, Boot};
     use ffa_abi::Regs;
     use spin::Once;
-    use spmc::{BuiltIn, Cpu, Next, Port, Spmc};
+    use spmc::{BuiltIn, Cpu, Fatal, Next, Port, Spmc, absent};
 
     static MACHINE: Once<Machine> = Once::new();
     static SPMC: Once<Spmc<Machine>> = Once::new();
@@ -23,9 +23,13 @@ mod firmware {
     fn build(boot: Boot) {
         let machine = MACHINE.call_once(|| boot.machine);
         machine.log(format_args!("Hematite {}", env!("CARGO_PKG_VERSION")));
-        // A refusal has said why on the console; `serve` tells the SPMD.
-        let Ok(spmc) = Spmc::boot(machine, boot.manifest, BUILT_IN) else { return };
-        SPMC.call_once(|| spmc);
+        match Spmc::boot(machine, boot.manifest, BUILT_IN) {
+            Ok(spmc) => {
+                SPMC.call_once(|| spmc);
+            }
+            // The reason is on the console.
+            Err(Fatal) => machine.log(format_args!("the Normal world goes on without FF-A")),
+        }
         if !boot::register_secondary_entry() {
             machine.log(format_args!("the SPMD did not take the entry point of other CPUs: check binary_size"));
         }
@@ -35,7 +39,7 @@ mod firmware {
 
     /// Answers the calls of this CPU, for ever.
     fn serve() -> ! {
-        let Some(spmc) = SPMC.get() else { refuse() };
+        let Some(spmc) = SPMC.get() else { do_without() };
         let mut cpu = Cpu::new(arch::cpu_index());
         let mut regs = Regs::ZERO;
         let mut next = spmc.start(&mut cpu, &mut regs);
@@ -53,12 +57,13 @@ mod firmware {
         }
     }
 
-    /// Tells the SPMD that there is no SPMC; it does not come back.
-    fn refuse() -> ! {
+    /// Answers for this CPU without an SPMC: the Normal world goes on, and finds no FF-A.
+    fn do_without() -> ! {
+        let mut regs = Regs::ZERO;
+        absent::ready(&mut regs);
         loop {
-            let mut regs = Regs::ZERO;
-            regs.set_error(ffa_abi::Error::NotSupported);
             arch::smc(&mut regs);
+            absent::answer(&mut regs);
         }
     }
 

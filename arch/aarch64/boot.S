@@ -29,6 +29,13 @@ _start:
 1:  stp     xzr, xzr, [x0], #16
     cmp     x0, x1
     b.lo    1b
+    // The CPU that boots is number 0; the SPMC manifest lists the others.
+    mrs     x0, mpidr_el1
+    mov_imm x1, {AFFINITY}
+    and     x0, x0, x1
+    adrp    x1, {mpidrs}
+    add     x1, x1, :lo12:{mpidrs}
+    str     x0, [x1]
     bl      cpu_find
     // Building the SPMC takes more stack than serving: until then the stacks of all CPUs are this one's.
     mov_imm x0, {BOOT_STACK_TOP}
@@ -86,11 +93,10 @@ mmu_on:
     isb
     ret
 
-// Finds this CPU by MPIDR_EL1, and gives it its block (TPIDR_EL2) and stack. A CPU that the platform does not
-// list waits for ever.
+// Finds this CPU by MPIDR_EL1, and gives it its block (TPIDR_EL2) and stack.
 cpu_find:
     mrs     x0, mpidr_el1
-    mov_imm x1, 0xff00ffffff
+    mov_imm x1, {AFFINITY}
     and     x0, x0, x1
     adrp    x1, {mpidrs}
     add     x1, x1, :lo12:{mpidrs}
@@ -101,8 +107,7 @@ cpu_find:
     add     x2, x2, #1
     cmp     x2, {CPUS}
     b.ne    1b
-    wfi
-    b       .
+    b       stray
 2:  mov_imm x0, {PERCPU_SIZE}
     adrp    x1, {percpu}
     add     x1, x1, :lo12:{percpu}
@@ -118,6 +123,45 @@ cpu_find:
     mov     x1, x30
     mov     x30, #0
     ret     x1                          // not BR, which would need a landing pad
+
+// A CPU that the SPMC manifest does not list has no block and no stack, but calls to answer. All such CPUs share one
+// stack, each for as long as an answer takes. EL3 keeps x19 and x20.
+    .arch_extension lse
+stray:
+    msr     tpidr_el2, xzr
+    mov     x19, #0                     // the first time
+    adrp    x20, {stray}
+    add     x20, x20, :lo12:{stray}
+1:  mov     w21, #1
+    swpa    w21, w21, [x20]
+    cbnz    w21, 1b
+    add     x21, x20, {STRAY_SIZE}
+    sub     sp, x21, #144
+    stp     x0, x1, [sp]
+    stp     x2, x3, [sp, #16]
+    stp     x4, x5, [sp, #32]
+    stp     x6, x7, [sp, #48]
+    stp     x8, x9, [sp, #64]
+    stp     x10, x11, [sp, #80]
+    stp     x12, x13, [sp, #96]
+    stp     x14, x15, [sp, #112]
+    stp     x16, x17, [sp, #128]
+    mov     x0, sp
+    mov     x1, x19
+    bl      {unlisted}
+    ldp     x0, x1, [sp]
+    ldp     x2, x3, [sp, #16]
+    ldp     x4, x5, [sp, #32]
+    ldp     x6, x7, [sp, #48]
+    ldp     x8, x9, [sp, #64]
+    ldp     x10, x11, [sp, #80]
+    ldp     x12, x13, [sp, #96]
+    ldp     x14, x15, [sp, #112]
+    ldp     x16, x17, [sp, #128]
+    stlr    wzr, [x20]
+    mov     x19, #1
+    smc     #0
+    b       1b
 
 clean_tables_and_stack:
     mov     x20, x30

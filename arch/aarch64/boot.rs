@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! From boot.S to the firmware's main: what each CPU sets up for itself.
 
+use core::cell::UnsafeCell;
 use core::sync::atomic::Ordering::Relaxed;
 
 use ffa_abi::{Func, Regs};
+use spmc::absent;
 
 use crate::asm::warm_entry;
 use crate::machine::Machine;
 use crate::percpu::{self, Live};
+use crate::platform::{AFFINITY, MPIDRS};
 use crate::pool::{self, POOL};
-use crate::{mmu, platform, predictor, switch, traps, uart, verify};
+use crate::{mmu, predictor, switch, traps, uart, verify};
 
 /// What the first CPU starts with.
 pub struct Boot {
@@ -93,10 +96,36 @@ pub fn register_secondary_entry() -> bool {
 
 const SECONDARY_EP_REGISTER: u64 = 0xc400_0087;
 
-/// Replaces the platform's list of CPUs by the manifest's; the number of a CPU is its place. The one that runs
-/// this must stay where it is.
-pub fn list_cpus(mpidrs: impl IntoIterator<Item = u64>) {
-    for (slot, mpidr) in platform::MPIDRS.iter().zip(mpidrs) {
-        slot.store(mpidr & 0xff_00ff_ffff, Relaxed);
+/// Numbers the CPUs: this one first, then the others of the manifest in its order. Fails, with this CPU's MPIDR, if it is
+/// not among them.
+pub(crate) fn list_cpus(mpidrs: &[u64]) -> Result<(), u64> {
+    let own = mrs!("mpidr_el1") & AFFINITY;
+    if !mpidrs.contains(&own) {
+        return Err(own);
     }
+    let others = mpidrs.iter().filter(|&&mpidr| mpidr != own);
+    for (slot, mpidr) in MPIDRS.iter().zip(core::iter::once(&own).chain(others)) {
+        slot.store(*mpidr, Relaxed);
+    }
+    Ok(())
+}
+
+/// The lock and the stack of the CPUs that the manifest does not list; boot.S uses both.
+#[repr(C, align(16))]
+pub(crate) struct Stray(UnsafeCell<[u64; 256]>);
+
+// SAFETY: only boot.S touches it: the first word by atomic instructions, the rest, as a stack, while that is locked.
+unsafe impl Sync for Stray {}
+
+pub(crate) static STRAY: Stray = Stray(UnsafeCell::new([0; 256]));
+
+/// Makes the next call of a CPU that the manifest does not list: a line on the console first, then answers. Nothing here
+/// may use the CPU's block: it has none.
+pub(crate) extern "C" fn unlisted(regs: &mut Regs, answering: u64) {
+    if answering != 0 {
+        return absent::answer(regs);
+    }
+    let mpidr = mrs!("mpidr_el1") & AFFINITY;
+    uart::line(format_args!("CPU {mpidr:#x} is refused: no node of /cpus in the SPMC manifest has this reg"));
+    absent::ready(regs);
 }

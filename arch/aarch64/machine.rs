@@ -8,9 +8,9 @@ use ffa_abi::Regs;
 use spmc::manifest::Interrupt;
 use spmc::{Entry, Fault, Ipa, Lines, MemFault, Pa, Port, Space, Stage2Roots};
 
-use crate::asm;
 use crate::context::Context;
 use crate::pool::{self, POOL};
+use crate::{asm, boot};
 use crate::{gic, mmu, nsmem, percpu, sha256, switch, timer, tlb, traps, uart};
 
 /// The machine that this runs on. There is one, so a value holds nothing.
@@ -35,6 +35,10 @@ impl Port for Machine {
 
     fn new_context(&self) -> Context {
         Context::new()
+    }
+
+    fn list_cpus(&self, mpidrs: &[u64]) -> Result<(), u64> {
+        boot::list_cpus(mpidrs)
     }
 
     fn reset(&self, context: &Context, entry: &Entry) {

@@ -4,7 +4,7 @@
 use core::sync::atomic::AtomicU64;
 
 /// How many CPUs the SPMC has room for.
-pub const CPUS: usize = 8;
+pub const CPUS: usize = spmc::manifest::MAX_CPUS;
 
 /// The secure console: a PL011.
 pub(crate) const UART: u64 = 0x0904_0000;
@@ -22,13 +22,11 @@ pub(crate) const SECURE_RAM: (u64, u64) = (0x0e10_0000, 0x0f00_0000);
 /// many they are.
 pub(crate) const SPMC_MOST: u64 = 0x20_0000;
 
-/// MPIDR_EL1's affinity of each CPU, by the SPMC's number of it. Assembly reads it too.
-pub(crate) static MPIDRS: [AtomicU64; CPUS] = {
-    let mut table = [const { AtomicU64::new(0) }; CPUS];
-    let mut i = 0;
-    while i < CPUS {
-        table[i] = AtomicU64::new(i as u64);
-        i += 1;
-    }
-    table
-};
+/// MPIDR_EL1's affinity of each CPU, by the SPMC's number of it; boot.S searches it.
+pub(crate) static MPIDRS: [AtomicU64; CPUS] = [const { AtomicU64::new(NO_CPU) }; CPUS];
+
+/// A place of [`MPIDRS`] that is free: no affinity has these bits.
+const NO_CPU: u64 = u64::MAX;
+
+/// The affinity fields of MPIDR_EL1.
+pub(crate) const AFFINITY: u64 = 0xff_00ff_ffff;

@@ -3,6 +3,7 @@
 #![no_std]
 #![no_main]
 
+mod absent;
 mod death;
 mod direct;
 mod features;
@@ -55,6 +56,7 @@ const GROUPS: &[&[Case]] = &[
     memory_smp::CASES,
     power::CASES,
     versions::CASES,
+    absent::CASES,
     death::CASES,
     restart::CASES,
     managed::CASES,

@@ -10,6 +10,7 @@ extern crate alloc;
 #[cfg(any(test, fuzzing))]
 extern crate std;
 
+pub mod absent;
 mod addr;
 mod boot;
 mod calls;

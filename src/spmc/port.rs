@@ -128,6 +128,10 @@ pub trait Port: Sync + Sized + 'static {
     /// Makes an empty context; it is reset before it is first entered. Boot time only.
     fn new_context(&self) -> Self::Context;
 
+    /// Numbers the CPUs: the one that runs this is 0, the others follow in the order of `mpidrs` (MPIDR affinity). One
+    /// that is not listed gets no SPMC when it comes up. Fails, with this CPU's MPIDR, if it is not listed itself.
+    fn list_cpus(&self, mpidrs: &[u64]) -> Result<(), u64>;
+
     /// Puts a context at its entry point: all of EL1 and EL0 state at its reset values, general registers as
     /// `entry` says, FP state zero, the rest zero.
     fn reset(&self, context: &Self::Context, entry: &Entry);

@@ -12,14 +12,14 @@ use crate::refusal::Refusal;
 use crate::{Cpu, Next, Port, Spmc};
 
 /// Bit 31 of w2: a message of the framework; its number is below.
-const FRAMEWORK: u32 = 1 << 31;
-const PSCI_REQUEST: u8 = 0;
+pub(crate) const FRAMEWORK: u32 = 1 << 31;
+pub(crate) const PSCI_REQUEST: u8 = 0;
 const WARM_BOOT: u8 = 1;
-const POWER_RESPONSE: u8 = 2;
+pub(crate) const POWER_RESPONSE: u8 = 2;
 const VM_CREATED: u8 = 4;
 const VM_DESTROYED: u8 = 6;
-const VERSION_REQUEST: u8 = 8;
-const VERSION_RESPONSE: u8 = 9;
+pub(crate) const VERSION_REQUEST: u8 = 8;
+pub(crate) const VERSION_RESPONSE: u8 = 9;
 /// w3 of a warm-boot message: the CPU was off.
 const WAS_OFF: u64 = 1;
 

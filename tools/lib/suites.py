@@ -343,19 +343,47 @@ def bad_packages():
     return outcome
 
 
-def bad_spmc_manifest():
-    """Boot with an SPMC manifest that names no memory: the SPMC says what is wrong and takes no request."""
+# What is changed in an SPMC manifest that the SPMC then refuses, and what it must say of it.
+BAD_SPMC_MANIFESTS = {
+    "memory": ('device_type = "memory"', 'device_type = "none"', r'.*device_type = "memory"'),
+    "boot-cpu": ("reg = <0 0x0>", "reg = <0 0x900>", r"/cpus: reg is 0x0, expected among the CPUs: it is the MPIDR"),
+    "twin-cpu": ("reg = <0 0x1>", "reg = <0 0x0>", r"/cpus/cpu@1: reg is 0x0, expected an MPIDR that no other CPU has"),
+    "no-cpu": ("\tcpus {", "\tcores {", r'.*expected a node "cpus"'),
+}
+
+
+def with_spmc_manifest(name, change, only, **machine):
+    """Boot the tests with an SPMC manifest that is changed: text to find, text to put there."""
     tests_flash()
     bl32, bl33 = ((env.FIRMWARE / name).read_bytes() for name in ("hematite.bin", "bl33-tests.bin"))
-    source = manifest.spmc_source([], image.CPUS).replace('device_type = "memory"', 'device_type = "none"')
-    dts = env.write_if_changed(env.FIRMWARE / "bad-spmc-manifest.dts", source)
-    flash = image.pack(bl32, bl33, [], env.FIRMWARE / "bad-manifest.bin", spmc_manifest=dts)
-    machine = qemu.Machine(flash, extra=qemu.mode(only="direct::"))
-    # TF-A takes an exception at the first call for an SPMC that refused to start, so the machine ends by our hand.
-    result = qemu.run(machine, 30, name="bad-manifest", show="quiet")
-    said = any(re.search(r'^fatal: SPMC manifest: .*device_type = "memory"', line) for line in result.secure_lines)
-    good = said and result.passed == 0
-    return Outcome(int(good), int(not good), qemu.explanation(result))
+    partitions = image.find_partitions()
+    source = manifest.spmc_source(partitions, image.CPUS)
+    if change[0] not in source:
+        raise Stop(f"the SPMC manifest has no {change[0]!r}")
+    dts = env.write_if_changed(env.FIRMWARE / f"spmc-{name}.dts", source.replace(*change))
+    for partition in partitions:
+        partition.package_bytes = (env.FIRMWARE / f"{partition.name}.pkg").read_bytes()
+    flash = image.pack(bl32, bl33, partitions, env.FIRMWARE / f"spmc-{name}.bin", spmc_manifest=dts)
+    machine = qemu.Machine(flash, extra=qemu.mode(only=only), **machine)
+    return qemu.run(machine, 60, name=f"spmc-{name}", show="quiet")
+
+
+def bad_spmc_manifest():
+    """Boot with SPMC manifests that are refused: the SPMC says what is wrong, once; the Normal world finds no FF-A and
+    goes on. Then with one that does not list CPU 3: that one alone finds none."""
+    outcome = Outcome(0, 0)
+    rows = [
+        (name, (find, put), "absent::", rf"^fatal: SPMC manifest: (?!SPMC){reason}")
+        for name, (find, put, reason) in BAD_SPMC_MANIFESTS.items()
+    ]
+    rows.append(("unlisted", ("reg = <0 0x3>", "reg = <0 0x300>"), "unlisted", "^CPU 0x3 is refused: no node of /cpus"))
+    for name, change, only, report in rows:
+        result = with_spmc_manifest(name, change, only)
+        said = any(re.search(report, line) for line in result.secure_lines)
+        good = result.good and said
+        outcome.passed, outcome.failed = outcome.passed + good, outcome.failed + (not good)
+        outcome.text += "" if good else f"{qemu.explanation(result)}\nFAILED: {name}: expected the report /{report}/\n"
+    return outcome
 
 
 def deaths():

@@ -72,9 +72,6 @@ fn check_spmc(inputs: &Inputs, from: &str, size: usize, core: &CoreManifest, fin
         ),
         (None, _) | (_, None) => (),
     }
-    if core.cpus.is_empty() {
-        findings.warning(from, "there is no \"cpus\" node: context counts are not checked against the CPUs");
-    }
     if core.ranges(MemoryKind::NonSecure).next().is_none() {
         findings.warning(from, "there is no \"ns-memory\" node: the Normal world can share no memory");
     }

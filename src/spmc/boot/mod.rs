@@ -10,7 +10,9 @@ mod start;
 
 use alloc::vec::Vec;
 
-use crate::manifest::{CheckedBlob, CoreManifest, MemoryKind, PartitionEntry, SmcAllowList};
+use crate::manifest::{
+    Cause, CheckedBlob, CoreManifest, Details, File, MemoryKind, Name, PartitionEntry, Refusal, SmcAllowList, name,
+};
 use crate::memory::{MAX_OPEN, Memory};
 use crate::routing::Routing;
 use crate::{PAGE_SIZE, Port, Space, Spmc, version};
@@ -37,11 +39,12 @@ impl<P: Port> Spmc<P> {
     /// The built-in packages come after the manifest's own partitions, with the identifiers that follow.
     pub fn boot(port: &'static P, manifest: &[u8], built_in: &[BuiltIn]) -> Result<Self, Fatal> {
         let fatal = |reason: &dyn core::fmt::Display| {
-            port.log(format_args!("fatal: SPMC manifest: {reason}"));
+            port.log(format_args!("fatal: {reason}"));
             Fatal
         };
-        let blob = CheckedBlob::check(manifest).map_err(|e| fatal(&e))?;
+        let blob = CheckedBlob::check(manifest).map_err(|e| fatal(&format_args!("SPMC manifest: {e}")))?;
         let mut core = CoreManifest::parse(&blob).map_err(|e| fatal(&e))?;
+        port.list_cpus(&core.cpus).map_err(|mpidr| fatal(&not_listed(mpidr)))?;
         port.log(format_args!(
             "SPMC {} speaks FF-A {}; {} CPUs, {} partitions in the manifest",
             core.attribute.spmc_id,
@@ -93,6 +96,13 @@ fn add_table_memory<P: Port>(port: &P, places: &mut Places<'_>) {
         }
     }
     port.log(format_args!("table memory: no Secure memory is free to add to it"));
+}
+
+/// Says that the manifest leaves out the very CPU that reads it.
+fn not_listed(mpidr: u64) -> Refusal {
+    let cause = Cause::Value { found: mpidr, expected: "among the CPUs: it is the MPIDR of the one that boots" };
+    let fix = "add a node for it";
+    Details { file: File::Spmc, whose: Name::new(), node: name("cpus"), property: "reg", cause, fix }.into()
 }
 
 /// Copies the built-in packages to the highest free Secure memory and adds them to the manifest's partitions.

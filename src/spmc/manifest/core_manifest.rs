@@ -24,8 +24,7 @@ pub struct CoreManifest {
     /// The partitions, `vm1` first: entry n is `vm(n + 1)` and has the identifier 0x8001 + n if its own manifest
     /// names none.
     pub partitions: ArrayVec<PartitionEntry, MAX_PARTITIONS>,
-    /// MPIDR affinity (Aff3 in bits 39:32, Aff2-Aff0 in 23:0) of each CPU, in the order of the nodes. May be
-    /// empty: the manifest has no `cpus` node.
+    /// MPIDR affinity (Aff3 in bits 39:32, Aff2-Aff0 in 23:0) of each CPU, in the order of the nodes. Never empty.
     pub cpus: ArrayVec<u64, MAX_CPUS>,
     /// What the memory nodes name, in the order of the nodes.
     pub memory: ArrayVec<MemoryRange, MAX_MEMORY_RANGES>,
@@ -91,7 +90,7 @@ impl CoreManifest {
         let cells = read_root(&root, warn)?;
         let mut attribute = None;
         let mut partitions = None;
-        let mut cpus = ArrayVec::new();
+        let mut cpus = None;
         let mut memory = ArrayVec::new();
         let mut policy = None;
         let mut hub_node = None;
@@ -99,7 +98,7 @@ impl CoreManifest {
             match node.name() {
                 "attribute" => attribute = Some(Attribute::read(&node, warn)?),
                 "hypervisor" => partitions = Some(read_hypervisor(&node, warn)?),
-                "cpus" => cpus = read_cpus(&node)?,
+                "cpus" => cpus = Some(read_cpus(&node)?),
                 routing::NODE => policy = Some(node),
                 hub::NODE => hub_node = Some(node),
                 // Every other node is judged by its device_type.
@@ -112,6 +111,9 @@ impl CoreManifest {
         })?;
         let partitions = partitions.ok_or_else(|| {
             at.missing("", "a node \"hypervisor\"", "add hypervisor { compatible = \"hafnium,hafnium\"; vm1 { ... }; }")
+        })?;
+        let cpus = cpus.ok_or_else(|| {
+            at.missing("", "a node \"cpus\"", "add cpus { ... } with a node for each CPU: its reg is its MPIDR")
         })?;
         if !memory.iter().any(|r: &MemoryRange| r.kind == MemoryKind::Secure) {
             return Err(at.missing(
@@ -312,7 +314,7 @@ impl PartitionEntry {
             .ok_or_else(|| at.missing("vcpu_count", "a number", "add the execution-ctx-count of its manifest"))?;
         let mem_size = check_extent(at, load, size)?;
         if vcpu_count == 0 || usize::from(vcpu_count) > MAX_CPUS {
-            let cause = Cause::Value { found: vcpu_count.into(), expected: "1, or the number of CPUs (at most 16)" };
+            let cause = Cause::Value { found: vcpu_count.into(), expected: "1, or the number of CPUs (at most 8)" };
             return Err(at.refuse("vcpu_count", cause, "write the execution-ctx-count of its manifest"));
         }
         Ok(Self { number, name, load_address: Pa(load), mem_size, vcpu_count, smcs })

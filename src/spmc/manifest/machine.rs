@@ -8,8 +8,8 @@ use super::refusal::name;
 use super::{Cause, Refusal};
 use crate::{PAGE_SIZE, Pa};
 
-/// Most CPUs.
-pub const MAX_CPUS: usize = 16;
+/// Most CPUs: what the SPMC has room for.
+pub const MAX_CPUS: usize = 8;
 /// Most ranges over all memory nodes.
 pub const MAX_MEMORY_RANGES: usize = 32;
 
@@ -74,7 +74,7 @@ pub(crate) fn cell_count(v: &Value<'_, '_>) -> Result<usize, Refusal> {
     }
 }
 
-/// Reads the `cpus` node.
+/// Reads the `cpus` node: at least one CPU, each once, in the order of the nodes.
 pub(crate) fn read_cpus(node: &Node<'_, '_>) -> Result<ArrayVec<u64, MAX_CPUS>, Refusal> {
     let mut cells = 1;
     read_properties!(node, {
@@ -106,6 +106,9 @@ pub(crate) fn read_cpus(node: &Node<'_, '_>) -> Result<ArrayVec<u64, MAX_CPUS>, 
             let cause = Cause::TooMany { limit: MAX_CPUS };
             cpus.try_push(mpidr).map_err(|_| node.at.refuse("", cause, "name the CPUs that run the Secure world"))?;
         }
+    }
+    if cpus.is_empty() {
+        return Err(node.at.missing("", "a node with device_type = \"cpu\" for each CPU", "name the CPUs by MPIDR"));
     }
     Ok(cpus)
 }

@@ -239,8 +239,7 @@ impl<'c, 'm, A: Iterator<Item = Admitted<'m>> + Clone> Check<'c, A> {
                 let node = region.map_or(Name::new(), |r| r.name);
                 return Err(self.refuse(node, "interrupts", cause, "give an interrupt to one partition only"));
             }
-            if let Some(target) = interrupt.target.filter(|t| !self.core.cpus.is_empty() && !self.core.cpus.contains(t))
-            {
+            if let Some(target) = interrupt.target.filter(|t| !self.core.cpus.contains(t)) {
                 let cause = Cause::Value { found: target, expected: "the MPIDR of a CPU in the SPMC manifest" };
                 return Err(self.refuse(Name::new(), "interrupts-target", cause, "name a CPU of the cpus node"));
             }

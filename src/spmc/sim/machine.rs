@@ -23,6 +23,9 @@ use crate::{
 /// Where the pool's pages lie: Secure memory that is nobody's.
 pub const POOL_BASE: u64 = 0x0e20_0000;
 
+/// The MPIDR of the CPU that boots.
+const BOOT_CPU: u64 = 0;
+
 type Page = Box<[AtomicU64; 512]>;
 
 /// Pages of memory by space (Non-secure or not) and page number.
@@ -276,6 +279,10 @@ impl SimMachine {
 }
 
 impl Port for SimMachine {
+    fn list_cpus(&self, mpidrs: &[u64]) -> Result<(), u64> {
+        mpidrs.contains(&BOOT_CPU).then_some(()).ok_or(BOOT_CPU)
+    }
+
     type Context = SimContext;
 
     fn new_context(&self) -> SimContext {

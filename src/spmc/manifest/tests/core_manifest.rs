@@ -137,6 +137,7 @@ fn each_rule_refuses_in_words() {
             "/cpus/cpu@1: reg is missing",
         ),
         ("reg = <0x0 0x1>;", "reg = <0x0 0x2>;", "reg is 0x2, expected an MPIDR that no other CPU has"),
+        ("\tcpus {", "\tcores {", "SPMC manifest: is missing, expected a node \"cpus\"; add cpus"),
         ("reg = <0x0 0x1>;", "reg = <0x0 0x80000001>;", "reg is 0x80000001, expected affinity fields"),
         ("reg = <0x0 0x1>;", "reg = <0x1>;", "/cpus/cpu@1: reg has 4 bytes, expected whole entries"),
         ("reg = <0x0 0x40000000 0x0 0x80000000>;", "", "/memory@1: reg is missing"),
@@ -183,9 +184,9 @@ fn capacities_are_refused_loudly() {
     refused(core_manifest(&source), "smc_whitelist has more than 16 entries");
 
     let mut cpus = String::new();
-    (4..17).for_each(|n| cpus.push_str(&alloc::format!("cpu@{n} {{ device_type = \"cpu\"; reg = <0x0 {n}>; }};")));
+    (4..9).for_each(|n| cpus.push_str(&alloc::format!("cpu@{n} {{ device_type = \"cpu\"; reg = <0x0 {n}>; }};")));
     cpus.push_str("cpu@3 {");
-    refused(core_manifest(&edit(SPMC, "cpu@3 {", &cpus)), "/cpus: has more than 16 entries");
+    refused(core_manifest(&edit(SPMC, "cpu@3 {", &cpus)), "/cpus: has more than 8 entries");
 
     let mut ranges = String::from("reg = <0x0 0x40000000 0x0 0x1000>");
     (1..33).for_each(|n| ranges.push_str(&alloc::format!(", <0x0 {} 0x0 0x1000>", 0x4000_0000 + n * 0x2000)));
