@@ -2,7 +2,8 @@
 //! What a hostile caller does: lying lengths, foreign handles, deep nesting, huge and random texts, a message that
 //! changes during the call. Every one is an answer; the partition goes on.
 
-use crate::call::{MESSAGE, ask, ask_number, expect_code, handle, placed, reclaim, send, share};
+use crate::call::{MESSAGE, ask, ask_number, expect_code, handle, placed, reclaim, send, share, share_with};
+use bl33::ffa::ECHO;
 use bl33::harness::{Case, Failure, Outcome, expect, expect_that};
 use bl33::mem::{self, PAGE};
 use bl33::time::Random;
@@ -65,6 +66,13 @@ fn foreign_handles() -> Outcome {
         call.handle = wrong;
         expect_code(&send(call.registers())?, BAD_REQUEST, 1, 25)?;
     }
+    // Memory that was shared with another partition is none of this one's business.
+    let theirs = share_with(ECHO, MESSAGE + 0x10_0000, 1)?;
+    (call.handle, call.answer.offset, call.answer.length) = (theirs, 0, PAGE as u32);
+    expect_code(&send(call.registers())?, BAD_REQUEST, 1, 25)?;
+    reclaim(theirs)?;
+    // And what was taken back is nobody's.
+    expect_code(&send(call.registers())?, BAD_REQUEST, 1, 25)?;
     alive()
 }
 
@@ -196,8 +204,9 @@ fn a_message_that_changes() -> Outcome {
         Ok(())
     })?;
     let mut outcome = Ok(());
-    for _ in 0..300 {
-        let reply = match send(placed(Operation::Canonicalize as u16, 0, 4096).registers()) {
+    let operations = [Operation::Canonicalize, Operation::Append, Operation::Verify, Operation::TrustLoad];
+    for operation in operations.into_iter().cycle().take(400) {
+        let reply = match send(placed(operation as u16, 0, 4096).registers()) {
             Ok(reply) => reply,
             Err(failure) => {
                 outcome = Err(failure);

@@ -53,6 +53,11 @@ pub(crate) fn found_by_uuid() -> Outcome {
 
 /// Shares pages with the partition and gives the handle.
 pub(crate) fn share(address: u64, pages: u64) -> Result<u64, Failure> {
+    share_with(partition(), address, pages)
+}
+
+/// The same with any partition.
+pub(crate) fn share_with(receiver: u64, address: u64, pages: u64) -> Result<u64, Failure> {
     let descriptor = [
         NORMAL << 16,
         0,
@@ -60,7 +65,7 @@ pub(crate) fn share(address: u64, pages: u64) -> Result<u64, Failure> {
         16 | 1 << 32,
         48,
         0,
-        partition() | READ_WRITE << 16 | 64 << 32,
+        receiver | READ_WRITE << 16 | 64 << 32,
         0,
         pages | 1 << 32,
         0,

@@ -10,6 +10,7 @@ mod call;
 mod history;
 mod own;
 mod restart;
+mod strict;
 mod vectors;
 
 use bl33::harness::{self, Case};
@@ -17,7 +18,8 @@ use bl33::println;
 
 bl33::entry!(suite);
 
-const GROUPS: &[&[Case]] = &[call::CASES, vectors::CASES, history::CASES, abuse::CASES, call::LAST, restart::CASES];
+const GROUPS: &[&[Case]] =
+    &[call::CASES, vectors::CASES, history::CASES, abuse::CASES, strict::CASES, call::LAST, restart::CASES];
 
 fn suite() {
     println!("# {} bytes of packed vectors", vectors::PACKED.len());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The calls that `receipts_cases::own` signed for the time that this boot begins at.
 
-use crate::call::{ANSWER, ask_number, expect_code};
+use crate::call::{ANSWER, MESSAGE, ask_number, expect_code};
 use bl33::harness::{Failure, Outcome};
 use bl33::mem;
 use receipts_client::packed::{Step, Steps};
@@ -19,6 +19,13 @@ pub(crate) fn step(name: &str) -> Result<Step<'static>, Failure> {
 pub(crate) fn make(name: &str) -> Result<Reply, Failure> {
     let step = step(name)?;
     ask_number(step.operation, step.flags, step.message)
+}
+
+/// Puts a call's message where messages lie, and gives its length.
+pub(crate) fn place(name: &str) -> Result<u32, Failure> {
+    let step = step(name)?;
+    mem::put_bytes(MESSAGE, step.message);
+    Ok(step.message.len() as u32)
 }
 
 /// Makes a call and demands a verdict: class, field, reason.

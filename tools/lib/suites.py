@@ -294,8 +294,8 @@ RECEIPTS_CLOCK = ("-rtc", "base=2026-11-20T21:20:18")
 
 
 def receipts():
-    """Boot the receipts partition alone, with the image that drives it."""
-    flash = image.firmware(bl33="receipts", names=["receipts"], flash=env.FIRMWARE / "receipts.bin")
+    """Boot the receipts partition beside another one, with the image that drives it."""
+    flash = image.firmware(bl33="receipts", names=["echo", "receipts"], flash=env.FIRMWARE / "receipts.bin")
     machine = qemu.Machine(flash, cpus=2, extra=RECEIPTS_CLOCK)
     return from_result(qemu.run(machine, 180, name="receipts", show="quiet"))
 
