@@ -131,6 +131,14 @@ impl Port for Machine {
         nsmem::write(space, pa, data)
     }
 
+    fn read_words(&self, space: Space, pa: Pa, out: &mut [u64]) -> Result<(), MemFault> {
+        nsmem::read_words(space, pa, out)
+    }
+
+    fn write_words(&self, space: Space, pa: Pa, data: &[u64]) -> Result<(), MemFault> {
+        nsmem::write_words(space, pa, data)
+    }
+
     fn zero(&self, space: Space, pa: Pa, len: u64) -> Result<(), MemFault> {
         nsmem::zero(space, pa, len)
     }

@@ -88,6 +88,24 @@ pub(crate) fn write(space: Space, pa: Pa, data: &[u8]) -> Result<(), MemFault> {
     })
 }
 
+/// Copies words out of memory, as [`read`] does.
+pub(crate) fn read_words(space: Space, pa: Pa, out: &mut [u64]) -> Result<(), MemFault> {
+    let to = out.as_mut_ptr() as u64;
+    each_page(space, pa, size_of_val(out) as u64, Access::Read, |from, done, part| {
+        // SAFETY: as in `read`: `out` is that many bytes, and any bytes are words.
+        outcome(unsafe { mem_copy(to + done, from, part) })
+    })
+}
+
+/// Copies words into memory, as [`write`] does.
+pub(crate) fn write_words(space: Space, pa: Pa, data: &[u64]) -> Result<(), MemFault> {
+    let from = data.as_ptr() as u64;
+    each_page(space, pa, size_of_val(data) as u64, Access::Write, |to, done, part| {
+        // SAFETY: as in `write`: `data` is that many bytes.
+        outcome(unsafe { mem_copy(to, from + done, part) })
+    })
+}
+
 /// Zeroes whole pages.
 pub(crate) fn zero(space: Space, pa: Pa, len: u64) -> Result<(), MemFault> {
     if !pa.is_page_aligned() || len % PAGE != 0 {

@@ -135,6 +135,18 @@ impl Delivery<'_> {
         Ok(())
     }
 
+    /// Writes words behind what was written before.
+    pub(crate) fn append_words<P: Port>(&mut self, port: &P, data: &[u64]) -> Result<(), Refusal> {
+        let end = self.filled.saturating_add(size_of_val(data) as u64);
+        if end > self.pair.len {
+            return Err(Refusal::BufferTooSmall);
+        }
+        let at = self.pair.rx.checked_add(self.filled).ok_or(Refusal::BufferTooSmall)?;
+        port.write_words(self.pair.space, at, data).map_err(|_| Refusal::BufferFault)?;
+        self.filled = end;
+        Ok(())
+    }
+
     /// Returns the bytes that can still be written.
     pub(crate) fn room(&self) -> u64 {
         self.pair.len - self.filled

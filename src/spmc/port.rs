@@ -194,6 +194,24 @@ pub trait Port: Sync + Sized + 'static {
     /// Copies bytes into memory.
     fn write(&self, space: Space, pa: Pa, data: &[u8]) -> Result<(), MemFault>;
 
+    /// Copies words out of memory, as [`Port::read`] does.
+    fn read_words(&self, space: Space, pa: Pa, out: &mut [u64]) -> Result<(), MemFault> {
+        for (n, word) in out.iter_mut().enumerate() {
+            let mut bytes = [0; 8];
+            self.read(space, pa.checked_add(8 * n as u64).ok_or(MemFault)?, &mut bytes)?;
+            *word = u64::from_le_bytes(bytes);
+        }
+        Ok(())
+    }
+
+    /// Copies words into memory, as [`Port::write`] does.
+    fn write_words(&self, space: Space, pa: Pa, data: &[u64]) -> Result<(), MemFault> {
+        for (n, word) in data.iter().enumerate() {
+            self.write(space, pa.checked_add(8 * n as u64).ok_or(MemFault)?, &word.to_le_bytes())?;
+        }
+        Ok(())
+    }
+
     /// Fills `len` bytes (whole pages) with zeroes, visible to every observer when it returns.
     fn zero(&self, space: Space, pa: Pa, len: u64) -> Result<(), MemFault>;
 

@@ -369,8 +369,12 @@ impl Header {
     }
 
     /// Returns the UUID of the service that the message is for; zeroes in a header that has none.
-    pub(crate) fn uuid(&self) -> [u8; 16] {
-        let bytes = if self.len >= Self::V1_2 { self.raw.last_chunk() } else { None };
-        bytes.copied().unwrap_or([0; 16])
+    pub(crate) fn uuid(&self) -> [u64; 2] {
+        let (words, _) = self.raw.as_chunks::<8>();
+        match words {
+            [_, _, _, a, b] if self.len >= Self::V1_2 => [u64::from_le_bytes(*a), u64::from_le_bytes(*b)],
+            // The short header.
+            _ => [0; 2],
+        }
     }
 }

@@ -75,7 +75,7 @@ impl Dead {
     }
 
     /// Keeps a message; the oldest one makes room for it. Sets the letter's number.
-    pub(crate) fn push(&mut self, letter: Letter, payload: &[u8]) {
+    pub(crate) fn push(&mut self, letter: Letter, payload: &[u64]) {
         self.last += 1;
         let at = self.next;
         let Some(place) = self.letters.get_mut(at) else {
@@ -84,11 +84,12 @@ impl Dead {
             return;
         };
         self.evicted += u64::from(place.is_some());
-        *place = Some(Letter { number: self.last, len: payload.len().min(self.each) as u16, ..letter });
+        let len = usize::from(letter.len).min(self.each);
+        *place = Some(Letter { number: self.last, len: len as u16, ..letter });
         self.next = if at + 1 == self.letters.len() { 0 } else { at + 1 };
         let bytes = at.checked_mul(self.each).and_then(|from| self.bytes.get_mut(from..)).unwrap_or_default();
-        for (to, from) in bytes.iter_mut().take(self.each).zip(payload) {
-            *to = *from;
+        for (to, from) in bytes.iter_mut().take(len).zip(payload.iter().flat_map(|word| word.to_le_bytes())) {
+            *to = from;
         }
     }
 
@@ -178,7 +179,11 @@ mod tests {
                     _ => {
                         came += 1;
                         let payload: Vec<u8> = (0..r.below(25)).map(|_| r.next() as u8).collect();
-                        dead.push(letter(came), &payload);
+                        let words: Vec<u64> = payload
+                            .chunks(8)
+                            .map(|c| u64::from_le_bytes(core::array::from_fn(|i| c.get(i).copied().unwrap_or(0))))
+                            .collect();
+                        dead.push(Letter { len: payload.len() as u16, ..letter(came) }, &words);
                         evicted += places.pop_front().unwrap().is_some() as u64;
                         places.push_back(Some((came, payload)));
                     }

@@ -11,7 +11,6 @@ use ffa_abi::PartitionId;
 use ffa_abi::envelope::{self, Class, Envelope, Malformed};
 
 use super::breaker::{Limits, Strike};
-use super::log::UUID;
 use super::post::{Admitted, Bounds, Parcel, Post, Rejected};
 use super::{Hub, Seat};
 use crate::mailbox::Mailbox;
@@ -20,12 +19,12 @@ use crate::partition::Partition;
 use crate::refusal::Refusal;
 use crate::signal::Header;
 use crate::sync::{Mutex, MutexGuard, Ordering};
-use crate::{Cpu, Port, Spmc};
+use crate::{Cpu, MemFault, Pa, Port, Space, Spmc};
 
 type Guard<'a> = MutexGuard<'a, Post>;
 
 /// Bytes of the message header as it is delivered: that of v1.2, which an older receiver skips by its offset.
-const HEADER: usize = 40;
+const HEADER: u64 = 40;
 
 /// Builds the post office that the manifests ask for. `ticks` are in a millisecond.
 pub(super) fn post<P: Port>(policy: &HubPolicy, partitions: &[Partition<P>], ticks: u64) -> Option<Post> {
@@ -134,23 +133,36 @@ impl<P: Port> Spmc<P> {
             return Err(Refusal::MessageHeader);
         }
         let at = pair.tx.checked_add(header.offset.into()).ok_or(Refusal::MessageHeader)?;
-        let mut raw = [[0; 8]; envelope::WORDS];
-        self.port.read(pair.space, at, raw.as_flattened_mut()).map_err(|_| Refusal::BufferFault)?;
-        let e = Envelope::from_words(raw.map(u64::from_le_bytes))?;
+        let mut words = [0; envelope::WORDS];
+        self.port.read_words(pair.space, at, &mut words).map_err(|_| Refusal::BufferFault)?;
+        let e = Envelope::from_words(words)?;
         if matches!(e.class, Class::Ack | Class::Nack) {
             post.settle(from, to, &e, now)?;
             return Ok(e.class);
         }
         let Admitted::Place(place) = post.admit(from, to, &e, len, now)? else { return Ok(e.class) };
-        let bytes = post.fill(to, place, len).ok_or(Refusal::MessageLength)?;
-        let (uuid, payload) = bytes.split_first_chunk_mut::<UUID>().ok_or(Refusal::MessageLength)?;
-        *uuid = header.uuid();
-        if !payload.is_empty() {
-            let at = at.checked_add(envelope::SIZE as u64).ok_or(Refusal::MessageHeader)?;
-            self.port.read(pair.space, at, payload).map_err(|_| Refusal::BufferFault)?;
-        }
+        let (front, payload) = post.fill(to, place, len).ok_or(Refusal::MessageLength)?;
+        let [_, _, _, u0, u1, ..] = front;
+        [*u0, *u1] = header.uuid();
+        let at = at.checked_add(envelope::SIZE as u64).ok_or(Refusal::MessageHeader)?;
+        self.read_payload(pair.space, at, payload, len).map_err(|_| Refusal::BufferFault)?;
         post.commit(from, to, place, &e, len, now);
         Ok(e.class)
+    }
+
+    /// Copies `len` bytes into as many words as they need, and no byte more.
+    fn read_payload(&self, space: Space, at: Pa, words: &mut [u64], len: usize) -> Result<(), MemFault> {
+        let Some((whole, rest)) = words.split_at_mut_checked(len / 8) else { return Err(MemFault) };
+        if !whole.is_empty() {
+            self.port.read_words(space, at, whole)?;
+        }
+        if let [last] = rest {
+            let mut bytes = [0; 8];
+            let at = at.checked_add(len as u64 & !7).ok_or(MemFault)?;
+            self.port.read(space, at, bytes.get_mut(..len % 8).unwrap_or_default())?;
+            *last = u64::from_le_bytes(bytes);
+        }
+        Ok(())
     }
 
     fn box_of(&self, seat: Seat) -> Option<(&Mutex<Mailbox>, PartitionId)> {
@@ -179,34 +191,30 @@ impl<P: Port> Spmc<P> {
     fn put(
         &self,
         mailbox: &mut Mailbox,
-        post: &Post,
+        post: &mut Post,
         to: Seat,
         id: PartitionId,
         parcel: &Parcel,
     ) -> Result<(), Refusal> {
         let named = |s: Seat| self.box_of(s).map_or(self.id, |(_, id)| id);
         let from = parcel.from.map_or(self.id, named);
-        let mut e = parcel.envelope;
-        let bytes = match parcel.from {
-            Some(_) => post.bytes(to, parcel).unwrap_or_default(),
-            None => {
-                // A control message names an endpoint: by its identifier outside of the post office.
-                e.correlation = named(Seat(e.correlation as u8)).0.into();
-                &[]
-            }
-        };
-        let (uuid, payload) = bytes.split_at_checked(UUID).unwrap_or_default();
-        let size = (envelope::SIZE + payload.len()) as u64;
         let ends = u64::from(from.0) << 48 | u64::from(id.0) << 32;
-        let mut uuid = uuid.as_chunks::<8>().0.iter().map(|w| u64::from_le_bytes(*w));
-        let (u0, u1) = (uuid.next().unwrap_or(0), uuid.next().unwrap_or(0));
-        let [a, b, c, d, e, f, g, h] = e.to_words();
-        let words = [0, HEADER as u64 | ends, size, u0, u1, a, b, c, d, e, f, g, h];
-        let front = words.map(u64::to_le_bytes);
+        let size = (envelope::SIZE + parcel.len) as u64;
+        let front = |e: &Envelope, [u0, u1]: [u64; 2]| {
+            let [a, b, c, d, e, f, g, h] = e.to_words();
+            [0, HEADER | ends, size, u0, u1, a, b, c, d, e, f, g, h]
+        };
         let mut delivery = mailbox.begin_delivery()?;
-        delivery.append(self.port, front.as_flattened())?;
-        if !payload.is_empty() {
-            delivery.append(self.port, payload)?;
+        if parcel.from.is_some() {
+            let (place, _) = post.fill(to, parcel.place, parcel.len).ok_or(Refusal::MessageLength)?;
+            let [_, _, _, u0, u1, ..] = *place;
+            *place = front(&parcel.envelope, [u0, u1]);
+            delivery.append_words(self.port, post.words(to, parcel).unwrap_or_default())?;
+        } else {
+            // A control message names an endpoint: by its identifier outside of the post office.
+            let about = named(Seat(parcel.envelope.correlation as u8)).0;
+            let e = Envelope { correlation: about.into(), ..parcel.envelope };
+            delivery.append_words(self.port, &front(&e, [0; 2]))?;
         }
         delivery.finish();
         Ok(())

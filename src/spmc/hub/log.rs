@@ -9,8 +9,10 @@ use ffa_abi::envelope::Envelope;
 
 use super::Seat;
 
-/// Bytes of the service UUID that a message header of v1.2 names; they go before the payload.
-pub(crate) const UUID: usize = 16;
+/// Words in front of a payload, as its receiver gets them: the message header of v1.2 and the envelope.
+pub(crate) const FRONT: usize = 13;
+/// Where in them the UUID is that the header names.
+const UUID: core::ops::Range<usize> = 3..5;
 
 /// Says where a message stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +52,11 @@ pub(crate) struct Record {
 #[derive(Debug)]
 pub(crate) struct Log {
     records: Box<[Option<Record>]>,
-    bytes: Box<[u8]>,
+    words: Box<[u64]>,
+    /// Words of a place.
     each: usize,
+    /// The most bytes of a payload.
+    payload: usize,
     /// The last ticket that was given.
     tickets: u64,
 }
@@ -59,45 +64,49 @@ pub(crate) struct Log {
 impl Log {
     /// Makes an empty log for messages of at most `payload` bytes; `None` if there is no memory for it. Boot time.
     pub(crate) fn try_new(slots: usize, payload: usize) -> Option<Self> {
-        let each = payload.checked_add(UUID)?;
+        let each = payload.div_ceil(8).checked_add(FRONT)?;
         let mut records = Vec::new();
         records.try_reserve_exact(slots).ok()?;
         records.resize(slots, None);
-        let bytes = zeroed(slots.checked_mul(each)?)?;
-        Some(Self { records: records.into_boxed_slice(), bytes, each, tickets: 0 })
+        let words = zeroed(slots.checked_mul(each)?)?;
+        Some(Self { records: records.into_boxed_slice(), words, each, payload, tickets: 0 })
     }
 
     /// Returns the bytes of memory that it has.
     pub(crate) fn memory(&self) -> usize {
-        size_of_val(&*self.records) + self.bytes.len()
+        size_of_val(&*self.records) + size_of_val(&*self.words)
     }
 
     /// Returns the most bytes of a payload.
+    #[inline]
     pub(crate) fn payload(&self) -> usize {
-        self.each - UUID
+        self.payload
     }
 
-    /// Shows the bytes of a place: the UUID, then `len` bytes of payload. None if a payload cannot be so long.
+    /// Shows the words of a place: [`FRONT`], then a payload of `len` bytes, zeroes behind it in its last word. `None`
+    /// if a payload cannot be so long.
     #[inline]
-    pub(crate) fn bytes(&self, at: usize, len: usize) -> Option<&[u8]> {
+    pub(crate) fn words(&self, at: usize, len: usize) -> Option<&[u64]> {
         let (from, to) = self.range(at, len)?;
-        self.bytes.get(from..to)
+        self.words.get(from..to)
     }
 
-    /// Shows the bytes of a place, to be filled.
+    /// Shows the words of a place, to be filled.
     #[inline]
-    pub(crate) fn bytes_mut(&mut self, at: usize, len: usize) -> Option<&mut [u8]> {
+    pub(crate) fn words_mut(&mut self, at: usize, len: usize) -> Option<(&mut [u64; FRONT], &mut [u64])> {
         let (from, to) = self.range(at, len)?;
-        self.bytes.get_mut(from..to)
+        self.words.get_mut(from..to)?.split_first_chunk_mut()
     }
 
+    #[inline]
     fn range(&self, at: usize, len: usize) -> Option<(usize, usize)> {
         let from = at.checked_mul(self.each)?;
-        let len = len.checked_add(UUID).filter(|&len| len <= self.each)?;
-        Some((from, from.checked_add(len)?))
+        let words = FRONT + if len <= self.payload { len.div_ceil(8) } else { return None };
+        Some((from, from.checked_add(words)?))
     }
 
     /// Writes the record of a message whose bytes are in place. Returns its ticket.
+    #[inline]
     pub(crate) fn write(&mut self, at: usize, from: Seat, envelope: &Envelope, len: usize, deadline: u64) -> u64 {
         self.tickets += 1;
         let mut record = Record {
@@ -136,11 +145,13 @@ impl Log {
     }
 
     /// Tells whether a record and its bytes are as they were written.
+    #[inline]
     pub(crate) fn is_intact(&self, at: usize) -> bool {
         self.record(at).is_some_and(|r| r.sum == self.sum(at, r))
     }
 
     /// Mixes what does not change into 64 bits: against memory that went bad, not against an adversary.
+    #[inline]
     fn sum(&self, at: usize, r: &Record) -> u64 {
         let mut sum = Sum(0xcbf2_9ce4_8422_2325);
         for word in [u64::from(r.from.0) << 16 | u64::from(r.len), r.ticket, r.deadline, r.envelope.task] {
@@ -150,12 +161,10 @@ impl Log {
             sum.add(word);
         }
         sum.add(u64::from(r.envelope.class as u8) << 8 | u64::from(r.envelope.hops));
-        let (words, rest) = self.bytes(at, r.len.into()).unwrap_or_default().as_chunks::<8>();
-        for word in words {
-            sum.add(u64::from_le_bytes(*word));
-        }
-        for byte in rest {
-            sum.add(u64::from(*byte));
+        // The rest of the front is written on delivery.
+        let words = self.words(at, r.len.into()).unwrap_or_default();
+        for word in words.get(UUID).into_iter().chain(words.get(FRONT..)).flatten() {
+            sum.add(*word);
         }
         sum.0
     }
@@ -219,11 +228,11 @@ impl Keys {
 }
 
 /// Allocates zeroes, or says that there is no memory for them. Boot time.
-pub(super) fn zeroed(len: usize) -> Option<Box<[u8]>> {
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(len).ok()?;
-    bytes.resize(len, 0);
-    Some(bytes.into_boxed_slice())
+pub(super) fn zeroed<T: Clone + Default>(len: usize) -> Option<Box<[T]>> {
+    let mut list = Vec::new();
+    list.try_reserve_exact(len).ok()?;
+    list.resize(len, T::default());
+    Some(list.into_boxed_slice())
 }
 
 #[cfg(all(test, not(loom)))]
@@ -252,15 +261,21 @@ mod tests {
     fn a_record_knows_each_change_of_its_bytes_and_fields() {
         let mut log = Log::try_new(3, 40).unwrap();
         for len in [0, 1, 8, 13, 40] {
-            for (n, b) in log.bytes_mut(1, len).unwrap().iter_mut().enumerate() {
-                *b = n as u8;
+            let (front, payload) = log.words_mut(1, len).unwrap();
+            *front = core::array::from_fn(|n| n as u64);
+            for (n, word) in payload.iter_mut().enumerate() {
+                *word = 0x100 + n as u64;
             }
             log.write(1, Seat(4), &envelope(7), len, 100);
             assert!(log.is_intact(1));
-            for n in 0..UUID + len {
-                log.bytes_mut(1, len).unwrap()[n] ^= 0x10;
-                assert!(!log.is_intact(1), "byte {n}");
-                log.bytes_mut(1, len).unwrap()[n] ^= 0x10;
+            for n in 0..FRONT + len.div_ceil(8) {
+                let flip = |log: &mut Log| {
+                    let (front, payload) = log.words_mut(1, len).unwrap();
+                    *front.iter_mut().chain(payload).nth(n).unwrap() ^= 1 << 33;
+                };
+                flip(&mut log);
+                assert_eq!(log.is_intact(1), n < FRONT && !UUID.contains(&n), "word {n}");
+                flip(&mut log);
             }
             let good = *log.record(1).unwrap();
             let changes: [fn(&mut Record); 8] = [
@@ -282,8 +297,8 @@ mod tests {
             (r.standing, r.deliveries, r.due) = (Standing::Delivered, 3, 9);
             assert!(log.is_intact(1), "what changes is not in it");
         }
-        assert_eq!(log.bytes(1, 41), None);
-        assert_eq!(log.bytes(3, 1), None);
+        assert_eq!(log.words(1, 41), None);
+        assert_eq!(log.words(3, 1), None);
         assert!(!log.is_intact(0) && !log.is_intact(9));
     }
 

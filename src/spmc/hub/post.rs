@@ -14,7 +14,7 @@ use ffa_abi::envelope::{self, Class, Envelope};
 use super::Seat;
 use super::breaker::{Breaker, Limits, Strike};
 use super::dead::{Dead, Letter, Reason};
-use super::log::{Keys, Log, Record, Standing, UUID};
+use super::log::{FRONT, Keys, Log, Record, Standing};
 use super::queue::Queue;
 
 /// Most endpoints that a message may go through.
@@ -194,24 +194,29 @@ impl Post {
     }
 
     /// Shows an endpoint: its queue, counts and breaker.
+    #[inline]
     pub(crate) fn spoke(&self, seat: Seat) -> Option<&Spoke> {
         self.spokes.get(usize::from(seat.0))
     }
 
     /// Shows the breaker of a route.
+    #[inline]
     pub(crate) fn route(&self, from: Seat, to: Seat) -> Option<&Breaker> {
         self.routes.get(self.spokes.len() * usize::from(from.0) + usize::from(to.0))
     }
 
+    #[inline]
     fn spoke_mut(&mut self, seat: Seat) -> Option<&mut Spoke> {
         self.spokes.get_mut(usize::from(seat.0))
     }
 
+    #[inline]
     fn route_mut(&mut self, from: Seat, to: Seat) -> Option<&mut Breaker> {
         let at = self.spokes.len() * usize::from(from.0) + usize::from(to.0);
         self.routes.get_mut(at)
     }
 
+    #[inline]
     fn inbox_mut(&mut self, seat: Seat) -> Option<&mut Inbox> {
         self.spoke_mut(seat)?.inbox.as_mut()
     }
@@ -241,16 +246,19 @@ impl Post {
     }
 
     /// Returns the endpoints whose breaker is not closed: bit n is seat n.
+    #[inline]
     pub(crate) fn suspects(&self) -> u32 {
         self.suspects
     }
 
     /// Returns, once, the spokes that were cut off since the last question: bit n is seat n.
+    #[inline]
     pub(crate) fn take_tripped(&mut self) -> u32 {
         core::mem::take(&mut self.tripped)
     }
 
     /// Returns the next seat to look after, round and round.
+    #[inline]
     pub(crate) fn next_seat(&mut self) -> Seat {
         let seat = Seat(self.hand);
         self.hand = if usize::from(self.hand) + 1 >= self.spokes.len() { 0 } else { self.hand + 1 };
@@ -258,6 +266,7 @@ impl Post {
     }
 
     /// Judges a message with `len` bytes of payload. Nothing is accepted before [`Self::commit`].
+    #[inline]
     pub(crate) fn admit(
         &mut self,
         from: Seat,
@@ -295,19 +304,20 @@ impl Post {
         place.map(Admitted::Place).ok_or(Rejected::Full)
     }
 
-    /// Shows the bytes of a place that was admitted: 16 of the service UUID, then the payload.
+    /// Shows the words of a place that was admitted, to be filled: what goes in front of the payload, and the payload.
     #[inline]
-    pub(crate) fn fill(&mut self, to: Seat, place: usize, len: usize) -> Option<&mut [u8]> {
-        self.inbox_mut(to)?.log.bytes_mut(place, len)
+    pub(crate) fn fill(&mut self, to: Seat, place: usize, len: usize) -> Option<(&mut [u64; FRONT], &mut [u64])> {
+        self.inbox_mut(to)?.log.words_mut(place, len)
     }
 
-    /// Shows the bytes of a parcel.
+    /// Shows the words of a parcel, front and payload.
     #[inline]
-    pub(crate) fn bytes(&self, to: Seat, parcel: &Parcel) -> Option<&[u8]> {
-        self.spoke(to)?.inbox.as_ref()?.log.bytes(parcel.place, parcel.len)
+    pub(crate) fn words(&self, to: Seat, parcel: &Parcel) -> Option<&[u64]> {
+        self.spoke(to)?.inbox.as_ref()?.log.words(parcel.place, parcel.len)
     }
 
     /// Accepts a message whose bytes are in the place that it was admitted to, with the lock held since.
+    #[inline]
     pub(crate) fn commit(&mut self, from: Seat, to: Seat, place: usize, e: &Envelope, len: usize, now: u64) {
         let deadline = now.saturating_add(u64::from(e.time_to_live).saturating_mul(self.bounds.millisecond));
         let limits = self.bounds.limits;
@@ -339,6 +349,7 @@ impl Post {
     }
 
     /// Tells whether messages pass from one seat to another now.
+    #[inline]
     pub(crate) fn passes(&mut self, from: Seat, to: Seat, now: u64) -> bool {
         let spokes = self.suspects & (from.bit() | to.bit()) == 0
             || [from, to].into_iter().all(|s| self.spoke_mut(s).is_none_or(|s| s.breaker.passes(now)));
@@ -347,6 +358,7 @@ impl Post {
 
     /// Tells what one seat may be handed now: at most one message, whose receiver's RX buffer the caller has ready.
     /// It counts as delivered.
+    #[inline]
     pub(crate) fn hand_out(&mut self, to: Seat, now: u64) -> Option<Parcel> {
         if let Some(parcel) = self.control(to) {
             return Some(parcel);
@@ -372,6 +384,7 @@ impl Post {
         }
     }
 
+    #[inline]
     fn verdict(&mut self, to: Seat, place: usize, now: u64) -> Verdict {
         let attempts = self.bounds.attempts;
         let Some(spoke) = self.spoke(to) else { return Verdict::Wait };
@@ -401,6 +414,7 @@ impl Post {
         if paused { Verdict::Wait } else { Verdict::Deliver }
     }
 
+    #[inline]
     fn deliver(&mut self, to: Seat, place: usize, now: u64) -> Option<Parcel> {
         let (due, millisecond) = (now.saturating_add(self.bounds.ack), self.bounds.millisecond);
         let inbox = self.inbox_mut(to)?;
@@ -510,7 +524,7 @@ impl Post {
             if let Some(keys) = inbox.keys.get_mut(usize::from(from.0)) {
                 keys.forget(envelope.key);
             }
-            let payload = inbox.log.bytes(place, record.len.into()).and_then(|b| b.get(UUID..)).unwrap_or_default();
+            let payload = inbox.log.words(place, record.len.into()).and_then(|w| w.get(FRONT..)).unwrap_or_default();
             let letter = Letter { number: 0, from, to, reason, deliveries, at: now, envelope, len: record.len };
             self.dead.push(letter, payload);
             self.remove(to);
@@ -545,6 +559,7 @@ impl Post {
         tripped
     }
 
+    #[inline]
     fn strike_route(&mut self, from: Seat, to: Seat, strike: Strike, now: u64) {
         let limits = self.bounds.limits;
         if let Some(route) = self.route_mut(from, to) {

@@ -7,7 +7,7 @@ use ffa_abi::envelope::{Class, Envelope, RESUME, SLOW_DOWN};
 
 use super::breaker::{Limits, State, Strike};
 use super::dead::Reason;
-use super::log::UUID;
+use super::log::FRONT;
 use super::post::{Admitted, Bounds, Post, Rejected};
 use super::{Random, Seat};
 
@@ -40,8 +40,8 @@ fn send(post: &mut Post, from: Seat, to: Seat, e: &Envelope, now: u64) -> Result
     let len = (e.correlation % 17) as usize;
     let admitted = post.admit(from, to, e, len, now)?;
     if let Admitted::Place(place) = admitted {
-        let bytes = post.fill(to, place, len).unwrap();
-        bytes.fill(e.correlation as u8);
+        let (_, payload) = post.fill(to, place, len).unwrap();
+        payload.fill(u64::from_le_bytes([e.correlation as u8; 8]));
         post.commit(from, to, place, e, len, now);
     }
     Ok(admitted)
@@ -118,8 +118,9 @@ impl Model {
         row.handed += 1;
         assert!(row.handed <= BOUNDS.attempts);
         assert!(u64::from(parcel.envelope.time_to_live - 1) * BOUNDS.millisecond < row.deadline - self.now);
-        let bytes = self.post.bytes(to, &parcel).unwrap();
-        assert!(bytes[UUID..].iter().all(|b| *b == row.e.correlation as u8));
+        let payload = &self.post.words(to, &parcel).unwrap()[FRONT..];
+        assert_eq!(payload.len() as u64, (row.e.correlation % 17).div_ceil(8));
+        assert!(payload.iter().all(|w| w.to_le_bytes() == [row.e.correlation as u8; 8]));
         // Nothing that was accepted earlier for this receiver is still waiting, let alone of the same sender.
         let (queued, earlier) = (Fate::Queued, &self.rows[..at]);
         assert!(!earlier.iter().any(|r| r.to == to && r.fate == queued), "out of order");

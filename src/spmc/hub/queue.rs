@@ -30,6 +30,7 @@ impl Queue {
     }
 
     /// Returns how many messages are in it.
+    #[inline]
     pub(crate) fn len(&self) -> u16 {
         self.len
     }
@@ -51,12 +52,14 @@ impl Queue {
 
     /// Returns the place of the next message, if a sender that has `held` messages in the ring may use it: the last
     /// eighth of a ring of four or more is for those that hold less than half of it.
+    #[inline]
     pub(crate) fn tail(&self, held: u16) -> Option<usize> {
         let kept = if self.slots >= 4 && held >= self.slots / 2 { (self.slots / 8).max(1) } else { 0 };
         (self.len + kept < self.slots).then(|| self.place(self.len))
     }
 
     /// Takes the place that [`Self::tail`] returned. Tells whether `from` is to be asked to slow down.
+    #[inline]
     pub(crate) fn push(&mut self, from: Seat) -> bool {
         self.len = (self.len + 1).min(self.slots);
         self.peak = self.peak.max(self.len);
@@ -89,6 +92,7 @@ impl Queue {
         (0..self.len).map(move |n| place(head, n, slots))
     }
 
+    #[inline]
     fn place(&self, n: u16) -> usize {
         place(self.head, n, self.slots)
     }
