@@ -37,6 +37,11 @@ impl Port for Machine {
         Context::new()
     }
 
+    fn call_monitor(&self, regs: &mut Regs) {
+        // The partition's EL1 state stays where it is: EL3 returns to its caller and touches none of it.
+        asm::smc(regs);
+    }
+
     fn list_cpus(&self, mpidrs: &[u64]) -> Result<(), u64> {
         boot::list_cpus(mpidrs)
     }

@@ -12,11 +12,47 @@ use crate::sync::{AtomicU32, AtomicU64, Ordering};
 pub(crate) struct LineBuffer {
     text: [u8; Self::CAPACITY],
     len: usize,
+    budget: Budget,
+}
+
+/// What a partition may still print: so many lines at once, then so many a second. The console is slow and everybody's.
+#[derive(Debug)]
+struct Budget {
+    lines: u64,
+    /// When the last lines were earned, in counter ticks.
+    since: u64,
+    held_back: u32,
+}
+
+impl Budget {
+    const MOST: u64 = 256;
+    const A_SECOND: u64 = 32;
+
+    /// Takes leave to print a line: `None` is no, else the number of lines that were held back since.
+    fn take<P: Port>(&mut self, port: &P) -> Option<u32> {
+        let now = port.now();
+        let each = (port.counter_hz() / Self::A_SECOND).max(1);
+        let earned = now.wrapping_sub(self.since) / each;
+        if earned != 0 {
+            self.since = now;
+            self.lines = self.lines.saturating_add(earned).min(Self::MOST);
+        }
+        match self.lines.checked_sub(1) {
+            Some(rest) => {
+                self.lines = rest;
+                Some(core::mem::take(&mut self.held_back))
+            }
+            None => {
+                self.held_back = self.held_back.saturating_add(1);
+                None
+            }
+        }
+    }
 }
 
 impl Default for LineBuffer {
     fn default() -> Self {
-        Self { text: [0; Self::CAPACITY], len: 0 }
+        Self { text: [0; Self::CAPACITY], len: 0, budget: Budget { lines: Budget::MOST, since: 0, held_back: 0 } }
     }
 }
 
@@ -40,11 +76,15 @@ impl LineBuffer {
     }
 
     fn flush<P: Port>(&mut self, port: &P, name: &str) {
-        let text = self.text.get(..self.len).unwrap_or_default();
+        let len = core::mem::take(&mut self.len);
+        let Some(held_back) = self.budget.take(port) else { return };
+        if held_back > 0 {
+            port.log(format_args!("[{name}] ({held_back} lines were held back)"));
+        }
+        let text = self.text.get(..len).unwrap_or_default();
         if let Ok(text) = core::str::from_utf8(text) {
             port.log(format_args!("[{name}] {text}"));
         }
-        self.len = 0;
     }
 
     /// Takes the characters of one `FFA_CONSOLE_LOG` (DEN0077A v1.2, "FFA_CONSOLE_LOG"): w1 says how many,

@@ -128,6 +128,9 @@ pub trait Port: Sync + Sized + 'static {
     /// Makes an empty context; it is reset before it is first entered. Boot time only.
     fn new_context(&self) -> Self::Context;
 
+    /// Makes an SMC to EL3 for a partition, x0-x17 as they are, there and back.
+    fn call_monitor(&self, regs: &mut Regs);
+
     /// Numbers the CPUs: the one that runs this is 0, the others follow in the order of `mpidrs` (MPIDR affinity). One
     /// that is not listed gets no SPMC when it comes up. Fails, with this CPU's MPIDR, if it is not listed itself.
     fn list_cpus(&self, mpidrs: &[u64]) -> Result<(), u64>;

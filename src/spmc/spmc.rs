@@ -285,7 +285,7 @@ impl<P: Port> Spmc<P> {
                 return Ok(Next::Run(context));
             }
             let Some(plain) = ffa_abi::func::without_hint(fid) else {
-                return self.foreign_call(context, fid, regs);
+                return self.foreign_call(partition, exit, context, fid, regs);
             };
             regs.x[0] = plain.into();
             return Ok(self.partition_call_again(cpu, regs));
@@ -395,10 +395,13 @@ impl<P: Port> Spmc<P> {
         ));
     }
 
-    /// Answers a call that is not FF-A: the few of SMCCC that a partition needs to find its feet.
+    /// Answers a call that is not FF-A: EL3's answer where the manifests allow the call, and the few of SMCCC that a
+    /// partition needs to find its feet.
     #[cold]
     fn foreign_call(
         &'static self,
+        partition: &Partition<P>,
+        exit: Exit,
         context: &'static ExecutionContext<P>,
         fid: u32,
         regs: &mut Regs,
@@ -410,6 +413,10 @@ impl<P: Port> Spmc<P> {
         const NOT_SUPPORTED: u64 = -1i64 as u64;
         if ffa_abi::func::in_range(fid) {
             return Err(Refusal::UnknownCall);
+        }
+        if exit == Exit::Smc && partition.manifest.smcs.functions.contains(&fid) {
+            self.port.call_monitor(regs);
+            return Ok(Next::Run(context));
         }
         let [_, asked, ..] = regs.x;
         regs.x[0] = match fid {

@@ -10,8 +10,8 @@ use ffa_abi::PartitionId;
 
 use super::place::Places;
 use crate::manifest::{
-    AbortAction, CheckedBlob, CoreManifest, MemoryRegion, Package, PartitionEntry, PartitionManifest, RegionAttributes,
-    platform,
+    AbortAction, CheckedBlob, CoreManifest, MAX_SMCS, MemoryRegion, Package, PartitionEntry, PartitionManifest,
+    RegionAttributes, platform,
 };
 use crate::partition::{Identity, Partition, Pristine, Properties, copy};
 use crate::stage2::{self, Access, Attributes, MemoryType, Stage2, Tag};
@@ -124,12 +124,20 @@ fn build<P: Port>(
         memory: (Ipa(base.0), entry.mem_size),
         boot_info: boot_info(port, candidate),
     };
-    let mut partition = Partition::new(port, (index, candidate.position), identity, manifest.clone(), stage2);
+    let mut manifest = manifest.clone();
+    for &function in &entry.smcs.functions {
+        if !manifest.smcs.functions.contains(&function) && manifest.smcs.functions.try_push(function).is_err() {
+            stage2.destroy(port);
+            return Err(alloc::format!("smc_whitelist of both manifests: more than {MAX_SMCS} functions"));
+        }
+    }
+    let restarts = manifest.abort_action == AbortAction::Restart;
+    let mut partition = Partition::new(port, (index, candidate.position), identity, manifest, stage2);
     if let Some(pair) = partition.boot_mailbox() {
         // Nothing is mapped yet: this cannot fail.
         let _ = partition.mailbox.lock().map(pair);
     }
-    if manifest.abort_action == AbortAction::Restart {
+    if restarts {
         partition.pristine = keep_pristine(port, candidate, places);
     }
     Ok(partition)

@@ -351,9 +351,31 @@ impl SmcAllowList {
     /// Adds the function identifiers of a `smc_whitelist`.
     pub(crate) fn read(&mut self, v: &Value<'_, '_>) -> Result<(), Refusal> {
         for function in v.list()? {
+            if !may_be_forwarded(function) {
+                let expected = "a fast call to CPU, SiP or OEM services, to the architecture's, or to TRNG";
+                let fix = "FF-A, PSCI, SDEI and trusted OS calls are never passed on: they change who runs";
+                return Err(v.wrong(function.into(), expected, fix));
+            }
             let cause = Cause::TooMany { limit: MAX_SMCS };
             self.functions.try_push(function).map_err(|_| v.refuse(cause, "name fewer function identifiers"))?;
         }
         Ok(())
     }
+}
+
+/// Tells whether EL3 may be asked for a function (DEN0028, "SMC Function Identifiers"): one that returns to its caller and
+/// changes neither who runs nor who is interrupted.
+const fn may_be_forwarded(function: u32) -> bool {
+    const FAST: u32 = 1 << 31;
+    const RESERVED: u32 = 0x00ff_0000;
+    let (owner, number) = (function >> 24 & 0x3f, function & 0xffff);
+    let service = match owner {
+        // Arm architecture, CPU, SiP, OEM.
+        0..=3 => true,
+        // Of the standard secure services only TRNG (DEN0098).
+        4 => matches!(number, 0x50..=0x5f),
+        // Hypervisor services, trusted applications and OSs.
+        _ => false,
+    };
+    function & FAST != 0 && function & RESERVED == 0 && service
 }

@@ -148,8 +148,6 @@ bitflags! {
 /// Names a partition's exception level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExceptionLevel {
-    /// S-EL0: one execution context, migratable.
-    SEl0,
     /// S-EL1.
     SEl1,
 }
@@ -336,18 +334,14 @@ impl<'n, 'a> Root<'n, 'a> {
             .execution_contexts
             .ok_or_else(|| at.missing("execution-ctx-count", "1, or the number of CPUs", "add it"))?;
         let exception_level =
-            self.exception_level.ok_or_else(|| at.missing("exception-level", "1 (S-EL0) or 2 (S-EL1)", "add it"))?;
+            self.exception_level.ok_or_else(|| at.missing("exception-level", "2 (S-EL1)", "add it"))?;
         self.execution_state.ok_or_else(|| at.missing("execution-state", "0 (AArch64)", "add it"))?;
         let single = execution_contexts == 1;
-        if exception_level == ExceptionLevel::SEl0 && !single {
-            let cause = Cause::Conflict { with: "exception-level = <1>" };
-            return Err(at.refuse("execution-ctx-count", cause, "an S-EL0 partition has one context: write <1>"));
-        }
         if self.abort_action.is_some() && !self.lifecycle_support {
             let fix = "add the empty property lifecycle-support";
             return Err(at.refuse("abort-action", Cause::Conflict { with: "the absence of lifecycle-support" }, fix));
         }
-        let ns_interrupts = self.settle_ns_interrupts(at, exception_level, warn)?;
+        let ns_interrupts = self.settle_ns_interrupts(at, warn);
         let other_secure_interrupts = self.other_secure_interrupts.unwrap_or(OtherSecureInterruptAction::Signalled);
         if other_secure_interrupts == OtherSecureInterruptAction::Queued && ns_interrupts != NsInterruptAction::Queued {
             let fix = "queue Non-secure interrupts too (ns-interrupts-action = <0>), or write <1>";
@@ -389,25 +383,16 @@ impl<'n, 'a> Root<'n, 'a> {
     }
 
     /// `managed-exit` is the FF-A v1.0 way to say `ns-interrupts-action = <1>`, and wins over it as in Hafnium.
-    fn settle_ns_interrupts(
-        &self,
-        at: &At,
-        level: ExceptionLevel,
-        warn: Warn<'_>,
-    ) -> Result<NsInterruptAction, Refusal> {
+    fn settle_ns_interrupts(&self, at: &At, warn: Warn<'_>) -> NsInterruptAction {
         let stated = self.ns_interrupts.unwrap_or(NsInterruptAction::Signalled);
         if self.managed_exit && self.ns_interrupts.is_some_and(|a| a != NsInterruptAction::ManagedExit) {
             at.warn(warn, "ns-interrupts-action", "is overruled by managed-exit");
         }
         let action = if self.managed_exit { NsInterruptAction::ManagedExit } else { stated };
-        if action == NsInterruptAction::ManagedExit && level != ExceptionLevel::SEl1 {
-            let cause = Cause::Conflict { with: "exception-level = <1>" };
-            return Err(at.refuse("managed exit", cause, "only an S-EL1 partition has one: choose <0> or <2>"));
-        }
         if self.managed_exit_virq && action != NsInterruptAction::ManagedExit {
             at.warn(warn, "managed-exit-virq", "has no effect without managed exit");
         }
-        Ok(action)
+        action
     }
 }
 
@@ -445,16 +430,16 @@ fn partition_id(v: &Value<'_, '_>) -> Result<PartitionId, Refusal> {
 fn context_count(v: &Value<'_, '_>) -> Result<u16, Refusal> {
     let n = v.u32()?;
     u16::try_from(n).ok().filter(|&n| (1..=MAX_CPUS).contains(&usize::from(n))).ok_or_else(|| {
-        v.wrong(n.into(), "1, or the number of CPUs (at most 16)", "write 1, or one context for each CPU")
+        v.wrong(n.into(), "1, or the number of CPUs (at most 8)", "write 1, or one context for each CPU")
     })
 }
 
 fn exception_level(v: &Value<'_, '_>) -> Result<ExceptionLevel, Refusal> {
     match v.u32()? {
-        1 => Ok(ExceptionLevel::SEl0),
         2 => Ok(ExceptionLevel::SEl1),
+        1 => Err(v.wrong(1, "2 (S-EL1)", "S-EL0 partitions are not run: link it with a runtime at S-EL1")),
         // 0 is EL1: a VM's, not a Secure partition's.
-        n => Err(v.wrong(n.into(), "1 (S-EL0) or 2 (S-EL1)", "0 is a VM's EL1: for a Secure partition write <2>")),
+        n => Err(v.wrong(n.into(), "2 (S-EL1)", "0 is a VM's EL1: for a Secure partition write <2>")),
     }
 }
 

@@ -23,6 +23,9 @@ use crate::{
 /// Where the pool's pages lie: Secure memory that is nobody's.
 pub const POOL_BASE: u64 = 0x0e20_0000;
 
+/// What EL3 answers to every SMC that it gets.
+pub const FROM_MONITOR: u64 = 0x5afe;
+
 /// The MPIDR of the CPU that boots.
 const BOOT_CPU: u64 = 0;
 
@@ -102,6 +105,7 @@ pub struct SimMachine {
     pub held: AtomicBool,
     log: Mutex<Vec<String>>,
     console: Mutex<Vec<u8>>,
+    monitor: Mutex<Vec<u32>>,
 }
 
 const fn is_ns(space: Space) -> bool {
@@ -135,6 +139,7 @@ impl SimMachine {
             held: AtomicBool::new(false),
             log: Mutex::default(),
             console: Mutex::default(),
+            monitor: Mutex::default(),
         }
     }
 
@@ -189,6 +194,11 @@ impl SimMachine {
     /// Returns the lines logged so far, and forgets them.
     pub fn take_log(&self) -> Vec<String> {
         core::mem::take(&mut self.log.lock().unwrap())
+    }
+
+    /// Returns the SMCs that EL3 got so far, and forgets them.
+    pub fn take_monitor_calls(&self) -> Vec<u32> {
+        core::mem::take(&mut self.monitor.lock().unwrap())
     }
 
     /// Returns what was printed so far, and forgets it.
@@ -279,6 +289,11 @@ impl SimMachine {
 }
 
 impl Port for SimMachine {
+    fn call_monitor(&self, regs: &mut Regs) {
+        self.monitor.lock().unwrap().push(regs.fid());
+        regs.x[0] = FROM_MONITOR;
+    }
+
     fn list_cpus(&self, mpidrs: &[u64]) -> Result<(), u64> {
         mpidrs.contains(&BOOT_CPU).then_some(()).ok_or(BOOT_CPU)
     }

@@ -6,4 +6,4 @@ mod machine;
 pub mod memory;
 pub mod world;
 
-pub use machine::{POOL_BASE, SimContext, SimGic, SimMachine, Translation};
+pub use machine::{FROM_MONITOR, POOL_BASE, SimContext, SimGic, SimMachine, Translation};

@@ -47,6 +47,8 @@ pub struct Spec {
     pub vms: VmAvailability,
     /// What becomes of it when it is aborted.
     pub abort: AbortAction,
+    /// The SMCs that EL3 gets.
+    pub smcs: Vec<u32>,
     /// Its last page is one that a restart leaves as it is.
     pub preserves: bool,
     /// Whether it takes part in supervised messages.
@@ -60,6 +62,7 @@ impl Default for Spec {
             messaging: Messaging::all(),
             power: PowerMessages::empty(),
             abort: AbortAction::Stop,
+            smcs: Vec::new(),
             preserves: false,
             interrupts: Vec::new(),
             ns_interrupts: NsInterruptAction::Signalled,
@@ -124,7 +127,7 @@ pub(crate) fn manifest(n: u16, spec: &Spec) -> PartitionManifest {
         vm_availability: spec.vms,
         lifecycle_support: false,
         abort_action: spec.abort,
-        smcs: SmcAllowList::default(),
+        smcs: SmcAllowList { functions: spec.smcs.iter().copied().collect(), permissive: false },
         memory_regions: spec.preserves.then(|| preserved(n)).into_iter().collect(),
         device_regions: ArrayVec::new(),
         interrupts: spec.interrupts.iter().map(|&intid| interrupt(intid)).collect(),

@@ -196,3 +196,36 @@ fn the_hypervisor_acquires_the_rx_buffer_and_gives_it_back() {
     assert_error(&w.plain([Func::PartitionInfoGet.id32() as u64, 0, 0, 0, 0, 0, 0, 0]), Error::Busy);
     assert_success(&w.plain([Func::RxRelease.id32() as u64, 0, 0, 0, 0, 0, 0, 0]), 0);
 }
+
+#[test]
+fn an_smc_that_the_manifest_names_goes_to_el3_and_no_other() {
+    const SIP: u64 = 0xc200_0001;
+    let mut w = World::booted(&[Spec { smcs: alloc::vec![SIP as u32], ..Spec::default() }, Spec::default()], 1);
+    assert_eq!(from_partition(&mut w, 0, [SIP, 1, 2, 3, 4, 5, 6, 7]).x[..3], [crate::sim::FROM_MONITOR, 1, 2]);
+    assert_eq!(w.machine.take_monitor_calls(), [SIP as u32]);
+    assert_eq!(from_partition(&mut w, 0, [SIP + 1, 0, 0, 0, 0, 0, 0, 0]).x[0], u64::MAX);
+    assert_eq!(from_partition(&mut w, 1, [SIP, 0, 0, 0, 0, 0, 0, 0]).x[0], u64::MAX);
+    assert!(w.machine.take_monitor_calls().is_empty());
+}
+
+#[test]
+fn a_partition_that_floods_the_console_is_held_back_and_gets_it_back() {
+    let mut w = World::booted(&[Spec::default(), Spec::default()], 1);
+    w.machine.take_log();
+    let log = Func::ConsoleLog.id64() as u64;
+    let line = [log, 3, u64::from_le_bytes(*b"hi\nxxxxx"), 0, 0, 0, 0, 0];
+    for _ in 0..1000 {
+        assert_success(&from_partition(&mut w, 0, line), 0);
+    }
+    let printed = w.machine.take_log().len();
+    assert!((256..400).contains(&printed), "{printed}");
+    // Another one is not the worse for it.
+    assert_success(&from_partition(&mut w, 1, line), 0);
+    assert_eq!(w.machine.take_log(), ["[sp1] hi"]);
+    w.machine.pass_time(62_500_000);
+    assert_success(&from_partition(&mut w, 0, line), 0);
+    let told = w.machine.take_log();
+    let [held, last] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(held, &alloc::format!("[sp0] ({} lines were held back)", 1000 - printed));
+    assert_eq!(last, "[sp0] hi");
+}

@@ -285,3 +285,30 @@ fn a_bad_hub_is_refused_with_its_reason() {
     let both = edit(SPMC, "\trouting-policy {", "\thub { compatible = \"hematite,hub\"; };\n\trouting-policy {");
     refused(core_manifest(&both), "/routing-policy: a name is \"routing-policy\", expected one policy");
 }
+
+#[test]
+#[cfg_attr(miri, ignore = "too long")]
+fn smcs_that_change_who_runs_are_refused() {
+    for (function, fine) in [
+        (0x8000_8000, true),
+        (0xc200_0001, true),
+        (0x8300_ffff, true),
+        (0xc400_0053, true),
+        // PSCI, SDEI, FF-A, trusted OS and applications, hypervisor services, yielding calls, reserved bits.
+        (0x8400_0003, false),
+        (0xc400_0020, false),
+        (0x8400_0060, false),
+        (0xc400_008e, false),
+        (0xb200_0000, false),
+        (0xb000_0000, false),
+        (0x8500_0000, false),
+        (0x0200_0001, false),
+        (0x8210_0001, false),
+    ] {
+        let source = edit(SPMC, "0x84000050 0xc3000001", &alloc::format!("{function:#x}"));
+        match core_manifest(&source) {
+            Ok(m) => assert!(fine && m.partitions[1].smcs.functions[..] == [function], "{function:#x}"),
+            Err(e) => assert!(!fine && alloc::format!("{e}").contains("smc_whitelist is 0x"), "{function:#x}: {e}"),
+        }
+    }
+}
