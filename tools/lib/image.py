@@ -190,12 +190,13 @@ def build_floor():
     return objcopy(elf, env.FIRMWARE / "floor.bin").ljust(spmc.stat().st_size if spmc.exists() else 0, b"\0")
 
 
-def pack(bl32, bl33, partitions, flash=env.FIRMWARE / "flash.bin", cpus=CPUS, flavour="default", spmc_manifest=None):
-    """Pack a flash image. `bl33` is None where QEMU loads the kernel; `spmc_manifest` replaces the generated .dts."""
+def pack(bl32, bl33, partitions, flash=env.FIRMWARE / "flash.bin", cpus=CPUS, flavour="default", spmc_manifest=None, quiet=False):
+    """Pack a flash image. `bl33` is None where QEMU loads the kernel; `spmc_manifest` replaces the generated .dts, in which
+    `quiet` asks for a quiet boot."""
     built = tfa.build(flavour)
     work = flash.parent
     if spmc_manifest is None:
-        source = manifest.spmc_source(partitions, cpus, flavour)
+        source = manifest.spmc_source(partitions, cpus, flavour, quiet)
         spmc_manifest = env.write_if_changed(work / f"{flash.stem}-spmc.dts", source)
     tos_fw_config = fdt.compile_source(spmc_manifest, work / f"{flash.stem}-spmc.dtb")
     if len(tos_fw_config) > manifest.SPMC_MANIFEST_LIMIT:

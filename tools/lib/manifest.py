@@ -26,7 +26,7 @@ def cells(value):
     return f"0x{value >> 32:x} 0x{value & 0xFFFFFFFF:x}"
 
 
-def spmc_source(partitions, cpus, flavour="default"):
+def spmc_source(partitions, cpus, flavour="default", quiet=False):
     """Write the SPMC's manifest, in the form that TF-A and Hafnium use, for one of TF-A's flavours."""
     major, minor = SPMC_VERSION
     lines = [
@@ -46,6 +46,7 @@ def spmc_source(partitions, cpus, flavour="default"):
         "\t};",
         "\thypervisor {",
         '\t\tcompatible = "hafnium,hafnium";',
+        *(["\t\tquiet-boot;"] if quiet else []),
     ]
     for index, partition in enumerate(partitions, 1):
         lines += [

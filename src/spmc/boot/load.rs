@@ -26,14 +26,15 @@ pub(super) struct Candidate<'m> {
     package_len: u64,
     /// Where the partition manifest lies in the package, and its length.
     manifest_at: (u64, u64),
-    digest: [u8; 32],
+    /// Computed where it will be told.
+    digest: Option<[u8; 32]>,
 }
 
 /// Loads every partition that can be loaded, in manifest order. Returns what is taken of memory, too.
 pub(super) fn all<'m, P: Port>(port: &P, core: &'m CoreManifest) -> (Vec<Partition<P>>, Places<'m>) {
     let mut candidates: Vec<Candidate<'_>> = Vec::new();
     for (position, entry) in core.partitions.iter().enumerate() {
-        match read(port, entry, position) {
+        match read(port, entry, position, core.quiet) {
             Ok(candidate) => candidates.push(candidate),
             Err(reason) => left_out(port, entry, &reason),
         }
@@ -70,7 +71,12 @@ fn places<'m, P: Port>(port: &P, core: &'m CoreManifest, candidates: &[Candidate
 }
 
 /// Finds and reads one package: its header, its digest, its manifest.
-fn read<'m, P: Port>(port: &P, entry: &'m PartitionEntry, position: usize) -> Result<Candidate<'m>, String> {
+fn read<'m, P: Port>(
+    port: &P,
+    entry: &'m PartitionEntry,
+    position: usize,
+    quiet: bool,
+) -> Result<Candidate<'m>, String> {
     port.with_secure_bytes(entry.load_address, entry.mem_size, |memory| {
         let package = Package::parse(memory).map_err(|e| e.to_string())?;
         let blob = package.bytes.get(package.manifest.clone()).unwrap_or_default();
@@ -83,7 +89,7 @@ fn read<'m, P: Port>(port: &P, entry: &'m PartitionEntry, position: usize) -> Re
             image: (package.image.start as u64, package.image.end as u64),
             manifest_at: (package.manifest.start as u64, package.manifest.len() as u64),
             package_len: package.bytes.len() as u64,
-            digest: port.sha256(package.bytes),
+            digest: (!quiet).then(|| port.sha256(package.bytes)),
         })
     })
     .unwrap_or_else(|| {
@@ -243,6 +249,7 @@ fn map<P: Port>(
 }
 
 fn report<P: Port>(port: &P, partition: &Partition<P>, candidate: &Candidate<'_>) {
+    let Some(digest) = &candidate.digest else { return };
     let Identity { id, name, entry, memory: (base, size), .. } = &partition.identity;
     let end = base.0 + size - 1;
     let contexts = partition.contexts().len();
@@ -250,7 +257,7 @@ fn report<P: Port>(port: &P, partition: &Partition<P>, candidate: &Candidate<'_>
     for uuid in &partition.identity.uuids {
         port.log(format_args!("  service {uuid}"));
     }
-    port.log(format_args!("  package {} bytes, sha256 {}", candidate.package_len, Hex(&candidate.digest)));
+    port.log(format_args!("  package {} bytes, sha256 {}", candidate.package_len, Hex(digest)));
 }
 
 struct Hex<'a>(&'a [u8]);

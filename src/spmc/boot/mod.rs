@@ -45,16 +45,8 @@ impl<P: Port> Spmc<P> {
         let blob = CheckedBlob::check(manifest).map_err(|e| fatal(&format_args!("SPMC manifest: {e}")))?;
         let mut core = CoreManifest::parse(&blob).map_err(|e| fatal(&e))?;
         port.list_cpus(&core.cpus).map_err(|mpidr| fatal(&not_listed(mpidr)))?;
-        port.log(format_args!(
-            "SPMC {} speaks FF-A {}; {} CPUs, {} partitions in the manifest",
-            core.attribute.spmc_id,
-            version::IMPLEMENTED,
-            core.cpus.len(),
-            core.partitions.len(),
-        ));
-        for range in &core.memory {
-            let kind = range.kind.device_type();
-            port.log(format_args!("{kind}: {} to {:#x}", range.base, range.base.0 + (range.size - 1)));
+        if !core.quiet {
+            report(port, &core);
         }
         if core.ranges(MemoryKind::NonSecure).next().is_none() {
             port.log(format_args!("no ns-memory node: the Normal world cannot map buffers or send memory"));
@@ -68,7 +60,9 @@ impl<P: Port> Spmc<P> {
             list.get(i as usize).and_then(|p| p.manifest.boot_order).map_or(u32::MAX, |order| order as u32)
         });
         let used = before.saturating_sub(port.pages_free());
-        port.log(format_args!("table memory: {used} pages used, {} free", port.pages_free()));
+        if !core.quiet {
+            port.log(format_args!("table memory: {used} pages used, {} free", port.pages_free()));
+        }
         add_table_memory(port, &mut places);
         let routing = Routing::new(&core.routing, |n| list.iter().position(|p| p.manifest_index == n));
         let list = list.into_boxed_slice();
@@ -103,6 +97,21 @@ fn not_listed(mpidr: u64) -> Refusal {
     let cause = Cause::Value { found: mpidr, expected: "among the CPUs: it is the MPIDR of the one that boots" };
     let fix = "add a node for it";
     Details { file: File::Spmc, whose: Name::new(), node: name("cpus"), property: "reg", cause, fix }.into()
+}
+
+/// Tells what the manifest says.
+fn report<P: Port>(port: &P, core: &CoreManifest) {
+    port.log(format_args!(
+        "SPMC {} speaks FF-A {}; {} CPUs, {} partitions in the manifest",
+        core.attribute.spmc_id,
+        version::IMPLEMENTED,
+        core.cpus.len(),
+        core.partitions.len(),
+    ));
+    for range in &core.memory {
+        let kind = range.kind.device_type();
+        port.log(format_args!("{kind}: {} to {:#x}", range.base, range.base.0 + (range.size - 1)));
+    }
 }
 
 /// Copies the built-in packages to the highest free Secure memory and adds them to the manifest's partitions.

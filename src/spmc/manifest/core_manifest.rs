@@ -24,6 +24,8 @@ pub struct CoreManifest {
     /// The partitions, `vm1` first: entry n is `vm(n + 1)` and has the identifier 0x8001 + n if its own manifest
     /// names none.
     pub partitions: ArrayVec<PartitionEntry, MAX_PARTITIONS>,
+    /// `quiet-boot`: what goes well while it boots is not told on the console, and packages are not hashed for that.
+    pub quiet: bool,
     /// MPIDR affinity (Aff3 in bits 39:32, Aff2-Aff0 in 23:0) of each CPU, in the order of the nodes. Never empty.
     pub cpus: ArrayVec<u64, MAX_CPUS>,
     /// What the memory nodes name, in the order of the nodes.
@@ -90,6 +92,7 @@ impl CoreManifest {
         let cells = read_root(&root, warn)?;
         let mut attribute = None;
         let mut partitions = None;
+        let mut quiet = false;
         let mut cpus = None;
         let mut memory = ArrayVec::new();
         let mut policy = None;
@@ -97,7 +100,7 @@ impl CoreManifest {
         for node in root.children() {
             match node.name() {
                 "attribute" => attribute = Some(Attribute::read(&node, warn)?),
-                "hypervisor" => partitions = Some(read_hypervisor(&node, warn)?),
+                "hypervisor" => partitions = Some(read_hypervisor(&node, &mut quiet, warn)?),
                 "cpus" => cpus = Some(read_cpus(&node)?),
                 routing::NODE => policy = Some(node),
                 hub::NODE => hub_node = Some(node),
@@ -134,7 +137,7 @@ impl CoreManifest {
                 return Err(node.at.refuse("a name", cause, "remove it or the hub node, which is a policy by itself"));
             }
         };
-        Ok(Self { attribute, partitions, cpus, memory, routing, hub })
+        Ok(Self { attribute, partitions, quiet, cpus, memory, routing, hub })
     }
 
     /// Returns the ranges of one kind.
@@ -247,7 +250,11 @@ fn two_cells(v: &Value<'_, '_>, warn: Warn<'_>) -> Result<Pa, Refusal> {
     Ok(Pa(v.number()?))
 }
 
-fn read_hypervisor(node: &Node<'_, '_>, warn: Warn<'_>) -> Result<ArrayVec<PartitionEntry, MAX_PARTITIONS>, Refusal> {
+fn read_hypervisor(
+    node: &Node<'_, '_>,
+    quiet: &mut bool,
+    warn: Warn<'_>,
+) -> Result<ArrayVec<PartitionEntry, MAX_PARTITIONS>, Refusal> {
     let mut compatible = false;
     read_properties!(node, {
         "compatible" => |v| {
@@ -255,6 +262,7 @@ fn read_hypervisor(node: &Node<'_, '_>, warn: Warn<'_>) -> Result<ArrayVec<Parti
             require_compatible(&v, "hafnium,hafnium", "\"hafnium,hafnium\"")?;
         },
         "ffa_tee_enabled" => |v| { v.flag()?; },
+        "quiet-boot" => |v| *quiet = v.flag()?,
         else |other| node.at.warn(warn, other, "is not known and has no effect"),
     });
     if !compatible {
