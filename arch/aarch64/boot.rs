@@ -62,11 +62,12 @@ pub(crate) extern "C" fn serve() -> ! {
 /// Continues boot.S on any other entry. What the CPU's block says may be from before it was turned off.
 pub(crate) extern "C" fn warm() -> ! {
     let cpu = percpu::this();
-    cpu.live.set(Live::Normal);
-    cpu.simd.set(Live::Normal);
+    cpu.live.set(Live::NORMAL);
+    cpu.simd.set(Live::NORMAL);
     cpu.pmr.set(None);
     cpu.hold.set(false);
     cpu.lines.set(0);
+    cpu.unusual.set(1);
     cpu.saved.set(crate::context::Groups::empty());
     for window in &cpu.windows {
         window.set(0);

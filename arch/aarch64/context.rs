@@ -86,7 +86,7 @@ pub struct Context {
     pub(crate) queued: AtomicU64,
     /// HCR_EL2.VI and VF for it; any CPU may change them.
     pub(crate) lines: AtomicU64,
-    /// One more than the CPU whose hardware holds the EL1 state, 0 for none.
+    /// The address of the block of the CPU whose hardware holds the EL1 state, 0 for none.
     pub(crate) loaded_on: AtomicU64,
     pub(crate) el1: El1,
     pub(crate) keys: Keys,

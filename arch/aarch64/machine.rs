@@ -58,7 +58,9 @@ impl Port for Machine {
     }
 
     fn hold_normal(&self, hold: bool) {
-        percpu::this().hold.set(hold);
+        let cpu = percpu::this();
+        cpu.hold.set(hold);
+        cpu.unusual.set(1);
     }
 
     fn restart_deadline(&self) {

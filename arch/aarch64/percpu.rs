@@ -10,15 +10,21 @@ use crate::context::{Context, El1, Groups, Keys, Rare, Timers};
 use crate::platform::CPUS;
 use crate::simd::NormalSimd;
 
-/// Says whose EL1 and EL0 registers, or whose SIMD registers, are in the hardware.
+/// Says whose EL1 and EL0 registers, or whose SIMD registers, are in the hardware: one word, since every entry compares.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Live {
+pub(crate) struct Live(*const Context);
+
+impl Live {
     /// The Normal world's.
-    Normal,
-    /// This context's; compared, never followed.
-    Context(*const Context),
+    pub(crate) const NORMAL: Self = Self(ptr::null());
     /// Nobody's: saved, or of no more use.
-    None,
+    pub(crate) const NONE: Self = Self(ptr::dangling());
+
+    /// This context's; compared, never followed.
+    #[inline(always)]
+    pub(crate) const fn context(context: &Context) -> Self {
+        Self(context)
+    }
 }
 
 /// The block of one CPU. Only that CPU touches it: S-EL2 never takes an interrupt, and an exception taken at S-EL2
@@ -44,6 +50,9 @@ pub(crate) struct PerCpu {
     pub(crate) saved: Cell<Groups>,
     /// Which groups the hardware does not trap.
     pub(crate) open: Cell<Groups>,
+    /// 0: interrupts are not masked and not to be, no virtual line is up, every group traps, and none of the Normal
+    /// world's is saved. Whoever changes any of that says so here.
+    pub(crate) unusual: Cell<u64>,
     /// The context that ran last, for reports.
     pub(crate) current: Cell<*const Context>,
     pub(crate) fault: Cell<Fault>,
@@ -63,8 +72,8 @@ impl PerCpu {
     const fn new() -> Self {
         Self {
             index: Cell::new(0),
-            live: Cell::new(Live::Normal),
-            simd: Cell::new(Live::Normal),
+            live: Cell::new(Live::NORMAL),
+            simd: Cell::new(Live::NORMAL),
             cptr_open: Cell::new(0),
             branches: Cell::new(0),
             pmr: Cell::new(None),
@@ -72,6 +81,7 @@ impl PerCpu {
             lines: Cell::new(0),
             saved: Cell::new(Groups::empty()),
             open: Cell::new(Groups::empty()),
+            unusual: Cell::new(0),
             current: Cell::new(ptr::null()),
             fault: Cell::new(Fault {
                 kind: FaultKind::DataAbort,
@@ -88,6 +98,14 @@ impl PerCpu {
             rare: Rare::new(),
             normal_simd: NormalSimd::new(),
         }
+    }
+}
+
+impl PerCpu {
+    /// Names the CPU in [`Context::loaded_on`].
+    #[inline(always)]
+    pub(crate) fn address(&self) -> u64 {
+        ptr::from_ref(self) as u64
     }
 }
 

@@ -154,18 +154,18 @@ fn load_normal(cpu: &PerCpu) {
 /// Gives the registers to `context`, which was trapped using them.
 pub(crate) fn give(cpu: &PerCpu, context: &Context) {
     open(cpu);
-    if cpu.simd.get() == Live::Normal {
+    if cpu.simd.get() == Live::NORMAL {
         save_normal(cpu);
     }
     // SAFETY: the registers are accessible (`open`); the area is the context's.
     unsafe { q_load(&raw const context.simd) };
-    cpu.simd.set(Live::Context(context));
+    cpu.simd.set(Live::context(context));
     set_cptr(CPTR_ALLOW);
 }
 
 /// Saves the registers of `context`, if it has them, so that another CPU may enter it.
 pub(crate) fn park(cpu: &PerCpu, context: &Context) {
-    if cpu.simd.get() == Live::Context(context) {
+    if cpu.simd.get() == Live::context(context) {
         // SAFETY: the registers do not trap, since the context has them; the area is the context's.
         unsafe { q_save(&raw const context.simd) };
         drop_live(cpu);
@@ -174,7 +174,7 @@ pub(crate) fn park(cpu: &PerCpu, context: &Context) {
 
 /// Forgets the registers of a context that will not go on with them.
 pub(crate) fn drop_live(cpu: &PerCpu) {
-    cpu.simd.set(Live::None);
+    cpu.simd.set(Live::NONE);
     set_cptr(CPTR_DENY);
 }
 
@@ -191,6 +191,6 @@ pub(crate) fn with_open(cpu: &PerCpu, f: impl FnOnce()) {
 pub(crate) fn restore_normal(cpu: &PerCpu) {
     open(cpu);
     load_normal(cpu);
-    cpu.simd.set(Live::Normal);
+    cpu.simd.set(Live::NORMAL);
     set_cptr(CPTR_DENY);
 }

@@ -24,7 +24,7 @@ const SERROR_ISS: u64 = 0x1ff_ffff;
 #[inline]
 pub fn run(context: &'static Context, regs: &mut Regs) -> Exit {
     let cpu = percpu::this();
-    if cpu.live.get() != Live::Context(context) || context.loaded_on.load(Relaxed) != cpu.index.get() + 1 {
+    if cpu.live.get() != Live::context(context) || context.loaded_on.load(Relaxed) != cpu.address() {
         switch_in(cpu, context);
     }
     loop {
@@ -32,17 +32,16 @@ pub fn run(context: &'static Context, regs: &mut Regs) -> Exit {
         let vector = unsafe { asm::enter(context, regs) };
         if vector == EXIT_SYNC {
             let esr = mrs!("esr_el2");
-            match esr >> 26 & 0x3f {
-                EC_SMC => {
-                    skip(context);
-                    return Exit::Smc;
-                }
-                EC_HVC => return Exit::Hvc,
-                _ => {
-                    if let Some(exit) = trap::handle(cpu, context, regs, esr) {
-                        return exit;
-                    }
-                }
+            let class = esr >> 26 & 0x3f;
+            if class == EC_SMC {
+                skip(context);
+                return Exit::Smc;
+            }
+            if class == EC_HVC {
+                return Exit::Hvc;
+            }
+            if let Some(exit) = trap::handle(cpu, context, regs, esr) {
+                return exit;
             }
         } else {
             return interrupted(cpu, context, vector);
@@ -74,8 +73,8 @@ fn serror(cpu: &PerCpu, context: &Context, esr: u64) -> Exit {
 /// Records a fault; what the hardware holds of the context is of no more use.
 pub(crate) fn failed(cpu: &PerCpu, fault: Fault) -> Exit {
     cpu.fault.set(fault);
-    cpu.live.set(Live::None);
-    if cpu.simd.get() != Live::Normal {
+    cpu.live.set(Live::NONE);
+    if cpu.simd.get() != Live::NORMAL {
         simd::drop_live(cpu);
     }
     Exit::Fault
@@ -89,17 +88,15 @@ pub(crate) fn skip(context: &Context) {
 
 /// Loads a context's EL1 and EL0 state, after saving the Normal world's if that is what the hardware holds.
 fn switch_in(cpu: &PerCpu, context: &Context) {
-    if cpu.live.get() == Live::Normal {
+    if cpu.live.get() == Live::NORMAL {
         asm::el1_save(&cpu.el1);
     }
-    // Signalled: the Normal world's own mask stays, and what it lets through ends the run.
-    if context.queued.load(Relaxed) != 0 || cpu.hold.get() {
-        mask_normal(cpu);
-    } else {
-        restore_mask(cpu);
+    let wants = context.queued.load(Relaxed) | context.lines.load(Relaxed) | context.groups.load(Relaxed);
+    if wants | cpu.unusual.get() != 0 {
+        adapt(cpu, context);
     }
     // A context that was live here was parked or has ended: nothing to save.
-    if cpu.simd.get() != Live::Normal {
+    if cpu.simd.get() != Live::NORMAL {
         simd::drop_live(cpu);
     }
     // SAFETY: the values are the context's own; they take effect in its translation regime only, at its entry.
@@ -108,6 +105,21 @@ fn switch_in(cpu: &PerCpu, context: &Context) {
         msr!("vmpidr_el2", context.vmpidr.load(Relaxed));
         msr!("S3_4_C2_C6_0", context.vsttbr.load(Relaxed)); // VSTTBR_EL2
         msr!("vttbr_el2", context.vttbr.load(Relaxed));
+    }
+    context.loaded_on.store(cpu.address(), Relaxed);
+    cpu.current.set(context);
+    cpu.live.set(Live::context(context));
+}
+
+/// Sets up what differs from CPU to CPU or context to context only where something is unusual.
+#[cold]
+#[inline(never)]
+fn adapt(cpu: &PerCpu, context: &Context) {
+    // Signalled: the Normal world's own mask stays, and what it lets through ends the run.
+    if context.queued.load(Relaxed) != 0 || cpu.hold.get() {
+        mask_normal(cpu);
+    } else {
+        restore_mask(cpu);
     }
     let groups = context.groups();
     if groups != cpu.open.get() {
@@ -120,9 +132,15 @@ fn switch_in(cpu: &PerCpu, context: &Context) {
     if lines != cpu.lines.get() {
         traps::set_lines(cpu, lines);
     }
-    context.loaded_on.store(cpu.index.get() + 1, Relaxed);
-    cpu.current.set(context);
-    cpu.live.set(Live::Context(context));
+    look_again(cpu);
+}
+
+/// Finds out anew whether anything is unusual on this CPU.
+fn look_again(cpu: &PerCpu) {
+    let masked = cpu.pmr.get().is_some() || cpu.hold.get();
+    let groups = !cpu.open.get().is_empty() || !cpu.saved.get().is_empty();
+    let unusual = masked || groups || cpu.lines.get() != 0;
+    cpu.unusual.set(unusual.into());
 }
 
 /// Loads registers of `groups`, after saving the Normal world's where the hardware still holds them.
@@ -173,7 +191,7 @@ unsafe fn restore_groups(groups: Groups, keys: &Keys, timers: &Timers, rare: &Ra
 pub(crate) fn set_lines(context: &Context, lines: u64) {
     let cpu = percpu::this();
     context.lines.store(lines, Relaxed);
-    if cpu.live.get() == Live::Context(context) && cpu.lines.get() != lines {
+    if cpu.live.get() == Live::context(context) && cpu.lines.get() != lines {
         traps::set_lines(cpu, lines);
     }
 }
@@ -182,7 +200,7 @@ pub(crate) fn set_lines(context: &Context, lines: u64) {
 #[inline]
 pub(crate) fn park(context: &Context) {
     let cpu = percpu::this();
-    if cpu.live.get() != Live::Context(context) {
+    if cpu.live.get() != Live::context(context) {
         return;
     }
     asm::el1_save(&context.el1);
@@ -190,11 +208,11 @@ pub(crate) fn park(context: &Context) {
     if !groups.is_empty() {
         save_groups(groups, &context.keys, &context.timers, &context.rare);
     }
-    if cpu.simd.get() != Live::Normal {
+    if cpu.simd.get() != Live::NORMAL {
         simd::park(cpu, context);
     }
     context.loaded_on.store(0, Relaxed);
-    cpu.live.set(Live::None);
+    cpu.live.set(Live::NONE);
 }
 
 /// Answers the Normal world, or speaks to the SPMD; returns with the next call in `regs`.
@@ -203,10 +221,10 @@ pub(crate) fn park(context: &Context) {
 #[inline]
 pub fn smc(regs: &mut Regs) {
     let cpu = percpu::this();
-    if cpu.live.get() != Live::Normal {
+    if cpu.live.get() != Live::NORMAL {
         restore_normal(cpu);
     }
-    if cpu.simd.get() != Live::Normal {
+    if cpu.simd.get() != Live::NORMAL {
         simd::restore_normal(cpu);
     }
     asm::smc(regs);
@@ -215,7 +233,7 @@ pub fn smc(regs: &mut Regs) {
 /// Makes Non-secure interrupts wait at once, if the context runs on this CPU.
 pub(crate) fn keep_waiting(context: &Context) {
     let cpu = percpu::this();
-    if cpu.live.get() == Live::Context(context) {
+    if cpu.live.get() == Live::context(context) {
         mask_normal(cpu);
     }
 }
@@ -223,6 +241,7 @@ pub(crate) fn keep_waiting(context: &Context) {
 fn mask_normal(cpu: &PerCpu) {
     if cpu.pmr.get().is_none() {
         cpu.pmr.set(Some(gic::mask_normal()));
+        cpu.unusual.set(1);
         timer::start_deadline();
     }
 }
@@ -239,6 +258,16 @@ fn restore_mask(cpu: &PerCpu) {
 fn restore_normal(cpu: &PerCpu) {
     // SAFETY: the values are those that this CPU's hardware held when the Normal world left it.
     unsafe { asm::el1_load(&cpu.el1) };
+    if cpu.unusual.get() != 0 {
+        give_back(cpu);
+    }
+    cpu.live.set(Live::NORMAL);
+}
+
+/// Gives the Normal world back what `adapt` or a trap took.
+#[cold]
+#[inline(never)]
+fn give_back(cpu: &PerCpu) {
     restore_mask(cpu);
     let saved = cpu.saved.get();
     if !saved.is_empty() {
@@ -246,5 +275,5 @@ fn restore_normal(cpu: &PerCpu) {
         unsafe { restore_groups(saved, &cpu.keys, &cpu.timers, &cpu.rare) };
         cpu.saved.set(Groups::empty());
     }
-    cpu.live.set(Live::Normal);
+    look_again(cpu);
 }

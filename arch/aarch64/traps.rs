@@ -243,6 +243,7 @@ fn cnthctl(groups: Groups) -> u64 {
 #[cold]
 pub(crate) fn set_lines(cpu: &PerCpu, lines: u64) {
     cpu.lines.set(lines);
+    cpu.unusual.set(1);
     // SAFETY: pends or withdraws a virtual interrupt of EL1; S-EL2 itself is not affected.
     unsafe { msr!("hcr_el2", mrs!("hcr_el2") & !(HCR_VI | HCR_VF) | lines) };
 }
@@ -260,6 +261,7 @@ pub(crate) fn open(cpu: &PerCpu, groups: Groups) {
         }
     }
     cpu.open.set(groups);
+    cpu.unusual.set(1);
 }
 
 /// Loads the whole table on this CPU.

@@ -106,7 +106,7 @@ impl<P: Port> Spmc<P> {
         let fid = regs.fid();
         // Each branch returns by itself: what to do next stays in registers.
         let refusal = if fid | SMC64 == REQ64 {
-            match self.direct_from_normal(cpu, regs) {
+            match self.direct_from_normal(cpu, fid, regs) {
                 Ok(next) => return next,
                 Err(refusal) => refusal,
             }
@@ -159,12 +159,12 @@ impl<P: Port> Spmc<P> {
         }
         let fid = regs.fid();
         let refusal = if fid | SMC64 == RESP64 {
-            match self.direct_response(cpu, context, regs) {
+            match self.direct_response(cpu, context, fid, regs) {
                 Ok(next) => return next,
                 Err(refusal) => refusal,
             }
         } else if fid | SMC64 == REQ64 {
-            match self.direct_from_partition(cpu, context, regs) {
+            match self.direct_from_partition(cpu, context, fid, regs) {
                 Ok(next) => return next,
                 Err(refusal) => refusal,
             }

@@ -4,7 +4,7 @@
 //! The hot path of the SPMC. The message itself never moves: it stays in the CPU's message registers while the
 //! decisions are made on w1 and w2, and whoever is entered next finds it there.
 
-use ffa_abi::{Func, PartitionId, Regs};
+use ffa_abi::{Func, PartitionId, Regs, func::SMC64};
 
 use super::CHAIN_MAX;
 use crate::partition::{Call, Entered, ExecutionContext, Partition, Properties, State};
@@ -13,8 +13,6 @@ use crate::refusal::Refusal;
 use crate::routing::{End, Use};
 use crate::{Cpu, Next, Port, Spmc, calls};
 
-const REQ64: u32 = Func::DirectReq.id64();
-const RESP64: u32 = Func::DirectResp.id64();
 /// Bit 31 of w2: a message of the framework.
 const FRAMEWORK: u64 = 1 << 31;
 
@@ -52,7 +50,12 @@ const FORM: Form = Form {
 impl<P: Port> Spmc<P> {
     /// Takes a direct request from the Normal world.
     #[inline(always)]
-    pub(crate) fn direct_from_normal(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Result<Next<P>, Refusal> {
+    pub(crate) fn direct_from_normal(
+        &'static self,
+        cpu: &mut Cpu<P>,
+        fid: u32,
+        regs: &mut Regs,
+    ) -> Result<Next<P>, Refusal> {
         let [_, w1, w2, ..] = regs.x;
         let (source, destination) = endpoints(w1);
         if w2 as u32 != 0 {
@@ -65,7 +68,7 @@ impl<P: Port> Spmc<P> {
         self.routing.check(End::normal(source), End::partition(target.index), Use::Messages)?;
         let context = self.receiver(cpu, target, &FORM)?;
         self.normal.version.settle();
-        let wide = regs.fid() == REQ64;
+        let wide = fid & SMC64 != 0;
         let entered = if wide { Entered::Direct64 } else { Entered::Direct32 };
         context.set_call(Call {
             entered,
@@ -85,6 +88,7 @@ impl<P: Port> Spmc<P> {
         &'static self,
         cpu: &mut Cpu<P>,
         caller: &'static ExecutionContext<P>,
+        fid: u32,
         regs: &mut Regs,
     ) -> Result<Next<P>, Refusal> {
         let [_, _, w2, ..] = regs.x;
@@ -93,7 +97,7 @@ impl<P: Port> Spmc<P> {
         }
         let (from, target) = self.sender(caller, regs, &FORM)?;
         let context = self.receiver(cpu, target, &FORM)?;
-        let wide = regs.fid() == REQ64;
+        let wide = fid & SMC64 != 0;
         self.block_on(caller, context, if wide { Entered::Direct64 } else { Entered::Direct32 }, from, regs);
         self.enter(cpu, context, regs, wide)
     }
@@ -194,6 +198,7 @@ impl<P: Port> Spmc<P> {
         &'static self,
         cpu: &mut Cpu<P>,
         responder: &'static ExecutionContext<P>,
+        fid: u32,
         regs: &mut Regs,
     ) -> Result<Next<P>, Refusal> {
         let [_, w1, w2, ..] = regs.x;
@@ -202,7 +207,7 @@ impl<P: Port> Spmc<P> {
             return Err(Refusal::ForgedSource);
         }
         let call = responder.call();
-        let wide = regs.fid() == RESP64;
+        let wide = fid & SMC64 != 0;
         match call.entered {
             Entered::Direct64 if wide => {}
             Entered::Direct32 if !wide => {}
