@@ -59,10 +59,12 @@ fn operations_without_their_parts() -> Outcome {
     Ok(())
 }
 
+type Parts<'a> = &'a [(Tag, &'a [u8])];
+
 /// Parts that are there, and are not what they should be.
 fn parts_of_a_wrong_form() -> Outcome {
     let receipt = (Tag::Receipt, &b"{}"[..]);
-    let table: &[(Operation, &[(Tag, &[u8])], [u32; 3])] = &[
+    let table: &[(Operation, Parts<'_>, [u32; 3])] = &[
         (Operation::Verify, &[receipt, (Tag::Key, b"ed25519:!")], [4, 16, 5]),
         (Operation::Verify, &[receipt, (Tag::Key, &[0xff; 52])], [35, 16, 5]),
         (Operation::Verify, &[receipt, receipt], [35, 1, 4]),
