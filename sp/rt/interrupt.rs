@@ -93,3 +93,9 @@ pub(crate) fn take() {
         }
     }
 }
+
+/// Waits for an interrupt once.
+pub fn wait() {
+    // SAFETY: WFI has no effect on memory.
+    unsafe { asm!("wfi", options(nostack)) };
+}

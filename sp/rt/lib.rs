@@ -32,7 +32,10 @@ mod log;
 pub mod memory;
 pub mod mmu;
 pub mod random;
+pub mod registers;
 mod serve;
+#[cfg(not(target_feature = "neon"))]
+pub mod simd;
 pub mod state;
 
 pub use call::{hvc, hvc_all, smc, smc_all};

@@ -2,7 +2,6 @@
 //! Requests to other partitions, and giving the CPU away.
 
 use crate::{Answer, Failure, interrupts, me, simd};
-use core::arch::asm;
 use ffa_abi::{Error, Func, PartitionId};
 use sp_protocol::{command, status};
 use sp_rt::{Form, Message, ffa, interrupt, memory::now, smc};
@@ -122,7 +121,6 @@ pub(crate) fn hang() -> Answer {
 /// Waits for an interrupt once.
 pub(crate) fn wait_for_interrupt() -> Answer {
     let start = now();
-    // SAFETY: WFI has no effect on memory.
-    unsafe { asm!("wfi", options(nostack)) };
+    interrupt::wait();
     Ok([start, now(), 0, 0])
 }
