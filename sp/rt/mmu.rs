@@ -147,6 +147,12 @@ pub(crate) fn state() -> (u64, u64) {
     (&raw const state_start as u64, &raw const state_end as u64)
 }
 
+/// Tells whether an address is one of the image, its data and stacks, or of what outlives a restart.
+pub(crate) fn is_own(address: u64) -> bool {
+    let (kept, kept_end) = state();
+    (image_start()..&raw const stacks_end as u64).contains(&address) || (kept..kept_end).contains(&address)
+}
+
 /// Returns where the image begins.
 pub fn image_start() -> u64 {
     &raw const IMAGE_START as u64
