@@ -4,13 +4,13 @@
 //!
 //! Every case leaves the queues empty, the breakers closed and the Normal world without buffers.
 
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
 
 use bl33::ffa::*;
 use bl33::harness::{Case, Failure, Outcome, expect, expect_at, expect_that};
 use bl33::mem::{self, PAGE, RX, TX};
 use bl33::sp::{command, death};
-use bl33::{println, time};
+use bl33::{cpus, println, time};
 
 use crate::notify::{ask, call_as};
 use crate::rxtx::{map, unmap};
@@ -27,6 +27,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("post::a_storm_costs_the_others_nothing", || supervised(storm)).asked().noisy(),
     Case::new("post::bad_envelopes", || supervised(bad_envelopes)).asked(),
     Case::new("post::forged_acks", || supervised(forged_acks)).asked(),
+    Case::new("postsmp::beside_a_storm_on_another_cpu", || supervised(beside_a_storm)).asked().noisy(),
 ];
 
 const STEADY: u64 = 0x8011;
@@ -172,8 +173,15 @@ fn receive(id: u64) -> Result<Option<(u64, Mail)>, Failure> {
 }
 
 /// Takes a message that must be there.
+///
+/// Where a tick is no instruction, an ack may come later than the SPMC waits for it: the same message has come again by
+/// then, and is passed over here.
 fn take(id: u64, from: u64, key: u64) -> Result<Mail, Failure> {
-    let (sender, mail) = receive(id)?.ok_or(Failure::because("a message is in RX of", id))?;
+    let there = || receive(id)?.ok_or(Failure::because("a message is in RX of", id));
+    let (mut sender, mut mail) = there()?;
+    while mail.flags & 1 != 0 && mail.key < key {
+        (sender, mail) = there()?;
+    }
     expect("sender", sender, from)?;
     expect("key", mail.key, key)?;
     Ok(mail)
@@ -235,7 +243,6 @@ fn exchange(with: u64) -> Result<u64, Failure> {
     let sent = smc_ticks(&mut regs);
     expect("w0 of the send", regs[0], SUCCESS_32)?;
     let got = take_and_ack(with, 0, work.key)?;
-    expect("first delivery", got.flags, 0)?;
     let result = Mail { task: got.task, ..Mail::new(RESULT) };
     accepted(with, 0, &result)?;
     let got = take(0, with, result.key)?;
@@ -468,4 +475,47 @@ fn forged_acks() -> Outcome {
     refused(0, STEADY, &Mail::ack(got.ticket), NO_DATA)?;
     accepted(STEADY, 0, &Mail::ack(got.ticket))?;
     refused(STEADY, 0, &Mail::ack(got.ticket), NO_DATA)
+}
+
+static MEETING: AtomicU32 = AtomicU32::new(0);
+static STOP: AtomicBool = AtomicBool::new(false);
+static REFUSED: AtomicU64 = AtomicU64::new(0);
+
+/// The good pair goes on, message by message, while another CPU lets the stormy one do what is refused.
+fn beside_a_storm() -> Outcome {
+    const ROUNDS: u64 = 60;
+    let start = time::now();
+    (0..ROUNDS).try_for_each(|_| exchange(STEADY).map(drop))?;
+    let alone = time::now() - start;
+    MEETING.store(0, Release);
+    STOP.store(false, Release);
+    REFUSED.store(0, Release);
+    let both = cpus::count().min(2);
+    cpus::on_all(both, 60_000, |cpu| {
+        cpus::meet(&MEETING, cpus::count().min(2) as u32)?;
+        if cpu == 0 {
+            let outcome = (0..ROUNDS).try_for_each(|n| exchange(STEADY).map(drop).map_err(|f| f.at(n)));
+            STOP.store(true, Release);
+            return outcome;
+        }
+        while !STOP.load(Acquire) {
+            refused(STORMY, STEADY, &Mail::new(DISPATCH), DENIED)?;
+            refused(STORMY, 0, &Mail::ack(u64::MAX), NO_DATA)?;
+            REFUSED.fetch_add(2, Relaxed);
+        }
+        Ok(())
+    })?;
+    let stormed = REFUSED.load(Acquire);
+    println!(
+        "# {ROUNDS} exchanges: {alone} ticks alone, {} with {stormed} refusals beside",
+        time::now() - start - alone
+    );
+    expect_that("the other CPU stormed", both == 2 && stormed > 0, stormed)?;
+    // Copies of what was acked late.
+    for id in [0, STEADY] {
+        receive(id)?;
+    }
+    // Whether it was cut off depends on how fast it was.
+    pass(COOL_DOWN_MS + 1);
+    exchange(STORMY).map(drop)
 }

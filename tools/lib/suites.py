@@ -285,8 +285,11 @@ def supervised_flash(bl33="tests"):
 
 def supervised():
     """Boot with supervised messages. One instruction is one tick of the clock: what a storm costs others is counted."""
-    machine = qemu.Machine(supervised_flash(), cpus=1, icount=True, extra=qemu.mode(only="post"))
-    return from_result(qemu.run(machine, 120, name="supervised", show="quiet"))
+    machine = qemu.Machine(supervised_flash(), cpus=1, icount=True, extra=qemu.mode(only="post::"))
+    one = from_result(qemu.run(machine, 120, name="supervised", show="quiet"))
+    machine = qemu.Machine(supervised_flash(), cpus=2, extra=qemu.mode(only="postsmp"))
+    two = from_result(qemu.run(machine, 120, name="supervised-smp", show="quiet"))
+    return Outcome(one.passed + two.passed, one.failed + two.failed, one.text + two.text)
 
 
 # The time that the receipts' calls were signed for (`receipts_cases::AT`).

@@ -12,6 +12,8 @@ mod deliver;
 mod log;
 #[allow(dead_code, reason = "what only the management service asks for")]
 mod post;
+#[cfg(all(test, loom))]
+mod post_loom;
 #[cfg(all(test, not(loom)))]
 mod post_model;
 #[allow(dead_code, reason = "what only the management service asks for")]
