@@ -257,6 +257,20 @@ mod tests {
     }
 
     #[test]
+    fn the_scripts_that_fuzzing_found_survive() {
+        let machine = SimMachine::leaked(128);
+        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/calls");
+        let mut steps = 0;
+        for file in std::fs::read_dir(corpus).expect("the corpus is there") {
+            let bytes = std::fs::read(file.expect("an entry").path()).expect("a file");
+            let mut script = Script::new(machine, &bytes);
+            script.play();
+            steps += script.steps();
+        }
+        assert!(steps > 1000, "the corpus took {steps} steps");
+    }
+
+    #[test]
     fn random_scripts_survive() {
         let machine = SimMachine::leaked(128);
         let mut word = 0x1234_5678_9abc_def1u64;
