@@ -18,10 +18,6 @@ pub(crate) const REDISTRIBUTORS: u64 = 0x080a_0000;
 /// Memory of the Secure physical address space, which stage 1 of S-EL2 maps; TF-A's own megabyte is left out.
 pub(crate) const SECURE_RAM: (u64, u64) = (0x0e10_0000, 0x0f00_0000);
 
-/// The most bytes of the SPMC (image, stacks, tables, pool), from the start of [`SECURE_RAM`]; linker.ld says how
-/// many they are.
-pub(crate) const SPMC_MOST: u64 = 0x20_0000;
-
 /// MPIDR_EL1's affinity of each CPU, by the SPMC's number of it; boot.S searches it.
 pub(crate) static MPIDRS: [AtomicU64; CPUS] = [const { AtomicU64::new(NO_CPU) }; CPUS];
 
