@@ -26,7 +26,7 @@ pub(crate) const STACK_SIZE: u64 = 16 << 10;
 /// The address bit that is set in every stack and clear in the hole below it: a slot has twice as many bytes.
 pub(crate) const STACK_BIT: u64 = 17;
 
-// Assembler macros that the files share.
+// One block: nothing else promises that the macros come before the files that use them.
 global_asm!(
     ".macro mov_imm, r, v",
     "movz \\r, #((\\v) & 0xffff)",
@@ -39,10 +39,12 @@ global_asm!(
     "dsb nsh",
     "isb",
     ".endm",
-);
-
-global_asm!(
     include_str!("boot.S"),
+    include_str!("vectors.S"),
+    include_str!("switch.S"),
+    include_str!("mem.S"),
+    include_str!("simd.S"),
+    include_str!("sha256.S"),
     SCTLR_OFF = const mmu::SCTLR_OFF,
     SCTLR_ON = const mmu::SCTLR_ON,
     MAIR = const mmu::MAIR,
@@ -54,10 +56,19 @@ global_asm!(
     CPUS = const platform::CPUS,
     PERCPU_SIZE = const size_of::<PerCpu>(),
     PERCPU_INDEX = const offset_of!(PerCpu, index),
-    percpu = sym PERCPU,
+    PERCPU_BRANCHES = const offset_of!(PerCpu, branches),
     AFFINITY = const platform::AFFINITY,
-    stray = sym boot::STRAY,
     STRAY_SIZE = const size_of::<boot::Stray>(),
+    EXIT_SYNC = const EXIT_SYNC,
+    EXIT_IRQ = const EXIT_IRQ,
+    EXIT_FIQ = const EXIT_FIQ,
+    EXIT_SERROR = const EXIT_SERROR,
+    EXIT_DEFERRED = const EXIT_DEFERRED,
+    BY_INSTRUCTION = const 1,
+    BY_LOOP = const 2,
+    X18 = const offset_of!(Context, x18),
+    percpu = sym PERCPU,
+    stray = sym boot::STRAY,
     unlisted = sym boot::unlisted,
     mpidrs = sym platform::MPIDRS,
     stage1 = sym mmu::STAGE1_L1,
@@ -65,30 +76,8 @@ global_asm!(
     cold = sym boot::cold,
     warm = sym boot::warm,
     serve = sym boot::serve,
-);
-global_asm!(
-    include_str!("vectors.S"),
-    EXIT_SYNC = const EXIT_SYNC,
-    EXIT_IRQ = const EXIT_IRQ,
-    EXIT_FIQ = const EXIT_FIQ,
-    EXIT_SERROR = const EXIT_SERROR,
-    BY_INSTRUCTION = const 1,
-    BY_LOOP = const 2,
-    STACK_BIT = const STACK_BIT,
-    STACKS_VA = const mmu::STACKS_VA,
-    STACK_SIZE = const STACK_SIZE,
-    PERCPU_INDEX = const offset_of!(PerCpu, index),
-    PERCPU_BRANCHES = const offset_of!(PerCpu, branches),
     own_fatal = sym report::own_fatal,
 );
-global_asm!(
-    include_str!("switch.S"),
-    X18 = const offset_of!(Context, x18),
-    EXIT_DEFERRED = const EXIT_DEFERRED,
-);
-global_asm!(include_str!("mem.S"));
-global_asm!(include_str!("simd.S"));
-global_asm!(include_str!("sha256.S"));
 
 unsafe extern "C" {
     fn context_enter();

@@ -203,6 +203,15 @@ fn capacities_are_refused_loudly() {
 }
 
 #[test]
+fn a_boot_is_quiet_where_the_manifest_asks_for_it() {
+    assert!(!core_manifest(SPMC).unwrap().quiet);
+    let source = edit(SPMC, "hypervisor {", "hypervisor { quiet-boot;");
+    assert!(core_manifest(&source).unwrap().quiet);
+    let source = edit(SPMC, "hypervisor {", "hypervisor { quiet-boot = <1>;");
+    refused(core_manifest(&source), "quiet-boot");
+}
+
+#[test]
 #[cfg_attr(miri, ignore = "too long")]
 fn what_has_no_effect_is_told() {
     let source = edit(SPMC, "vcpu_count = <1>;", "vcpu_count = <1>; vcpus = <1>;");
