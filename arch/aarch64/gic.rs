@@ -35,6 +35,8 @@ const ICFGR: u64 = 0xc00;
 const IGRPMODR: u64 = 0xd00;
 /// Distributor only.
 const IROUTER: u64 = 0x6000;
+/// The affinity fields of an MPIDR, as IROUTER has them.
+const AFFINITY: u64 = 0xff_00ff_ffff;
 /// In the first page of a redistributor: whose it is.
 const TYPER: u64 = 0x8;
 const TYPER_LAST: u64 = 1 << 4;
@@ -218,13 +220,24 @@ pub(crate) fn configure(interrupt: &Interrupt, cpu: usize) {
 fn set_route(intid: u32, mpidr: u64) {
     let at = Frame::DISTRIBUTOR.0 + IROUTER + u64::from(intid) * 8;
     // SAFETY: as in `Frame`: the route of a shared interrupt that a partition owns.
-    unsafe { (at as *mut u64).write_volatile(mpidr & 0xff_00ff_ffff) };
+    unsafe { (at as *mut u64).write_volatile(mpidr & AFFINITY) };
 }
 
 /// Sends a shared interrupt to another CPU.
 pub(crate) fn route(intid: u32, cpu: usize) -> bool {
     let mpidr = MPIDRS.get(cpu).filter(|_| (FIRST_SPI..SPECIAL).contains(&intid));
     mpidr.map(|mpidr| set_route(intid, mpidr.load(Relaxed))).is_some()
+}
+
+/// Sends a shared interrupt that goes to CPU `from` to CPU `to`.
+pub(crate) fn reroute(intid: u32, from: usize, to: usize) {
+    let affinity = |cpu: usize| MPIDRS.get(cpu).map(|m| m.load(Relaxed) & AFFINITY);
+    let (Some(from), Some(to)) = (affinity(from), affinity(to)) else { return };
+    let at = IROUTER + u64::from(intid) * 8;
+    if (FIRST_SPI..SPECIAL).contains(&intid) && Frame::DISTRIBUTOR.read64(at) == from {
+        set_route(intid, to);
+        barrier!("dsb sy");
+    }
 }
 
 /// Enables or disables an interrupt.

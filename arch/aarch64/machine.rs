@@ -98,6 +98,10 @@ impl Port for Machine {
         gic::route(intid, cpu)
     }
 
+    fn move_interrupt(&self, intid: u32, from: usize, to: usize) {
+        gic::reroute(intid, from, to);
+    }
+
     fn kick(&self, cpu: Option<usize>) {
         gic::kick(cpu);
     }

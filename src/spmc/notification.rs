@@ -70,6 +70,8 @@ struct Receiver {
     contexts_pending: [Pending; MAX_CPUS],
     /// What the scheduler has been told of: bit n is context n, bit 31 the receiver as a whole.
     told: u32,
+    /// Contexts that have an interrupt to handle and wait for the scheduler to run them: bit n is context n.
+    cycles: u32,
     /// What the receiver has been interrupted for since it last asked: bits as above.
     interrupted: u32,
 }
@@ -93,6 +95,7 @@ impl Receiver {
             global: Pending::default(),
             contexts_pending: [Pending::default(); MAX_CPUS],
             told: 0,
+            cycles: 0,
             interrupted: 0,
         }
     }
@@ -123,7 +126,7 @@ impl Receiver {
     fn untold(&self) -> (bool, u32) {
         let global = !self.global.is_empty() && self.told & TOLD_GLOBAL == 0;
         let pending = self.contexts_pending.iter().enumerate().filter(|(_, p)| !p.is_empty());
-        (global, pending.fold(0u32, |all, (n, _)| all | 1 << n) & !self.told)
+        (global, (pending.fold(0u32, |all, (n, _)| all | 1 << n) & !self.told) | self.cycles)
     }
 }
 
@@ -314,6 +317,11 @@ impl Notifications {
         if before & mark == 0 { contexts } else { 0 }
     }
 
+    /// Notes that a context of `receiver` is to be run for an interrupt; false if it cannot be listed.
+    pub(crate) fn ask_for_cycles(&mut self, receiver: PartitionId, context: u16) -> bool {
+        self.receiver(receiver).map(|r| r.cycles |= 1 << context).is_ok()
+    }
+
     /// Lists the receivers that the scheduler has to run, each once for each signal.
     pub(crate) fn info(&mut self, room: usize) -> Result<Info, Refusal> {
         let mut info = Info::default();
@@ -349,6 +357,7 @@ impl Notifications {
                 }
                 listed += 1;
                 r.told |= 1 << n;
+                r.cycles &= !(1 << n);
             }
             // Running any context of it delivers the global ones as well.
             if global && (contexts == 0 || listed > 0) {

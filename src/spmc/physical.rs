@@ -10,30 +10,65 @@
 use ffa_abi::{Func, PartitionId, Regs};
 
 use crate::interrupt::Slot;
-use crate::manifest::OtherSecureInterruptAction;
+use crate::manifest::{Interrupt, OtherSecureInterruptAction, SriPolicy};
 use crate::msg::CHAIN_MAX;
-use crate::partition::{Call, Entered, ExecutionContext, State};
+use crate::partition::{Call, Entered, ExecutionContext, Partition, State};
 use crate::port::{DEADLINE, KICK, LONGEST_WAIT};
 use crate::preemption::Manners;
 use crate::sync::{Ordering, fence};
 use crate::{Cpu, Next, Port, Spmc};
 
+/// Interrupts below are each CPU's own.
+const FIRST_SHARED: u32 = 32;
+
+/// Lists the Secure interrupts of a partition's devices.
+fn secure<P: Port>(partition: &Partition<P>) -> impl Iterator<Item = &Interrupt> {
+    partition.manifest.interrupts.iter().filter(|i| i.secure)
+}
+
 /// How many interrupts are taken at a time: a bound, so that a storm does not keep the CPU.
 const AT_A_TIME: usize = 64;
 
 impl<P: Port> Spmc<P> {
-    /// Sets up the interrupts of the partitions: the shared ones once, those that each CPU has of its own on each.
+    /// Sets up the interrupts of the partitions: the shared ones once, those that each CPU has of its own on each; none
+    /// of a partition that died.
     pub(crate) fn configure_interrupts(&self, cpu: &Cpu<P>) {
-        const FIRST_SHARED: u32 = 32;
-        const EXTENDED_PRIVATE: core::ops::Range<u32> = 1056..1120;
         self.port.start_interrupts();
-        for partition in self.partitions.iter() {
-            for i in partition.manifest.interrupts.iter().filter(|i| i.secure) {
-                let private = i.intid < FIRST_SHARED || EXTENDED_PRIVATE.contains(&i.intid);
-                if private || cpu.index == 0 {
-                    self.port.configure_interrupt(i);
-                }
-            }
+        let first = self.online.fetch_or(1 << cpu.index, Ordering::AcqRel) == 0;
+        let cold = first && !self.configured.swap(true, Ordering::AcqRel);
+        for partition in self.partitions.iter().filter(|p| !p.standing.is_closed()) {
+            self.configure(partition, cold);
+        }
+    }
+
+    /// Sets up the interrupts of one partition that this CPU has of its own, and perhaps its shared ones.
+    pub(crate) fn configure(&self, partition: &Partition<P>, shared: bool) {
+        for i in secure(partition).filter(|i| shared || i.intid < FIRST_SHARED) {
+            self.port.configure_interrupt(i);
+        }
+    }
+
+    /// Disables the interrupts of a partition that died: the shared ones, and those of this CPU's own.
+    pub(crate) fn silence(&self, partition: &Partition<P>) {
+        for i in secure(partition) {
+            self.port.enable_interrupt(i.intid, false);
+        }
+    }
+
+    /// Sends the shared interrupts that go to a CPU which goes off to one that stays, and has that one look for work
+    /// that this one has left.
+    pub(crate) fn leave_interrupts(&'static self, cpu: &Cpu<P>) {
+        let left = self.online.fetch_and(!(1 << cpu.index), Ordering::AcqRel) & !(1 << cpu.index);
+        if left == 0 {
+            return;
+        }
+        let to = left.trailing_zeros() as usize;
+        for i in self.partitions.iter().flat_map(secure).filter(|i| i.intid >= FIRST_SHARED) {
+            self.port.move_interrupt(i.intid, cpu.index, to);
+        }
+        let mut others = self.partitions.iter().filter(|p| !p.is_per_cpu()).filter_map(|p| p.context_for(cpu.index));
+        if others.any(|c| c.state() == State::Idle && c.interrupts.wakes_for().is_some()) {
+            self.port.kick(Some(to));
         }
     }
 
@@ -104,10 +139,28 @@ impl<P: Port> Spmc<P> {
         };
         context.interrupts.activate(slot);
         self.raise(context, slot);
+        if context.state() == State::Idle && self.leave_to_scheduler(partition, context, SriPolicy::WHILE_WAITING) {
+            return;
+        }
         let elsewhere = !partition.is_per_cpu() && cpu.current.is_none_or(|c| c.link() != context.link());
         if elsewhere && context.state() == State::Running {
             self.port.kick(None);
         }
+    }
+
+    /// Has the Normal world's scheduler run a waiting context for its interrupts, if its partition's
+    /// `sri-interrupts-policy` says so and the scheduler listens; else it is entered without being asked for.
+    fn leave_to_scheduler(&self, partition: &Partition<P>, context: &ExecutionContext<P>, when: SriPolicy) -> bool {
+        if !partition.manifest.sri_policy.contains(when) || context.interrupts.wakes_for().is_none() {
+            return false;
+        }
+        let mut all = self.notifications.lock();
+        if !all.has(PartitionId::NORMAL_WORLD) || !all.ask_for_cycles(partition.id(), context.vcpu as u16) {
+            return false;
+        }
+        context.interrupts.tell();
+        self.port.raise_schedule_receiver();
+        true
     }
 
     /// Finds a waiting context that has an interrupt to handle, and wins it.
@@ -241,17 +294,23 @@ impl<P: Port> Spmc<P> {
         if core::mem::take(&mut cpu.schedule) && self.notifications.lock().has(PartitionId::NORMAL_WORLD) {
             self.port.raise_schedule_receiver();
         }
+        for partition in self.partitions.iter() {
+            if let Some(context) = partition.context_for(cpu.index).filter(|c| c.state() == State::Idle) {
+                self.leave_to_scheduler(partition, context, SriPolicy::ENTERING_WAIT);
+            }
+        }
         if self.has_waiting(cpu) {
             self.port.kick(Some(cpu.index));
         }
     }
 
     /// Ends what a context that died has active in the interrupt controller.
-    pub(crate) fn drop_interrupts(&self, cpu: &Cpu<P>, context: &ExecutionContext<P>) {
+    pub(crate) fn drop_interrupts(&self, cpu: usize, context: &ExecutionContext<P>) {
         let Some(partition) = self.partitions.get(context.partition as usize) else { return };
+        let cpu = if partition.is_per_cpu() { context.vcpu as usize } else { cpu };
         while let Some(slot) = context.interrupts.deactivate_any() {
             if let Some(interrupt) = slot.physical(&partition.manifest) {
-                self.port.deactivate_interrupt(interrupt.intid, cpu.index);
+                self.port.deactivate_interrupt(interrupt.intid, cpu);
             }
         }
     }

@@ -172,6 +172,9 @@ pub trait Port: Sync + Sized + 'static {
     /// Sends a shared interrupt to CPU `cpu` from now on; false if it or the CPU is not of that kind.
     fn route_interrupt(&self, intid: u32, cpu: usize) -> bool;
 
+    /// Sends a shared interrupt that goes to CPU `from` to CPU `to` from now on; no other.
+    fn move_interrupt(&self, intid: u32, from: usize, to: usize);
+
     /// Sends [`KICK`] to one CPU, or to all but this one.
     fn kick(&self, cpu: Option<usize>);
 

@@ -20,6 +20,8 @@ const VM_CREATED: u8 = 4;
 const VM_DESTROYED: u8 = 6;
 pub(crate) const VERSION_REQUEST: u8 = 8;
 pub(crate) const VERSION_RESPONSE: u8 = 9;
+/// The PSCI function by which a CPU goes off.
+const CPU_OFF: u64 = 0x8400_0002;
 /// w3 of a warm-boot message: the CPU was off.
 const WAS_OFF: u64 = 1;
 
@@ -95,6 +97,9 @@ impl<P: Port> Spmc<P> {
             }
         }
         cpu.power = None;
+        if walk.psci.first() == Some(&CPU_OFF) {
+            self.leave_interrupts(cpu);
+        }
         self.hold(cpu, false);
         // SPMD forwards an answer with any other w1 to the Normal world.
         regs.set8(message(Func::DirectResp, self.id, PartitionId::SPMD, POWER_RESPONSE, [0; 4]));

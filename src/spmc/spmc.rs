@@ -18,7 +18,7 @@ use crate::notification::Notifications;
 use crate::partition::{Entered, ExecutionContext, Partition, Partitions, Properties};
 use crate::refusal::Refusal;
 use crate::routing::Routing;
-use crate::sync::Mutex;
+use crate::sync::{AtomicBool, AtomicU32, Mutex};
 use crate::version::Negotiated;
 use crate::{Cpu, Exit, Port};
 
@@ -53,6 +53,10 @@ pub struct Spmc<P: Port> {
     pub(crate) hub: Option<Hub>,
     pub(crate) memory: Memory,
     pub(crate) notifications: Mutex<Notifications>,
+    /// The CPUs that are on, a bit each.
+    pub(crate) online: AtomicU32,
+    /// The shared interrupts are set up.
+    pub(crate) configured: AtomicBool,
     limit: RateLimit,
 }
 
@@ -91,6 +95,8 @@ impl<P: Port> Spmc<P> {
             hub: None,
             memory,
             notifications: Mutex::new(notifications),
+            online: AtomicU32::new(0),
+            configured: AtomicBool::new(false),
             limit: RateLimit::default(),
         }
     }

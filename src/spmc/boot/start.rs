@@ -46,9 +46,8 @@ impl<P: Port> Spmc<P> {
         cpu.starting = None;
         cpu.current = None;
         self.hold(cpu, false);
-        if cpu.deferred {
-            self.ask_again(cpu);
-        }
+        // What came while the CPU was off waits for it.
+        self.ask_again(cpu);
         *regs = Regs::ZERO;
         regs.x[0] = Func::MsgWait.id32() as u64;
         Next::Reply
@@ -64,9 +63,13 @@ impl<P: Port> Spmc<P> {
         restart: Option<(Call, Error)>,
         regs: &mut Regs,
     ) -> Next<P> {
+        if partition.standing.has_restarted() {
+            // They were disabled when it died.
+            self.configure(partition, context.vcpu == 0);
+        }
         context.set_ready(false);
         context.set_callee(None);
-        self.drop_interrupts(cpu, context);
+        self.drop_interrupts(cpu.index, context);
         context.interrupts.reset(&partition.manifest);
         self.remind(partition, context);
         context.set_call(Call {

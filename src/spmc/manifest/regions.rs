@@ -325,14 +325,20 @@ fn read_interrupts(
 /// INTIDs as below).
 fn check_intid(v: &Value<'_, '_>, intid: u32) -> Result<(), Refusal> {
     match intid {
-        10..=1019 | 1056..=1119 | 4096..=5119 => Ok(()),
+        20 => Err(v.wrong(intid.into(), "another PPI", "20 is the Secure EL2 timer's, which the SPMC keeps")),
+        10..=1019 => Ok(()),
+        1056..=1119 | 4096..=5119 => Err(v.wrong(
+            intid.into(),
+            "an INTID of 10 to 1019",
+            "extended PPIs and SPIs are not supported: wire the device to an interrupt below 1020",
+        )),
         0..=9 => {
             Err(v.wrong(intid.into(), "an SGI of 10 to 15", "0 to 7 are the Normal world's, 8 and 9 the SPMC's own"))
         }
         // Special INTIDs, reserved ranges, LPIs.
         _ => Err(v.wrong(
             intid.into(),
-            "an INTID of 10 to 1019, 1056 to 1119 or 4096 to 5119",
+            "an INTID of 10 to 1019",
             "write the GIC's INTID: for SPI n of a device tree that is n + 32, for PPI n it is n + 16",
         )),
     }

@@ -146,7 +146,7 @@ impl<P: Port> Spmc<P> {
         if let Some(partition) = self.partitions.get(context.partition as usize) {
             self.port.log(format_args!("{}: vcpu {} has aborted", partition.identity.name, context.vcpu));
         }
-        self.drop_interrupts(cpu, context);
+        self.drop_interrupts(cpu.index, context);
         self.after_abort(cpu, context, call, regs)
     }
 }

@@ -43,6 +43,11 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
+    /// Tells whether the partition was restarted lately, or ever.
+    pub(crate) fn has_restarted(&self) -> bool {
+        self.restarts.load(Ordering::Relaxed) > 0
+    }
+
     /// Tells whether nobody may enter the partition.
     #[inline(always)]
     pub(crate) fn is_closed(&self) -> bool {
@@ -65,8 +70,9 @@ impl<P: Port> Spmc<P> {
         };
         if !partition.standing.closed.swap(true, Ordering::AcqRel) {
             self.hub_death(partition);
+            self.silence(partition);
         }
-        self.carry_out(partition);
+        self.carry_out(cpu.index, partition);
         // A context that died while it started again, or in the first start, is not tried a second time here.
         if call.entered == Entered::Init {
             return match context.take_restart() {
@@ -108,7 +114,7 @@ impl<P: Port> Spmc<P> {
             _ => return None,
         };
         if partition.standing.is_closed() {
-            self.carry_out(partition);
+            self.carry_out(cpu.index, partition);
         }
         let context = partition.context_for(cpu.index)?;
         let started_before = partition.standing.restarts.load(Ordering::Relaxed) > 0;
@@ -131,7 +137,7 @@ impl<P: Port> Spmc<P> {
     }
 
     /// Carries out the abort action if every context of the partition is at rest.
-    fn carry_out(&self, partition: &Partition<P>) {
+    fn carry_out(&self, cpu: usize, partition: &Partition<P>) {
         let contexts = partition.contexts();
         for c in contexts {
             let _ = c.state.try_move(State::Idle, State::Aborted);
@@ -140,6 +146,9 @@ impl<P: Port> Spmc<P> {
         if contexts.iter().any(|c| c.state().is_alive()) {
             self.port.log(format_args!("{}: waits for its other contexts to come to rest", partition.identity.name));
             return;
+        }
+        for c in contexts {
+            self.drop_interrupts(cpu, c);
         }
         self.release_memory(partition);
         self.notifications.lock().forget(partition.id());

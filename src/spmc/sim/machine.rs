@@ -56,6 +56,8 @@ pub struct SimGic {
     pub active: BTreeSet<u32>,
     /// What may be acknowledged.
     pub enabled: BTreeSet<u32>,
+    /// Where shared interrupts go; a test decides which CPU looks.
+    pub routes: HashMap<u32, usize>,
     /// The kicks that were sent, and to which CPU; a test delivers them.
     pub kicks: Vec<Option<usize>>,
 }
@@ -329,7 +331,10 @@ impl Port for SimMachine {
     fn start_interrupts(&self) {}
 
     fn configure_interrupt(&self, interrupt: &Interrupt) {
-        self.gic.lock().unwrap().enabled.insert(interrupt.intid);
+        let mut gic = self.gic.lock().unwrap();
+        gic.enabled.insert(interrupt.intid);
+        gic.active.remove(&interrupt.intid);
+        gic.routes.insert(interrupt.intid, 0);
     }
 
     fn acknowledge(&self) -> Option<u32> {
@@ -359,7 +364,17 @@ impl Port for SimMachine {
     }
 
     fn route_interrupt(&self, intid: u32, cpu: usize) -> bool {
-        intid >= 32 && cpu < 8
+        let good = intid >= 32 && cpu < 8;
+        if good {
+            self.gic.lock().unwrap().routes.insert(intid, cpu);
+        }
+        good
+    }
+
+    fn move_interrupt(&self, intid: u32, from: usize, to: usize) {
+        if let Some(cpu) = self.gic.lock().unwrap().routes.get_mut(&intid).filter(|cpu| **cpu == from) {
+            *cpu = to;
+        }
     }
 
     fn kick(&self, cpu: Option<usize>) {

@@ -39,6 +39,8 @@ pub struct Spec {
     pub power: PowerMessages,
     /// Its devices' interrupts, Secure.
     pub interrupts: Vec<u32>,
+    /// Whether interrupts of its own are left to the Normal world's scheduler while it waits.
+    pub sri: SriPolicy,
     /// What a Non-secure interrupt does while it runs.
     pub ns_interrupts: NsInterruptAction,
     /// What those of others do while it runs.
@@ -65,6 +67,7 @@ impl Default for Spec {
             smcs: Vec::new(),
             preserves: false,
             interrupts: Vec::new(),
+            sri: SriPolicy::empty(),
             ns_interrupts: NsInterruptAction::Signalled,
             other_interrupts: OtherSecureInterruptAction::Queued,
             vms: VmAvailability::empty(),
@@ -121,7 +124,7 @@ pub(crate) fn manifest(n: u16, spec: &Spec) -> PartitionManifest {
         ns_interrupts: spec.ns_interrupts,
         managed_exit_virq: false,
         other_secure_interrupts: spec.other_interrupts,
-        sri_policy: SriPolicy::empty(),
+        sri_policy: spec.sri,
         notification_support: true,
         power_messages: spec.power,
         vm_availability: spec.vms,

@@ -295,6 +295,23 @@ fn what_has_no_effect_is_told() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too long")]
+fn interrupts_that_cannot_be_had_are_refused() {
+    for (intid, why) in [
+        (8, "SGI of 10 to 15"),
+        (20, "the Secure EL2 timer's"),
+        (1020, "an INTID of 10 to 1019"),
+        (1056, "extended PPIs and SPIs are not supported"),
+        (4096, "extended PPIs and SPIs are not supported"),
+        (5119, "extended PPIs and SPIs are not supported"),
+        (8192, "an INTID of 10 to 1019"),
+    ] {
+        let source = edit(PARTITION, "interrupts = <40 0xb80>", &format!("interrupts = <{intid} 0x100>, <40 0xb80>"));
+        refused(partition(&source, LOAD), why);
+    }
+}
+
+#[test]
 fn it_fits_on_a_boot_stack() {
     assert!(size_of::<PartitionManifest>() <= 4096, "{}", size_of::<PartitionManifest>());
 }
