@@ -31,7 +31,9 @@ context_enter:
     ldp     x16, x17, [x1, #128]
     ldp     x0, x1, [x1]
     eret
-    sb_
+    // The compiler may assemble this file apart from the macros of asm.rs.
+    dsb     nsh
+    isb
 
 // From the vectors: x0 = which, x0 and x1 of the partition on the stack, then the frame of context_enter.
 context_exit:
