@@ -4,43 +4,19 @@
 
 mod common;
 
+use cap::Cap;
 use common::{call, service};
+use receipts::Class;
 use receipts_client::{MAX_RECEIPT, Operation, PartWriter, Tag, flags};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::alloc::System;
 
 /// The partition's heap (`HEAP` in `sp/receipts/main.rs`), without what it keeps for good: keys, revocations, the
 /// ranges of the caller's memory.
 const ROOM: usize = 0x48000 - 128 * 224 - 16384 - 6000;
 
-struct Bounded;
-
-static USED: AtomicUsize = AtomicUsize::new(0);
-/// The most that may be in use: set while a call runs.
-static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
-static REFUSED: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: passes on to the system's allocator what it does not refuse; counting touches no memory that it gives.
-unsafe impl GlobalAlloc for Bounded {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if USED.load(Relaxed) + layout.size() > LIMIT.load(Relaxed) {
-            REFUSED.fetch_add(1, Relaxed);
-            return std::ptr::null_mut();
-        }
-        USED.fetch_add(layout.size(), Relaxed);
-        // SAFETY: as the caller promises.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        USED.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: as the caller promises.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
+/// Counts what is in use, and refuses more than is allowed: the limit is set while a call runs.
 #[global_allocator]
-static ALLOCATOR: Bounded = Bounded;
+static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 
 /// Texts that take the most of one thing or another.
 fn worst() -> Vec<String> {
@@ -72,7 +48,7 @@ fn worst() -> Vec<String> {
 #[test]
 fn what_does_not_fit_is_a_verdict() {
     let (mut service, mut platform) = service();
-    let (mut calls, mut accepted) = (0, 0);
+    let (mut calls, mut accepted, mut refused) = (0, 0, 0);
     for text in worst() {
         let mut message = vec![0; receipts_client::MAX_MESSAGE];
         let mut writer = PartWriter::new(&mut message);
@@ -83,16 +59,21 @@ fn what_does_not_fit_is_a_verdict() {
         message.truncate(used);
         for operation in (0..64).filter_map(Operation::from_number) {
             for bits in [0, flags::COMPAT] {
+                let (plenty, _) = call(&mut service, &mut platform, operation, bits, &message);
                 // The message itself is part of what the partition has room for.
-                LIMIT.store(USED.load(Relaxed) + ROOM - message.len(), Relaxed);
+                ALLOCATOR.set_limit(ALLOCATOR.allocated() + ROOM - message.len()).expect("room");
                 let (reply, _) = call(&mut service, &mut platform, operation, bits, &message);
-                LIMIT.store(usize::MAX, Relaxed);
+                ALLOCATOR.set_limit(usize::MAX).expect("room");
                 calls += 1;
                 accepted += usize::from(reply.is_accepted());
+                if reply.code != plenty.code {
+                    refused += 1;
+                    assert_eq!(reply.code >> 16, Class::Limit as u32, "{operation:?} of {:.20}", text);
+                }
             }
         }
     }
-    println!("{calls} calls, {accepted} accepted, {} allocations refused", REFUSED.load(Relaxed));
-    assert!(REFUSED.load(Relaxed) > 0, "the limit was reached");
+    println!("{calls} calls, {accepted} accepted, {refused} refused for want of memory");
+    assert!(refused > 0, "the limit was reached");
     assert!(accepted > 100, "most of what is JSON is read");
 }
