@@ -49,6 +49,10 @@ fuzz: ## Fuzz each target for TIME seconds (60)
 	@tools/setup fuzz
 	@FUZZ_TIME=$(TIME) tools/test fuzzing
 
+coverage: ## Measure which lines the host tests run; fails below 90 % of a crate
+	@tools/setup coverage
+	@tools/coverage
+
 lint-manifests: ## Check the partitions' manifests
 	@tools/setup run
 	@tools/test manifests

@@ -450,6 +450,11 @@ def totals(words, limit):
     return Outcome(passed, failed, output)
 
 
+def coverage():
+    """Measure the line coverage of the host tests: one test for each crate."""
+    return totals(["tools/coverage"], 1200)
+
+
 def checkpatch():
     """Run Linux's own style checker on the kernel modules; one test per file."""
     outcome = Outcome(0, 0)
@@ -498,6 +503,7 @@ SUITES = [
     Suite("firmware, 1 CPU", lambda: boot("cpus1", 180, cpus=1), always=False),
     Suite("firmware, 8 CPUs", lambda: boot("cpus8", 600, cpus=8), always=False),
     Suite("firmware, 4 CPUs, long", lambda: boot("long4", 3600, qemu.LONG), always=False),
+    Suite("line coverage of the host tests", coverage, always=False),
     Suite("licences of dependencies", licences, always=False),
     Suite("memory model, a million sequences", memory_model, always=False, beside=True),
     Suite("fuzzing", fuzz, always=False, beside=True),

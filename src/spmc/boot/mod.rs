@@ -7,6 +7,8 @@
 mod load;
 mod place;
 mod start;
+#[cfg(all(test, not(loom)))]
+mod tests;
 
 use alloc::vec::Vec;
 

@@ -59,4 +59,4 @@ pub struct SmcAllowList {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

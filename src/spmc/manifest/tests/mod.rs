@@ -16,14 +16,14 @@ use super::{CheckedBlob, CoreManifest, PartitionManifest, Refusal, Warning};
 use crate::Pa;
 
 /// A small SPMC manifest with everything in it.
-const SPMC: &str = include_str!("fixtures/spmc.dts");
+pub(crate) const SPMC: &str = include_str!("fixtures/spmc.dts");
 /// A partition manifest of binding 1.0 with everything in it.
-const PARTITION: &str = include_str!("fixtures/partition-1.0.dts");
+pub(crate) const PARTITION: &str = include_str!("fixtures/partition-1.0.dts");
 /// A small partition manifest of binding 1.1.
-const PARTITION_1_1: &str = include_str!("fixtures/partition-1.1.dts");
+pub(crate) const PARTITION_1_1: &str = include_str!("fixtures/partition-1.1.dts");
 
 /// Edits a source: `from` must be in it exactly once.
-fn edit(source: &str, from: &str, to: &str) -> String {
+pub(crate) fn edit(source: &str, from: &str, to: &str) -> String {
     assert_eq!(source.matches(from).count(), 1, "{from:?} is not in the source exactly once");
     source.replace(from, to)
 }
