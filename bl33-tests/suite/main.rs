@@ -8,6 +8,7 @@ mod death;
 mod direct;
 mod features;
 mod hostile;
+mod hub;
 mod indirect;
 mod info;
 mod interrupt;
@@ -59,6 +60,7 @@ const GROUPS: &[&[Case]] = &[
     absent::CASES,
     death::CASES,
     restart::CASES,
+    hub::CASES,
     managed::CASES,
     post::CASES,
 ];

@@ -10,6 +10,7 @@ pub mod boot_info;
 pub mod envelope;
 mod error;
 pub mod func;
+pub mod hub;
 mod ids;
 pub mod memory;
 mod regs;

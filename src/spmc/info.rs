@@ -3,7 +3,7 @@
 
 use alloc::boxed::Box;
 
-use ffa_abi::{Func, Regs, Uuid, Version};
+use ffa_abi::{Func, PartitionId, Regs, Uuid, Version};
 
 use crate::mailbox::Mailbox;
 use crate::partition::{Partition, Properties};
@@ -46,6 +46,14 @@ fn properties(all: Properties, version: Version) -> Properties {
 }
 
 impl Directory {
+    /// Adds a service of the SPMC's own, that takes direct requests.
+    pub(crate) fn with(self, id: PartitionId, uuid: Uuid) -> Self {
+        let properties = Properties::RECEIVES_DIRECT | Properties::AARCH64;
+        let head = [Version::V1_0, Version::V1_1, Version::V1_2]
+            .map(|version| id.0 as u64 | 1 << 16 | (self::properties(properties, version).bits() as u64) << 32);
+        Self(self.0.into_iter().chain([Service { uuid, first: true, head }]).collect())
+    }
+
     pub(crate) fn new<P: Port>(partitions: &[Partition<P>]) -> Self {
         let services = partitions.iter().flat_map(|p| {
             let contexts = p.contexts().len() as u64;

@@ -214,7 +214,7 @@ impl<P: Port> Spmc<P> {
         let call = context.call();
         let signalled =
             partition.is_some_and(|p| p.manifest.other_secure_interrupts == OtherSecureInterruptAction::Signalled);
-        let interruptible = signalled && !cpu.held && call.depth < CHAIN_MAX;
+        let interruptible = signalled && !cpu.held && call.position() < CHAIN_MAX;
         let Some((target, slot)) = interruptible.then(|| self.win_waiting(cpu)).flatten() else {
             cpu.deferred |= self.has_waiting(cpu);
             return Next::Run(context);
@@ -241,7 +241,7 @@ impl<P: Port> Spmc<P> {
         self.refresh(target);
         target.set_call(Call {
             entered: Entered::Interrupt,
-            depth: caller.map_or(1, |c| c.call().depth + 1),
+            depth: caller.map_or(1, |c| c.call().position() + 1),
             caller: caller.map(|c| c.link()),
             requester: PartitionId::NORMAL_WORLD,
             answer: 0,

@@ -42,6 +42,8 @@ refusals! {
     ToNormalWorld => Denied, "a partition may not send direct requests to the Normal world";
     ToSpmc => InvalidParameters, "the SPMC takes no direct requests of this kind";
     PolicyDenies => Denied, "the routing policy does not let these two talk";
+    WindowShut => Denied, "the window between these two is over";
+    WindowChain => Denied, "work that came through a window may not be passed on";
     ModelDenies => Denied, "not allowed in the state in which the caller was entered";
     ChainTooDeep => Denied, "the call chain is at its limit";
     TargetBusy => Busy, "the target is running, blocked or preempted";
@@ -99,6 +101,7 @@ refusals! {
     EnvelopeFields => InvalidParameters, "a field of the message's envelope is not for its sender to set";
     MessageLength => InvalidParameters, "the message is longer than its receiver takes";
     QueueFull => Busy, "the receiver's queue is full";
+    Paused => Busy, "the coordinator has paused an endpoint on the way";
     BreakerOpen => Denied, "a circuit breaker on the way is open";
     NoSuchTicket => NoData, "no message with this ticket waits to be acked by the caller";
     TableMemory => NoMemory, "no table memory is left";

@@ -2,16 +2,20 @@
 //! Who may talk to whom, and share memory with whom: the SPMC manifest's `routing-policy` as a table of bits that
 //! messages, memory and notifications consult in one place.
 
+use core::array;
+
 use ffa_abi::PartitionId;
 
 use crate::manifest::{MAX_PARTITIONS, Party, RoutingDefault, RoutingPolicy};
 use crate::refusal::Refusal;
+use crate::sync::{AtomicU32, Ordering};
 
 /// The row and the bit of the Normal world's primary endpoint; partitions have their positions.
 const NORMAL: usize = MAX_PARTITIONS;
 /// The row of the Normal world's other endpoints (VMs), which no rule can name.
 const VM: usize = MAX_PARTITIONS + 1;
-const ROWS: usize = MAX_PARTITIONS + 2;
+/// Rows of every table that is indexed by [`End::row`].
+pub(crate) const ROWS: usize = MAX_PARTITIONS + 2;
 
 /// Names an end of a route: a partition by its position among those that were loaded, or an endpoint of the Normal
 /// world.
@@ -29,6 +33,12 @@ impl End {
     #[inline(always)]
     pub(crate) const fn normal(id: PartitionId) -> Self {
         Self(if id.0 == 0 { NORMAL as u8 } else { VM as u8 })
+    }
+
+    /// Returns its row.
+    #[inline(always)]
+    pub(crate) const fn row(self) -> usize {
+        self.0 as usize
     }
 
     /// Names what the manifest names; `position` tells where a partition of the manifest is among those that were
@@ -51,10 +61,14 @@ pub(crate) enum Use {
 }
 
 /// The table: a word per sender, a bit per receiver, once for each use.
-#[derive(Clone, Debug)]
+///
+/// A breaker that opens takes an end out of the rows for messages, so that what asks pays nothing for breakers.
+#[derive(Debug)]
 pub(crate) struct Routing {
-    messages: [u32; ROWS],
+    messages: [AtomicU32; ROWS],
     memory: [u32; ROWS],
+    /// The policy's rows for messages, whatever the breakers.
+    policy: [u32; ROWS],
 }
 
 impl Routing {
@@ -64,7 +78,8 @@ impl Routing {
             RoutingDefault::Open => u32::MAX,
             RoutingDefault::Hub => 0,
         };
-        let mut table = Self { messages: [all; ROWS], memory: [all; ROWS] };
+        let mut table =
+            Self { messages: array::from_fn(|_| AtomicU32::new(all)), memory: [all; ROWS], policy: [all; ROWS] };
         let end = |party| End::of_party(party, &position);
         if let Some(hub) = end(policy.coordinator) {
             for n in 0..ROWS as u8 {
@@ -81,11 +96,24 @@ impl Routing {
                 }
             }
         }
+        table.cut(0);
         table
     }
 
+    /// Takes the ends whose bits are set in `mask` out of the rows for messages, and puts the others back.
+    pub(crate) fn cut(&self, mask: u32) {
+        for (n, (row, policy)) in self.messages.iter().zip(&self.policy).enumerate() {
+            row.store(if mask >> n & 1 != 0 { 0 } else { policy & !mask }, Ordering::Relaxed);
+        }
+    }
+
+    /// Tells whether the policy lets `from` send messages to `to`, whatever the breakers.
+    pub(crate) fn policy_allows(&self, from: End, to: End) -> bool {
+        self.policy.get(from.row()).is_some_and(|row| row >> (to.0 & 31) & 1 != 0)
+    }
+
     fn allow(&mut self, from: End, to: End, messages: bool, memory: bool) {
-        for (rows, set) in [(&mut self.messages, messages), (&mut self.memory, memory)] {
+        for (rows, set) in [(&mut self.policy, messages), (&mut self.memory, memory)] {
             if let Some(row) = rows.get_mut(from.0 as usize) {
                 *row |= (set as u32) << to.0;
             }
@@ -95,11 +123,10 @@ impl Routing {
     /// Tells whether `from` may use `to` so.
     #[inline(always)]
     pub(crate) fn check(&self, from: End, to: End, what: Use) -> Result<(), Refusal> {
-        let rows = match what {
-            Use::Messages => &self.messages,
-            Use::Memory => &self.memory,
+        let row = match what {
+            Use::Messages => self.messages.get(from.row()).map_or(0, |row| row.load(Ordering::Relaxed)),
+            Use::Memory => self.memory.get(from.row()).copied().unwrap_or(0),
         };
-        let row = rows.get(from.0 as usize).copied().unwrap_or(0);
         if row >> (to.0 & 31) & 1 != 0 { Ok(()) } else { Err(Refusal::PolicyDenies) }
     }
 }

@@ -252,7 +252,9 @@ impl<P: Port> Spmc<P> {
             regs.set_success(0);
             return Ok(());
         }
-        self.deliver(caller, &header)?;
+        let target = self.check_ends(caller, &header)?;
+        let route = self.route(self.end_of(own)?, self.end_of(header.receiver)?)?;
+        self.deliver(caller, target, &header).map_err(|why| self.turned_back(route, why))?;
         let mut all = self.notifications.lock();
         all.set_rx_full(header.receiver);
         self.tell_receiver(cpu, &mut all, header.receiver, None, w2 as u32 & DELAY != 0);
@@ -260,10 +262,14 @@ impl<P: Port> Spmc<P> {
         Ok(())
     }
 
-    /// Checks the receiver and copies. Both mailboxes are held meanwhile, so that neither buffer can be unmapped
+    /// Copies. Both mailboxes are held meanwhile, so that neither buffer can be unmapped
     /// and its pages change hands; the Normal world's before a partition's, then by position.
-    fn deliver(&self, caller: Option<&Partition<P>>, header: &Header) -> Result<(), Refusal> {
-        let target = self.check_ends(caller, header)?;
+    fn deliver(
+        &self,
+        caller: Option<&Partition<P>>,
+        target: Option<&Partition<P>>,
+        header: &Header,
+    ) -> Result<(), Refusal> {
         let from = caller.map_or(&self.normal.mailbox, |p| &p.mailbox);
         let to = target.map_or(&self.normal.mailbox, |p| &p.mailbox);
         let rank = |p: Option<&Partition<P>>| p.map_or(0, |p| p.index + 1);
@@ -298,7 +304,7 @@ impl<P: Port> Spmc<P> {
         Ok(())
     }
 
-    /// Checks that the two ends may exchange messages. Returns the receiver; `None` is the Normal world.
+    /// Checks that the two ends exchange indirect messages at all. Returns the receiver; `None` is the Normal world.
     fn check_ends(&self, caller: Option<&Partition<P>>, header: &Header) -> Result<Option<&Partition<P>>, Refusal> {
         let indirect = |p: &Partition<P>| p.identity.properties.contains(Properties::INDIRECT);
         let target = if header.receiver.is_secure() {
@@ -311,7 +317,6 @@ impl<P: Port> Spmc<P> {
         if caller.is_some_and(|p| !indirect(p)) || target.is_some_and(|p| !indirect(p)) {
             return Err(Refusal::NotIndirect);
         }
-        self.routing.check(self.end_of(header.sender)?, self.end_of(header.receiver)?, Use::Messages)?;
         Ok(target)
     }
 }

@@ -204,8 +204,11 @@ impl<P: Port> Spmc<P> {
 
     #[inline(always)]
     fn refuse(&self, caller: PartitionId, fid: u32, refusal: Refusal, regs: &mut Regs) {
+        if let Some(hub) = &self.hub {
+            hub.note_refusal(self.port.now(), caller, self.end_of(caller).ok(), refusal, regs);
+        }
         regs.set_error(refusal.code());
-        if refusal == Refusal::PolicyDenies {
+        if matches!(refusal, Refusal::PolicyDenies | Refusal::WindowShut | Refusal::WindowChain) {
             self.hub_denied(caller);
         }
         if let Some(held_back) = self.limit.admit(self.port) {
@@ -318,6 +321,8 @@ impl<P: Port> Spmc<P> {
             Func::NotificationBind | Func::NotificationUnbind | Func::NotificationSet | Func::NotificationGet => {
                 self.notification_call(cpu, Some(partition), func, regs)?
             }
+            // Whatever it sends now may be work that a window let through to it alone.
+            Func::MsgSend2 if context.call().is_in_window() => return Err(Refusal::WindowChain),
             Func::MsgSend2 => self.msg_send2(cpu, Some(partition), regs)?,
             Func::Features => self.features(regs, Some(partition))?,
             Func::RxTxMap => {

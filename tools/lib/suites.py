@@ -283,6 +283,26 @@ def supervised_flash(bl33="tests"):
     return image.firmware(bl33=bl33, names=SUPERVISED, flash=env.FIRMWARE / f"supervised-{bl33}.bin", spmc_manifest=dts)
 
 
+def hub_flash(coordinator, bl33="tests"):
+    """Build the firmware with a hub around the usual partitions; return the flash image."""
+    names = list(image.FIRST_PARTITIONS)
+    node = f'\thub {{ compatible = "hematite,hub"; coordinator = "{coordinator}"; breaker {{ cool-down-ms = <100>; }}; }};\n'
+    source = manifest.spmc_source(image.find_partitions(names=names), image.CPUS)
+    dts = env.write_if_changed(env.FIRMWARE / f"hub-{coordinator}.dts", source.replace("\thypervisor {", node + "\thypervisor {"))
+    return image.firmware(bl33=bl33, names=names, flash=env.FIRMWARE / f"hub-{coordinator}-{bl33}.bin", spmc_manifest=dts)
+
+
+def hub():
+    """Boot with a hub: the Normal world coordinates, then relay does, and dies."""
+    outcome = Outcome(0, 0)
+    for coordinator, group in (("normal-world", "hub"), ("vm2", "gone")):
+        machine = qemu.Machine(hub_flash(coordinator), cpus=2, extra=qemu.mode(only=group))
+        one = from_result(qemu.run(machine, 90, name=f"hub-{coordinator}", show="quiet"))
+        outcome.passed, outcome.failed = outcome.passed + one.passed, outcome.failed + one.failed
+        outcome.text += one.text
+    return outcome
+
+
 def supervised():
     """Boot with supervised messages. One instruction is one tick of the clock: what a storm costs others is counted."""
     machine = qemu.Machine(supervised_flash(), cpus=1, icount=True, extra=qemu.mode(only="post::"))
@@ -486,6 +506,7 @@ SUITES = [
     Suite("firmware, a partition with a managed exit", managed),
     Suite("firmware, malformed packages", bad_packages),
     Suite("firmware, malformed SPMC manifest", bad_spmc_manifest),
+    Suite("firmware, a hub and its windows", hub),
     Suite("firmware, supervised messages", supervised),
     Suite("firmware, receipts", receipts),
     Suite("firmware, receipts that outlive a restart", receipts_restarted),

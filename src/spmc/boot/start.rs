@@ -74,7 +74,7 @@ impl<P: Port> Spmc<P> {
         self.remind(partition, context);
         context.set_call(Call {
             entered: Entered::Init,
-            depth: restart.map_or(1, |(call, _)| call.depth.max(1)),
+            depth: restart.map_or(1, |(call, _)| call.position().max(1)),
             caller: restart.and_then(|(call, _)| call.caller),
             requester: PartitionId::NORMAL_WORLD,
             answer: 0,

@@ -75,6 +75,7 @@ impl Breaker {
     }
 
     /// Returns how often it tripped.
+    #[cfg(test)]
     pub(crate) fn trips(&self) -> u32 {
         self.trips
     }

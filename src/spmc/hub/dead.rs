@@ -122,6 +122,7 @@ impl Dead {
     }
 
     /// Returns how many came, and how many of them had to make room before they were purged.
+    #[cfg(test)]
     pub(crate) fn counts(&self) -> (u64, u64) {
         (self.last, self.evicted)
     }

@@ -9,16 +9,18 @@ use alloc::vec::Vec;
 
 use ffa_abi::PartitionId;
 use ffa_abi::envelope::{self, Class, Envelope, Malformed};
+use ffa_abi::hub::{Closed, EventKind};
 
 use super::breaker::{Limits, Strike};
 use super::post::{Admitted, Bounds, Parcel, Post, Rejected};
-use super::{Hub, Seat};
+use super::{Event, Hub, Route, Seat};
 use crate::mailbox::Mailbox;
 use crate::manifest::{HubPolicy, Party};
 use crate::partition::Partition;
 use crate::refusal::Refusal;
+use crate::routing::End;
 use crate::signal::Header;
-use crate::sync::{Mutex, MutexGuard, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 use crate::{Cpu, MemFault, Pa, Port, Space, Spmc};
 
 type Guard<'a> = MutexGuard<'a, Post>;
@@ -91,8 +93,7 @@ impl<P: Port> Spmc<P> {
         }
     }
 
-    /// Accepts a message or an ack from the caller's TX buffer, and hands out what can be handed out after it. The
-    /// route has been checked.
+    /// Accepts a message or an ack from the caller's TX buffer, and hands out what can be handed out after it.
     pub(crate) fn send_supervised(
         &self,
         hub: &Hub,
@@ -105,7 +106,7 @@ impl<P: Port> Spmc<P> {
         let to = seat(self.partitions.find(header.receiver));
         let now = self.port.now();
         let mut post = hub.post.lock();
-        let result = self.take_in(&mut post, caller, (from, to), header, now);
+        let result = self.take_in((hub, &mut post), caller, (from, to), header, now);
         // An ack makes room for the caller's next message, any other message is for its receiver.
         let delivered = match result {
             Ok(Class::Ack | Class::Nack) => self.hand_next(&mut post, from, now) | self.tell_sender(&mut post, to, now),
@@ -119,7 +120,7 @@ impl<P: Port> Spmc<P> {
     /// Copies a message from its sender's TX buffer: each byte once, while the buffer cannot be unmapped.
     fn take_in(
         &self,
-        post: &mut Post,
+        (hub, post): (&Hub, &mut Post),
         caller: Option<&Partition<P>>,
         (from, to): (Seat, Seat),
         header: &Header,
@@ -140,12 +141,24 @@ impl<P: Port> Spmc<P> {
             post.settle(from, to, &e, now)?;
             return Ok(e.class);
         }
-        let Admitted::Place(place) = post.admit(from, to, &e, len, now)? else { return Ok(e.class) };
-        let (front, payload) = post.fill(to, place, len).ok_or(Refusal::MessageLength)?;
+        // An ack needs no route: it names what was delivered to its sender. Breakers are the post office's business.
+        let (source, target) = (from.end(), to.end());
+        let route =
+            if self.routing.policy_allows(source, target) { Route::OPEN } else { hub.pass(source, target, || now)? };
+        let place = match post.admit(from, to, &e, len, now) {
+            Ok(Admitted::Place(place)) => place,
+            Ok(Admitted::Duplicate) => {
+                self.turned_back(route, Refusal::QueueFull);
+                return Ok(e.class);
+            }
+            Err(why) => return Err(self.turned_back(route, why.into())),
+        };
+        let back = |why| self.turned_back(route, why);
+        let (front, payload) = post.fill(to, place, len).ok_or_else(|| back(Refusal::MessageLength))?;
         let [_, _, _, u0, u1, ..] = front;
         [*u0, *u1] = header.uuid();
-        let at = at.checked_add(envelope::SIZE as u64).ok_or(Refusal::MessageHeader)?;
-        self.read_payload(pair.space, at, payload, len).map_err(|_| Refusal::BufferFault)?;
+        let at = at.checked_add(envelope::SIZE as u64).ok_or_else(|| back(Refusal::MessageHeader))?;
+        self.read_payload(pair.space, at, payload, len).map_err(|_| back(Refusal::BufferFault))?;
         post.commit(from, to, place, &e, len, now);
         Ok(e.class)
     }
@@ -254,17 +267,31 @@ impl<P: Port> Spmc<P> {
     }
 
     /// Gives the lock back, and says whose breaker is not closed and whose has just tripped.
-    fn publish(&self, hub: &Hub, mut post: Guard<'_>) {
+    pub(super) fn publish(&self, hub: &Hub, mut post: Guard<'_>) {
         let tripped = post.take_tripped();
-        hub.suspects.store(post.suspects(), Ordering::Relaxed);
+        if post.was_cut() {
+            self.routing.cut(Seat::ends(post.cut()));
+        }
         drop(post);
         if tripped != 0 {
-            self.report_trips(tripped);
+            self.report_trips(hub, tripped);
         }
     }
 
     #[cold]
-    fn report_trips(&self, tripped: u32) {
+    fn report_trips(&self, hub: &Hub, tripped: u32) {
+        let now = self.port.now();
+        for (id, end) in self
+            .partitions
+            .iter()
+            .map(|p| (p.id(), End::partition(p.index)))
+            .chain([(PartitionId::NORMAL_WORLD, End::normal(PartitionId::NORMAL_WORLD))])
+        {
+            if Seat::of(end).bit() & tripped != 0 {
+                hub.windows.close_of(Some(end), Closed::Breaker, now);
+                hub.note(Event::about(now, EventKind::Breaker, id, "cut off"));
+            }
+        }
         for p in self.partitions.iter().filter(|p| Seat::partition(p.index).bit() & tripped != 0) {
             self.port.log(format_args!("hub: {} is cut off: its breaker tripped", p.identity.name));
         }
@@ -308,6 +335,7 @@ impl<P: Port> Spmc<P> {
     pub(crate) fn hub_death(&self, partition: &Partition<P>) {
         let Some(hub) = &self.hub else { return };
         let now = self.port.now();
+        hub.partition_died(partition, now);
         let mut post = hub.post.lock();
         post.died(seat(Some(partition)), now);
         self.publish(hub, post);

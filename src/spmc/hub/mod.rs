@@ -4,32 +4,42 @@
 //! The coordinator alone decides who talks. Everybody else, a spoke, talks to the coordinator, and to another spoke
 //! only through a window that the coordinator opened. Without the node there is no [`Hub`], and nothing here runs.
 
-#[allow(dead_code, reason = "what only the management service asks for")]
 mod breaker;
-#[allow(dead_code, reason = "what only the management service asks for")]
 mod dead;
 mod deliver;
+mod event;
 mod log;
-#[allow(dead_code, reason = "what only the management service asks for")]
+#[allow(dead_code, reason = "what only tests ask for")]
 mod post;
 #[cfg(all(test, loom))]
 mod post_loom;
 #[cfg(all(test, not(loom)))]
 mod post_model;
-#[allow(dead_code, reason = "what only the management service asks for")]
+#[allow(dead_code, reason = "what only tests ask for")]
 mod queue;
 mod seat;
+mod service;
+mod window;
 
-use ffa_abi::PartitionId;
+use alloc::boxed::Box;
 
+use ffa_abi::hub::{Closed, EventKind, SERVICE};
+use ffa_abi::{Func, PartitionId, Regs};
+
+use crate::info::Directory;
 use crate::manifest::HubPolicy;
-use crate::routing::End;
-use crate::sync::{AtomicU32, Mutex};
+use crate::msg::{IN_WINDOW, endpoints};
+use crate::refusal::Refusal;
+use crate::routing::{End, ROWS, Use};
+use crate::sync::{AtomicU32, Mutex, Ordering};
 use crate::{Partition, Port, Spmc};
+pub(crate) use event::Event;
+use event::{Events, NOBODY};
 use post::Post;
 #[cfg(test)]
 pub(crate) use seat::Random;
 pub(crate) use seat::Seat;
+use window::{Shut, Token, Windows};
 
 /// Holds what the SPMC knows of supervised messaging. Built at boot; nothing in it grows afterwards.
 pub(crate) struct Hub {
@@ -37,10 +47,27 @@ pub(crate) struct Hub {
     pub(crate) policy: HubPolicy,
     /// Who coordinates; `None` if that is a partition that was left out.
     pub(crate) coordinator: Option<End>,
+    pub(crate) windows: Windows,
+    pub(crate) events: Mutex<Events>,
     /// Messages with envelopes. Locked before a mailbox, and not with anything else.
     pub(crate) post: Mutex<Post>,
-    /// Endpoints whose breaker is not closed: bit n is seat n. What paths that take no lock look at.
-    pub(crate) suspects: AtomicU32,
+    /// Refusals of each end since boot.
+    refusals: Box<[AtomicU32]>,
+}
+
+/// Says how a message may go: openly, or through a window that has counted it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Route(Option<Token>);
+
+impl Route {
+    /// Nothing is counted.
+    pub(crate) const OPEN: Self = Self(None);
+
+    /// Returns what the depth of the request carries of it.
+    #[inline(always)]
+    pub(crate) fn depth(self) -> u8 {
+        if self.0.is_some() { IN_WINDOW } else { 0 }
+    }
 }
 
 impl Hub {
@@ -52,12 +79,71 @@ impl Hub {
     ) -> Result<Self, &'static str> {
         let post = deliver::post(policy, partitions, ticks).ok_or("hub: there is no memory for its queues")?;
         let coordinator = End::of_party(policy.coordinator, |n| partitions.iter().position(|p| p.manifest_index == n));
-        Ok(Self { policy: *policy, coordinator, post: Mutex::new(post), suspects: AtomicU32::new(0) })
+        Ok(Self {
+            policy: *policy,
+            coordinator,
+            windows: Windows::new(policy.windows as usize),
+            events: Mutex::new(Events::default()),
+            post: Mutex::new(post),
+            refusals: (0..ROWS).map(|_| AtomicU32::new(0)).collect(),
+        })
     }
 
     /// Returns the identifier of the management service.
     pub(crate) fn id(&self) -> PartitionId {
         self.policy.id
+    }
+
+    /// Finds the window that lets a message pass, and counts the message in it.
+    #[inline(never)]
+    fn pass(&self, from: End, to: End, now: impl Fn() -> u64) -> Result<Route, Refusal> {
+        let token = self.windows.find(from, to).ok_or(Refusal::PolicyDenies)?;
+        match self.windows.admit(token, now()) {
+            Ok(()) => Ok(Route(Some(token))),
+            Err(Shut::Closed) => Err(Refusal::WindowShut),
+            Err(Shut::Expired) => {
+                self.windows.sweep(now());
+                Err(Refusal::WindowShut)
+            }
+        }
+    }
+
+    /// Records that a call was refused.
+    pub(crate) fn note_refusal(&self, time: u64, who: PartitionId, end: Option<End>, refusal: Refusal, regs: &Regs) {
+        let [_, w1, ..] = regs.x;
+        let (first, second) = endpoints(w1);
+        let other = match Func::decode(regs.fid()) {
+            Some(Func::DirectReq | Func::DirectReq2 | Func::DirectResp | Func::DirectResp2) => second,
+            Some(Func::Run) => first,
+            // The others name nobody in w1, or not in this way.
+            _ => NOBODY,
+        };
+        let (kind, status) = (EventKind::Refusal, refusal.code().code());
+        self.note(Event { time, kind, who, other, detail: regs.fid(), status, text: refusal.why() });
+        if let Some(count) = end.and_then(|end| self.refusals.get(end.row())) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Records an event.
+    pub(crate) fn note(&self, event: Event) {
+        self.events.lock().push(event);
+    }
+
+    /// Takes notice of the death of a partition: it has no windows any more, and without a coordinator nobody has.
+    pub(crate) fn partition_died<P: Port>(&self, partition: &Partition<P>, time: u64) {
+        let end = End::partition(partition.index);
+        if self.coordinator == Some(end) {
+            self.windows.close_of(None, Closed::CoordinatorGone, time);
+        } else {
+            self.windows.close_of(Some(end), Closed::ParticipantDied, time);
+        }
+        self.note(Event::about(time, EventKind::Fault, partition.id(), "the partition has aborted"));
+    }
+
+    /// Takes notice that a partition starts again.
+    pub(crate) fn partition_restarted<P: Port>(&self, partition: &Partition<P>, time: u64) {
+        self.note(Event::about(time, EventKind::Restart, partition.id(), "the partition starts again"));
     }
 }
 
@@ -71,7 +157,47 @@ impl<P: Port> Spmc<P> {
         let state = if hub.coordinator.is_some() { "" } else { ", which was left out: spokes route nothing" };
         self.port.log(format_args!("hub: service {}, coordinator {}{state}", hub.id(), policy.coordinator));
         self.port.log(format_args!("hub: {} bytes of memory for queues and dead letters", hub.post.lock().memory()));
+        self.directory = Directory::new(self.partitions.as_slice()).with(hub.id(), SERVICE);
         self.hub = Some(hub);
         Ok(())
+    }
+
+    /// Decides whether a message may go from one end to the other. The policy's table answers for everybody who may
+    /// always; only where it does not is a window looked for.
+    #[inline(always)]
+    pub(crate) fn route(&self, from: End, to: End) -> Result<Route, Refusal> {
+        match self.routing.check(from, to, Use::Messages) {
+            Ok(()) => Ok(Route::OPEN),
+            Err(refusal) => self.route_through_window(from, to, refusal),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn route_through_window(&self, from: End, to: End, refusal: Refusal) -> Result<Route, Refusal> {
+        let hub = self.hub.as_ref().ok_or(refusal)?;
+        if self.routing.policy_allows(from, to) {
+            return self.pass_breakers(hub, from, to).map(|()| Route::OPEN);
+        }
+        hub.pass(from, to, || self.port.now())
+    }
+
+    /// Decides on a message that the policy allows and a breaker, or the coordinator, may not.
+    #[cold]
+    #[inline(never)]
+    fn pass_breakers(&self, hub: &Hub, from: End, to: End) -> Result<(), Refusal> {
+        let mut post = hub.post.lock();
+        let result = post.pass_direct(Seat::of(from), Seat::of(to), self.port.now());
+        self.routing.cut(Seat::ends(post.cut()));
+        result
+    }
+
+    /// Takes back what was counted of a message that its receiver did not take; returns why it did not.
+    #[cold]
+    pub(crate) fn turned_back(&self, route: Route, why: Refusal) -> Refusal {
+        if let (Some(hub), Route(Some(token))) = (&self.hub, route) {
+            hub.windows.refund(token);
+        }
+        why
     }
 }

@@ -12,10 +12,11 @@ use alloc::vec::Vec;
 use ffa_abi::envelope::{self, Class, Envelope};
 
 use super::Seat;
-use super::breaker::{Breaker, Limits, Strike};
+use super::breaker::{Breaker, Limits, State, Strike};
 use super::dead::{Dead, Letter, Reason};
 use super::log::{FRONT, Keys, Log, Record, Standing};
 use super::queue::Queue;
+use crate::refusal::Refusal;
 
 /// Most endpoints that a message may go through.
 const MOST_HOPS: u8 = 16;
@@ -158,6 +159,10 @@ pub(crate) struct Post {
     bounds: Bounds,
     /// Spokes whose breaker is not closed, or is isolated: bit n is seat n. To look at before anything else.
     suspects: u32,
+    /// Spokes that are paused.
+    paused: u32,
+    /// What [`Self::cut`] was when it was published last.
+    published: u32,
     /// Spokes that were cut off since somebody asked.
     tripped: u32,
     /// The seat that is looked after next.
@@ -184,7 +189,7 @@ impl Post {
         routes.resize(queues.len() * queues.len(), Breaker::default());
         let dead = Dead::try_new(bounds.dead, longest)?;
         let (spokes, routes) = (spokes.into_boxed_slice(), routes.into_boxed_slice());
-        Some(Self { spokes, routes, dead, bounds, suspects: 0, tripped: 0, hand: 0 })
+        Some(Self { spokes, routes, dead, bounds, suspects: 0, paused: 0, published: 0, tripped: 0, hand: 0 })
     }
 
     /// Returns the bytes of memory that it has; they never change.
@@ -245,10 +250,51 @@ impl Post {
         head.is_some_and(|r| r.standing == Standing::Delivered && now < r.due)
     }
 
-    /// Returns the endpoints whose breaker is not closed: bit n is seat n.
-    #[inline]
-    pub(crate) fn suspects(&self) -> u32 {
-        self.suspects
+    /// Returns the endpoints that no message reaches or leaves without a question: bit n is seat n.
+    pub(crate) fn cut(&self) -> u32 {
+        self.suspects | self.paused
+    }
+
+    /// Tells, once, whether that has changed.
+    pub(crate) fn was_cut(&mut self) -> bool {
+        let cut = self.cut();
+        core::mem::replace(&mut self.published, cut) != cut
+    }
+
+    /// Judges a direct message. The coordinator reaches a spoke whose breaker has tripped, but none that it has isolated
+    /// or paused. A direct message has no ack: where a spoke takes no envelopes, that it did not die of the one before
+    /// is as good as one.
+    pub(crate) fn pass_direct(&mut self, from: Seat, to: Seat, now: u64) -> Result<(), Refusal> {
+        let limits = self.bounds.limits;
+        let coordinator = self.bounds.coordinator;
+        let supervised = coordinator == Some(from);
+        for seat in [from, to].into_iter().filter(|&s| coordinator != Some(s)) {
+            if self.paused & seat.bit() != 0 {
+                return Err(Refusal::Paused);
+            }
+            let acks = self.takes_part(seat);
+            let Some(spoke) = self.spoke_mut(seat) else { continue };
+            let passes = match spoke.breaker.state() {
+                State::HalfOpen { probing: Some(_) } if !acks => {
+                    spoke.breaker.succeed();
+                    true
+                }
+                State::Isolated => false,
+                State::Closed | State::Open { .. } | State::HalfOpen { .. } if acks => {
+                    supervised || !spoke.breaker.stops(now)
+                }
+                State::Closed | State::Open { .. } | State::HalfOpen { .. } => {
+                    let passes = spoke.breaker.passes(now);
+                    spoke.breaker.enter(now, &limits);
+                    passes || supervised
+                }
+            };
+            self.note(seat);
+            if !passes {
+                return Err(Refusal::BreakerOpen);
+            }
+        }
+        Ok(())
     }
 
     /// Returns, once, the spokes that were cut off since the last question: bit n is seat n.
@@ -568,7 +614,7 @@ impl Post {
     }
 
     fn note(&mut self, seat: Seat) {
-        let closed = self.spoke(seat).is_none_or(|s| s.breaker.state() == super::breaker::State::Closed);
+        let closed = self.spoke(seat).is_none_or(|s| s.breaker.state() == State::Closed);
         self.suspects = if closed { self.suspects & !seat.bit() } else { self.suspects | seat.bit() };
     }
 
@@ -641,6 +687,7 @@ impl Post {
     pub(crate) fn pause(&mut self, seat: Seat, paused: bool) {
         if let Some(spoke) = self.spoke_mut(seat) {
             spoke.paused = paused;
+            self.paused = if paused { self.paused | seat.bit() } else { self.paused & !seat.bit() };
         }
     }
 

@@ -7,10 +7,11 @@
 use ffa_abi::{Func, PartitionId, Regs, func::SMC64};
 
 use super::CHAIN_MAX;
+use crate::hub::Route;
 use crate::partition::{Call, Entered, ExecutionContext, Partition, Properties, State};
 use crate::preemption::Manners;
 use crate::refusal::Refusal;
-use crate::routing::{End, Use};
+use crate::routing::End;
 use crate::{Cpu, Next, Port, Spmc, calls};
 
 /// Bit 31 of w2: a message of the framework.
@@ -64,15 +65,17 @@ impl<P: Port> Spmc<P> {
         if source.is_secure() {
             return Err(Refusal::ForgedSource);
         }
-        let target = self.partitions.find(destination).ok_or_else(|| self.no_receiver(source, destination))?;
-        self.routing.check(End::normal(source), End::partition(target.index), Use::Messages)?;
-        let context = self.receiver(cpu, target, &FORM)?;
+        let Some(target) = self.partitions.find(destination) else {
+            return self.service_from_normal(fid, (source, destination), regs);
+        };
+        let route = self.route(End::normal(source), End::partition(target.index))?;
+        let context = self.receiver(cpu, target, &FORM).map_err(|why| self.turned_back(route, why))?;
         self.normal.version.settle();
         let wide = fid & SMC64 != 0;
         let entered = if wide { Entered::Direct64 } else { Entered::Direct32 };
         context.set_call(Call {
             entered,
-            depth: 1,
+            depth: 1 | route.depth(),
             caller: None,
             requester: source,
             answer: 0,
@@ -95,21 +98,24 @@ impl<P: Port> Spmc<P> {
         if w2 as u32 != 0 {
             return Err(if w2 & FRAMEWORK != 0 { Refusal::FrameworkMessage } else { Refusal::ReservedNotZero });
         }
-        let (from, target) = self.sender(caller, regs, &FORM)?;
-        let context = self.receiver(cpu, target, &FORM)?;
+        let (from, to) = self.sender(caller, regs, &FORM)?;
+        let Some(target) = to else { return self.service_from_partition(fid, caller, from, regs) };
+        let route = self.route(End::partition(from.index), End::partition(target.index))?;
+        let context = self.receiver(cpu, target, &FORM).map_err(|why| self.turned_back(route, why))?;
         let wide = fid & SMC64 != 0;
-        self.block_on(caller, context, if wide { Entered::Direct64 } else { Entered::Direct32 }, from, regs);
+        self.block_on(caller, context, (if wide { Entered::Direct64 } else { Entered::Direct32 }, route), from, regs);
         self.enter(cpu, context, regs, wide)
     }
 
-    /// Checks who sends and finds to whom: everything that can be refused before the target is won.
+    /// Checks who sends and finds to whom: everything that can be refused before the route is taken. No receiver is
+    /// found for a service of the SPMC.
     #[inline(always)]
     pub(super) fn sender(
         &'static self,
         caller: &ExecutionContext<P>,
         regs: &Regs,
         form: &Form,
-    ) -> Result<(&'static Partition<P>, &'static Partition<P>), Refusal> {
+    ) -> Result<(&'static Partition<P>, Option<&'static Partition<P>>), Refusal> {
         let [_, w1, ..] = regs.x;
         let (source, destination) = endpoints(w1);
         let from = self.partitions.get(caller.partition as usize).ok_or(Refusal::UnknownPartition)?;
@@ -124,12 +130,13 @@ impl<P: Port> Spmc<P> {
         if destination == source {
             return Err(Refusal::ToSelf);
         }
-        let target = self.partitions.find(destination).ok_or_else(|| self.no_receiver(source, destination))?;
-        self.routing.check(End::partition(from.index), End::partition(target.index), Use::Messages)?;
+        let Some(target) = self.partitions.find(destination) else {
+            return self.check_service(source, destination, form.func).map(|()| (from, None));
+        };
         if call.depth >= CHAIN_MAX {
-            return Err(Refusal::ChainTooDeep);
+            return Err(Refusal::too_deep(call));
         }
-        Ok((from, target))
+        Ok((from, Some(target)))
     }
 
     /// Wins the execution context of `target` that serves this CPU, or says why not.
@@ -157,14 +164,14 @@ impl<P: Port> Spmc<P> {
         &self,
         caller: &ExecutionContext<P>,
         context: &ExecutionContext<P>,
-        entered: Entered,
+        (entered, route): (Entered, Route),
         from: &Partition<P>,
         regs: &Regs,
     ) {
         from.version.settle();
         let above = caller.call();
         let manners = above.manners.of_callee(caller.strictness);
-        let (depth, link) = (above.depth + 1, Some(caller.link()));
+        let (depth, link) = (above.position() + 1 | route.depth(), Some(caller.link()));
         context.set_call(Call { entered, depth, caller: link, requester: from.id(), answer: 0, manners });
         if manners != Manners::PLAIN {
             self.inherit(context);
@@ -248,7 +255,7 @@ impl<P: Port> Spmc<P> {
 
     /// Says why a destination is nobody that takes direct requests.
     #[cold]
-    pub(super) fn no_receiver(&self, source: PartitionId, destination: PartitionId) -> Refusal {
+    pub(crate) fn no_receiver(&self, source: PartitionId, destination: PartitionId) -> Refusal {
         if destination == self.id {
             Refusal::ToSpmc
         } else if source == destination {
@@ -262,6 +269,12 @@ impl<P: Port> Spmc<P> {
 }
 
 impl Refusal {
+    /// Explains why a chain may not grow.
+    #[cold]
+    pub(crate) fn too_deep(call: Call) -> Self {
+        if call.is_in_window() { Self::WindowChain } else { Self::ChainTooDeep }
+    }
+
     /// Explains the state that kept a context from being entered.
     #[cold]
     pub(crate) fn of_state(state: State) -> Self {

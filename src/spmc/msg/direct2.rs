@@ -8,7 +8,7 @@ use super::direct::{Form, endpoints};
 use crate::partition::{Call, Entered, ExecutionContext, Partition, Properties, State};
 use crate::preemption::Manners;
 use crate::refusal::Refusal;
-use crate::routing::{End, Use};
+use crate::routing::End;
 use crate::{Cpu, Next, Port, Spmc};
 
 const FORM: Form = Form {
@@ -36,11 +36,11 @@ impl<P: Port> Spmc<P> {
         }
         let target = self.partitions.find(destination).ok_or_else(|| self.no_receiver(source, destination))?;
         check_service(target, regs)?;
-        self.routing.check(End::normal(source), End::partition(target.index), Use::Messages)?;
-        let context = self.receiver(cpu, target, &FORM)?;
+        let route = self.route(End::normal(source), End::partition(target.index))?;
+        let context = self.receiver(cpu, target, &FORM).map_err(|why| self.turned_back(route, why))?;
         context.set_call(Call {
             entered: Entered::Direct2,
-            depth: 1,
+            depth: 1 | route.depth(),
             caller: None,
             requester: source,
             answer: 0,
@@ -60,9 +60,12 @@ impl<P: Port> Spmc<P> {
         regs: &mut Regs,
     ) -> Result<Next<P>, Refusal> {
         let (from, target) = self.sender(caller, regs, &FORM)?;
+        // No service of the SPMC takes this form.
+        let target = target.ok_or(Refusal::ToSpmc)?;
         check_service(target, regs)?;
-        let context = self.receiver(cpu, target, &FORM)?;
-        self.block_on(caller, context, Entered::Direct2, from, regs);
+        let route = self.route(End::partition(from.index), End::partition(target.index))?;
+        let context = self.receiver(cpu, target, &FORM).map_err(|why| self.turned_back(route, why))?;
+        self.block_on(caller, context, (Entered::Direct2, route), from, regs);
         cpu.current = Some(context);
         Ok(Next::Run(context))
     }

@@ -11,3 +11,5 @@ pub(crate) use direct::endpoints;
 
 /// The longest call chain, counted in partitions from the Normal world on.
 pub(crate) const CHAIN_MAX: u8 = 8;
+/// Set in the depth of work that came through a window: it is past any limit, so nothing is called on from there.
+pub(crate) const IN_WINDOW: u8 = 0x80;

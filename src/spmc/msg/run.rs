@@ -54,7 +54,7 @@ impl<P: Port> Spmc<P> {
         self.routing.check(from, to, Use::Messages)?;
         let depth = caller.call().depth;
         if depth >= CHAIN_MAX {
-            return Err(Refusal::ChainTooDeep);
+            return Err(Refusal::too_deep(caller.call()));
         }
         target.state.try_move(State::Idle, State::Running).map_err(Refusal::of_state)?;
         caller.set_callee(Some(target.link()));

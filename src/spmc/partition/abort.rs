@@ -224,6 +224,9 @@ impl<P: Port> Spmc<P> {
             let _ = c.state.try_move(State::Aborted, State::Reset);
         }
         partition.standing.closed.store(false, Ordering::Release);
+        if let Some(hub) = &self.hub {
+            hub.partition_restarted(partition, self.port.now());
+        }
         self.port.log(format_args!("{}: restarted ({} of {MOST_RESTARTS})", partition.identity.name, tries + 1));
         Ok(())
     }

@@ -7,6 +7,7 @@ use ffa_abi::{Error, PartitionId};
 
 use crate::interrupt::Interrupts;
 use crate::manifest::NsInterruptAction;
+use crate::msg::IN_WINDOW;
 use crate::port::Port;
 use crate::preemption::{Manners, Strictness};
 use crate::sync::{AtomicBool, AtomicU16, AtomicU64, Ordering};
@@ -77,6 +78,7 @@ impl Link {
 pub(crate) struct Call {
     pub(crate) entered: Entered,
     /// The position in the chain, counted from the Normal world: 1 is what the Normal world called.
+    /// [`IN_WINDOW`] is set in it where a window let the request through.
     pub(crate) depth: u8,
     /// Who waits for the answer; `None` is the Normal world.
     pub(crate) caller: Option<Link>,
@@ -92,6 +94,16 @@ impl Call {
     /// Two bits above what is packed, for [`ExecutionContext::set_restart`]: there is one, and its error is RETRY.
     const RESTART: u64 = 1 << 56;
     const RETRY: u64 = 1 << 57;
+
+    /// Returns the position in the chain.
+    pub(crate) const fn position(self) -> u8 {
+        self.depth & !IN_WINDOW
+    }
+
+    /// Tells whether the work came through a window.
+    pub(crate) const fn is_in_window(self) -> bool {
+        self.depth & IN_WINDOW != 0
+    }
 
     #[inline(always)]
     fn pack(self) -> u64 {

@@ -5,6 +5,7 @@ mod abort;
 mod device;
 mod direct;
 mod endpoint;
+mod hub;
 mod interrupt;
 mod power;
 mod preemption;

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the management service is asked: x3 to x7 of a direct request.
+
+use super::{CallCode, Control, Direction, HubError, MAX_PARTICIPANTS};
+use crate::{PartitionId, Uuid};
+
+/// Asks for a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenWindow {
+    /// How many of `participants` count.
+    pub count: u8,
+    /// Who takes part; the first one comes first. What `count` leaves out is 0.
+    pub participants: [PartitionId; MAX_PARTICIPANTS],
+    /// Who may send.
+    pub direction: Direction,
+    /// What the coordinator calls the work; no other window that is open or has a summary may have it.
+    pub correlation: u64,
+    /// The service that the work belongs to.
+    pub purpose: Uuid,
+    /// How long it lasts, in milliseconds of the generic counter; not 0.
+    pub lifetime_ms: u32,
+    /// How many messages may pass; not 0.
+    pub limit: u16,
+}
+
+/// A call of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HubCall {
+    /// Says who coordinates and how much there is of everything.
+    Describe,
+    /// Opens a window; x4 of the response is its id.
+    OpenWindow(OpenWindow),
+    /// Closes the window with this id.
+    CloseWindow(u32),
+    /// Lists open windows from an index on, as [`WindowRecord`]s.
+    Windows(u32),
+    /// Lists summaries of closed windows, oldest first, as [`WindowRecord`]s.
+    Summaries(u32),
+    /// Forgets all summaries; x4 of the response counts them.
+    ForgetSummaries,
+    /// Lists events from a sequence number on, as [`EventRecord`]s.
+    Events(u64),
+    /// Lists partitions, as [`PartitionRecord`]s.
+    Partitions(u32),
+    /// Lists dead letters from an index on.
+    DeadLetters(u32),
+    /// Reads the dead letter with this number.
+    DeadLetter(u64),
+    /// Purges all dead letters; x4 of the response counts them.
+    PurgeDeadLetters,
+    /// Cuts a spoke off or lets it in again.
+    Control(Control, PartitionId),
+    /// Cancels what is pending of a task; x4 of the response counts the messages.
+    CancelTask(u64),
+}
+
+impl HubCall {
+    /// Returns which call it is.
+    pub const fn code(&self) -> CallCode {
+        match self {
+            Self::Describe => CallCode::Describe,
+            Self::OpenWindow(_) => CallCode::OpenWindow,
+            Self::CloseWindow(_) => CallCode::CloseWindow,
+            Self::Windows(_) => CallCode::Windows,
+            Self::Summaries(_) => CallCode::Summaries,
+            Self::ForgetSummaries => CallCode::ForgetSummaries,
+            Self::Events(_) => CallCode::Events,
+            Self::Partitions(_) => CallCode::Partitions,
+            Self::DeadLetters(_) => CallCode::DeadLetters,
+            Self::DeadLetter(_) => CallCode::DeadLetter,
+            Self::PurgeDeadLetters => CallCode::PurgeDeadLetters,
+            Self::Control(..) => CallCode::Control,
+            Self::CancelTask(_) => CallCode::CancelTask,
+        }
+    }
+
+    /// Tells whether only the coordinator may make it.
+    pub const fn changes(&self) -> bool {
+        match self {
+            Self::OpenWindow(_)
+            | Self::CloseWindow(_)
+            | Self::ForgetSummaries
+            | Self::PurgeDeadLetters
+            | Self::Control(..)
+            | Self::CancelTask(_) => true,
+            Self::Describe
+            | Self::Windows(_)
+            | Self::Summaries(_)
+            | Self::Events(_)
+            | Self::Partitions(_)
+            | Self::DeadLetters(_)
+            | Self::DeadLetter(_) => false,
+        }
+    }
+
+    /// Writes x3 to x7.
+    pub const fn encode(&self) -> [u64; 5] {
+        let code = self.code().code() as u64;
+        match *self {
+            Self::Describe | Self::ForgetSummaries | Self::PurgeDeadLetters => [code, 0, 0, 0, 0],
+            Self::OpenWindow(w) => {
+                let [a, b, c, d] = w.participants;
+                let ids = a.0 as u64 | (b.0 as u64) << 16 | (c.0 as u64) << 32 | (d.0 as u64) << 48;
+                let (low, high) = w.purpose.pair();
+                let x3 = code
+                    | (w.direction.code() as u64) << 8
+                    | (w.count as u64 & 0xf) << 12
+                    | (w.limit as u64) << 16
+                    | (w.lifetime_ms as u64) << 32;
+                [x3, ids, w.correlation, low, high]
+            }
+            Self::CloseWindow(n)
+            | Self::Windows(n)
+            | Self::Summaries(n)
+            | Self::Partitions(n)
+            | Self::DeadLetters(n) => [code, n as u64, 0, 0, 0],
+            Self::Events(n) | Self::DeadLetter(n) | Self::CancelTask(n) => [code, n, 0, 0, 0],
+            Self::Control(what, id) => [code | (what.code() as u64) << 8, id.0 as u64, 0, 0, 0],
+        }
+    }
+
+    /// Reads x3 to x7.
+    pub fn decode(x: [u64; 5]) -> Result<Self, HubError> {
+        let [x3, x4, x5, x6, x7] = x;
+        let code = CallCode::from_code(x3 & 0xff).ok_or(HubError::UnknownCall)?;
+        if code == CallCode::OpenWindow {
+            return OpenWindow::decode(x).map(Self::OpenWindow);
+        }
+        let rest = if code == CallCode::Control { x3 >> 16 } else { x3 >> 8 };
+        if (rest | x5 | x6 | x7) != 0 {
+            return Err(HubError::Malformed);
+        }
+        let word = || u32::try_from(x4).map_err(|_| HubError::Malformed);
+        let none = |call| if x4 == 0 { Ok(call) } else { Err(HubError::Malformed) };
+        match code {
+            CallCode::Describe => none(Self::Describe),
+            CallCode::ForgetSummaries => none(Self::ForgetSummaries),
+            CallCode::PurgeDeadLetters => none(Self::PurgeDeadLetters),
+            CallCode::CloseWindow => word().map(Self::CloseWindow),
+            CallCode::Windows => word().map(Self::Windows),
+            CallCode::Summaries => word().map(Self::Summaries),
+            CallCode::Partitions => word().map(Self::Partitions),
+            CallCode::DeadLetters => word().map(Self::DeadLetters),
+            CallCode::Events => Ok(Self::Events(x4)),
+            CallCode::DeadLetter => Ok(Self::DeadLetter(x4)),
+            CallCode::CancelTask => Ok(Self::CancelTask(x4)),
+            CallCode::Control => {
+                let what = Control::from_code(x3 >> 8 & 0xff).ok_or(HubError::Malformed)?;
+                let id = u16::try_from(x4).map_err(|_| HubError::Malformed)?;
+                Ok(Self::Control(what, PartitionId(id)))
+            }
+            // Read above.
+            CallCode::OpenWindow => Err(HubError::Malformed),
+        }
+    }
+}
+
+impl OpenWindow {
+    fn decode([x3, ids, correlation, low, high]: [u64; 5]) -> Result<Self, HubError> {
+        let direction = Direction::from_code(x3 >> 8 & 0xf).ok_or(HubError::Malformed)?;
+        let count = (x3 >> 12 & 0xf) as u8;
+        if !(2..=MAX_PARTICIPANTS as u8).contains(&count) {
+            return Err(HubError::ParticipantCount);
+        }
+        let (limit, lifetime_ms) = ((x3 >> 16) as u16, (x3 >> 32) as u32);
+        if limit == 0 || lifetime_ms == 0 || ids.unbounded_shr(16 * count as u32) != 0 {
+            return Err(HubError::Malformed);
+        }
+        let participants = [0, 16, 32, 48].map(|shift| PartitionId((ids >> shift) as u16));
+        let named = participants.iter().take(count.into());
+        let twice = |id: &PartitionId| named.clone().filter(|other| *other == id).count() > 1;
+        if named.clone().any(twice) {
+            return Err(HubError::ParticipantTwice);
+        }
+        let purpose = Uuid::from_pair(low, high);
+        Ok(Self { count, participants, direction, correlation, purpose, lifetime_ms, limit })
+    }
+
+    /// Returns those who take part.
+    pub fn participants(&self) -> &[PartitionId] {
+        self.participants.get(..self.count.into()).unwrap_or_default()
+    }
+}
+
+/// Describes the hub: x4 to x7 of the response to [`HubCall::Describe`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// [`super::VERSION`] of the service.
+    pub version: u32,
+    /// Who coordinates, 0xffff if that is a partition that was left out.
+    pub coordinator: PartitionId,
+    /// The caller is the coordinator.
+    pub is_caller: bool,
+    /// Windows that are open.
+    pub open_windows: u8,
+    /// How many can be.
+    pub most_windows: u8,
+    /// Summaries of closed windows.
+    pub summaries: u16,
+    /// Summaries that younger ones pushed out.
+    pub evicted: u32,
+    /// Ticks of the generic counter in a second.
+    pub counter_hz: u32,
+    /// Free pages for translation tables.
+    pub table_pages: u32,
+    /// The sequence number that the next event will have.
+    pub next_event: u64,
+}
+
+impl Description {
+    /// Writes x4 to x7.
+    pub const fn encode(&self) -> [u64; 4] {
+        [
+            self.version as u64 | (self.coordinator.0 as u64) << 32 | (self.is_caller as u64) << 48,
+            self.open_windows as u64
+                | (self.most_windows as u64) << 8
+                | (self.summaries as u64) << 16
+                | (self.evicted as u64) << 32,
+            self.counter_hz as u64 | (self.table_pages as u64) << 32,
+            self.next_event,
+        ]
+    }
+
+    /// Reads x4 to x7.
+    pub const fn decode([a, b, c, next_event]: [u64; 4]) -> Self {
+        Self {
+            version: a as u32,
+            coordinator: PartitionId((a >> 32) as u16),
+            is_caller: a >> 48 & 1 != 0,
+            open_windows: b as u8,
+            most_windows: (b >> 8) as u8,
+            summaries: (b >> 16) as u16,
+            evicted: (b >> 32) as u32,
+            counter_hz: c as u32,
+            table_pages: (c >> 32) as u32,
+            next_event,
+        }
+    }
+}

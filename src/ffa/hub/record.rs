@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the management service lists: records of a fixed size.
+
+use super::{
+    BreakerState, Closed, DEAD_LETTER_RECORD, DeadReason, Direction, EVENT_RECORD, EventKind, MAX_PARTICIPANTS,
+    PARTITION_RECORD, WINDOW_RECORD,
+};
+use crate::{PartitionId, Uuid, envelope};
+
+/// Writes fields of a record one behind the other.
+struct Writer<'a>(&'a mut [u8], usize);
+
+impl Writer<'_> {
+    fn put(&mut self, bytes: &[u8]) {
+        let end = self.1 + bytes.len();
+        if let Some(to) = self.0.get_mut(self.1..end) {
+            to.copy_from_slice(bytes);
+        }
+        self.1 = end;
+    }
+
+    fn text(&mut self, text: &str, room: usize) {
+        let end = self.1 + room;
+        self.put(text.as_bytes().get(..text.len().min(room)).unwrap_or_default());
+        self.1 = end;
+    }
+}
+
+/// Reads fields of a record one behind the other.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*head)
+    }
+
+    fn u8(&mut self) -> Option<u8> {
+        self.bytes().map(|[b]| b)
+    }
+
+    fn u16(&mut self) -> Option<u16> {
+        self.bytes().map(u16::from_le_bytes)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.bytes().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.bytes().map(u64::from_le_bytes)
+    }
+}
+
+/// Shows a window, open or closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowRecord {
+    /// Its id.
+    pub id: u32,
+    /// Why it was closed; `None` while it is open.
+    pub closed: Option<Closed>,
+    /// Who may send.
+    pub direction: Direction,
+    /// How many of `participants` count.
+    pub count: u8,
+    /// Who takes part.
+    pub participants: [PartitionId; MAX_PARTICIPANTS],
+    /// What the coordinator calls the work.
+    pub correlation: u64,
+    /// The service that the work belongs to.
+    pub purpose: Uuid,
+    /// How many messages may pass.
+    pub limit: u16,
+    /// Messages from the first participant.
+    pub forward: u16,
+    /// Messages from the others.
+    pub back: u16,
+    /// When it was opened, in ticks of the generic counter.
+    pub opened: u64,
+    /// Ticks that it lasts.
+    pub lifetime: u64,
+    /// When the first message passed; 0 if none did.
+    pub first: u64,
+    /// When the last message passed; 0 if none did.
+    pub last: u64,
+    /// When it was closed; 0 while it is open.
+    pub ended: u64,
+}
+
+impl WindowRecord {
+    /// Writes the record.
+    pub fn encode(&self) -> [u8; WINDOW_RECORD] {
+        let mut out = [0; WINDOW_RECORD];
+        let mut w = Writer(&mut out, 0);
+        w.put(&self.id.to_le_bytes());
+        w.put(&[self.closed.map_or(0, Closed::code), self.direction.code(), self.count, 0]);
+        self.participants.iter().for_each(|id| w.put(&id.0.to_le_bytes()));
+        w.put(&self.correlation.to_le_bytes());
+        w.put(&self.purpose.0);
+        for n in [self.limit, self.forward, self.back, 0] {
+            w.put(&n.to_le_bytes());
+        }
+        for time in [self.opened, self.lifetime, self.first, self.last, self.ended] {
+            w.put(&time.to_le_bytes());
+        }
+        out
+    }
+
+    /// Reads a record; `None` if a field means nothing.
+    pub fn decode(bytes: &[u8; WINDOW_RECORD]) -> Option<Self> {
+        let mut r = Reader(bytes);
+        let id = r.u32()?;
+        let closed = match r.u8()? {
+            0 => None,
+            code => Some(Closed::from_code(code.into())?),
+        };
+        let direction = Direction::from_code(r.u8()?.into())?;
+        let count = r.u8()?;
+        if r.u8()? != 0 || !(2..=MAX_PARTICIPANTS as u8).contains(&count) {
+            return None;
+        }
+        let participants = [r.u16()?, r.u16()?, r.u16()?, r.u16()?].map(PartitionId);
+        let (correlation, purpose) = (r.u64()?, Uuid(r.bytes()?));
+        let (limit, forward, back) = (r.u16()?, r.u16()?, r.u16()?);
+        if r.u16()? != 0 {
+            return None;
+        }
+        let (opened, lifetime, first, last, ended) = (r.u64()?, r.u64()?, r.u64()?, r.u64()?, r.u64()?);
+        Some(Self {
+            id,
+            closed,
+            direction,
+            count,
+            participants,
+            correlation,
+            purpose,
+            limit,
+            forward,
+            back,
+            opened,
+            lifetime,
+            first,
+            last,
+            ended,
+        })
+    }
+}
+
+/// Shows a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionRecord {
+    /// Its identifier.
+    pub id: PartitionId,
+    /// Its role and standing: see the constants.
+    pub flags: u8,
+    /// Execution contexts.
+    pub contexts: u8,
+    /// How many of them are Reset, Starting, Idle, Running, Blocked, Preempted, Aborted, Stopped.
+    pub states: [u8; 8],
+    /// Open windows that it takes part in.
+    pub windows: u16,
+    /// Messages that wait for it.
+    pub queued: u16,
+    /// Messages that were delivered to it and not acknowledged.
+    pub unacknowledged: u16,
+    /// Refusals of what it asked for, since boot.
+    pub refusals: u32,
+    /// Its breaker.
+    pub breaker: BreakerState,
+    /// Its name, zeroes behind it.
+    pub name: [u8; 31],
+}
+
+impl PartitionRecord {
+    /// It is the coordinator.
+    pub const COORDINATOR: u8 = 1 << 0;
+    /// It was aborted and is not back.
+    pub const DOWN: u8 = 1 << 1;
+
+    /// Writes the record.
+    pub fn encode(&self) -> [u8; PARTITION_RECORD] {
+        let mut out = [0; PARTITION_RECORD];
+        let mut w = Writer(&mut out, 0);
+        w.put(&self.id.0.to_le_bytes());
+        w.put(&[self.flags, self.contexts]);
+        w.put(&self.refusals.to_le_bytes());
+        w.put(&self.states);
+        for n in [self.windows, self.queued, self.unacknowledged] {
+            w.put(&n.to_le_bytes());
+        }
+        w.put(&[self.breaker.code()]);
+        w.put(&self.name);
+        out
+    }
+
+    /// Reads a record.
+    pub fn decode(bytes: &[u8; PARTITION_RECORD]) -> Option<Self> {
+        let mut r = Reader(bytes);
+        let (id, flags, contexts, refusals) = (PartitionId(r.u16()?), r.u8()?, r.u8()?, r.u32()?);
+        let (states, windows, queued, unacknowledged) = (r.bytes()?, r.u16()?, r.u16()?, r.u16()?);
+        let (breaker, name) = (BreakerState::from_code(r.u8()?.into())?, r.bytes()?);
+        Some(Self { id, flags, contexts, states, windows, queued, unacknowledged, refusals, breaker, name })
+    }
+
+    /// Copies a name, cut to what fits.
+    pub fn set_name(&mut self, name: &str) {
+        self.name = [0; 31];
+        Writer(&mut self.name, 0).text(name, 31);
+    }
+}
+
+/// Tells of something that happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventRecord {
+    /// Counts events from 1 on.
+    pub sequence: u64,
+    /// When, in ticks of the generic counter.
+    pub time: u64,
+    /// What it is about.
+    pub kind: EventKind,
+    /// Whom it is about: the caller that was refused, the partition that died.
+    pub who: PartitionId,
+    /// Whom the call named, 0xffff if nobody.
+    pub other: PartitionId,
+    /// The function identifier of the call that was refused, else a number that belongs to the kind.
+    pub detail: u32,
+    /// The FF-A status code of a refusal, else 0.
+    pub status: i32,
+    /// How often the same happened again at once, the last time at `time`.
+    pub repeats: u16,
+    /// The cause in words, zeroes behind it.
+    pub text: [u8; 64],
+}
+
+impl EventRecord {
+    /// Writes the record.
+    pub fn encode(&self) -> [u8; EVENT_RECORD] {
+        let mut out = [0; EVENT_RECORD];
+        let mut w = Writer(&mut out, 0);
+        w.put(&self.sequence.to_le_bytes());
+        w.put(&self.time.to_le_bytes());
+        w.put(&self.who.0.to_le_bytes());
+        w.put(&self.other.0.to_le_bytes());
+        w.put(&self.detail.to_le_bytes());
+        w.put(&self.status.to_le_bytes());
+        w.put(&[self.kind.code(), 0]);
+        w.put(&self.repeats.to_le_bytes());
+        w.put(&self.text);
+        out
+    }
+
+    /// Reads a record; `None` if a field means nothing.
+    pub fn decode(bytes: &[u8; EVENT_RECORD]) -> Option<Self> {
+        let mut r = Reader(bytes);
+        let (sequence, time) = (r.u64()?, r.u64()?);
+        let (who, other) = (PartitionId(r.u16()?), PartitionId(r.u16()?));
+        let (detail, status) = (r.u32()?, r.u32()? as i32);
+        let kind = EventKind::from_code(r.u8()?.into())?;
+        if r.u8()? != 0 {
+            return None;
+        }
+        Some(Self { sequence, time, kind, who, other, detail, status, repeats: r.u16()?, text: r.bytes()? })
+    }
+
+    /// Copies the words, cut to what fits.
+    pub fn set_text(&mut self, text: &str) {
+        self.text = [0; 64];
+        Writer(&mut self.text, 0).text(text, 64);
+    }
+}
+
+/// Tells of a message that was not delivered, or not acknowledged. Where one is read alone, its payload follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeadLetterRecord {
+    /// Counts dead letters from 1 on.
+    pub number: u64,
+    /// When it died, in ticks of the generic counter.
+    pub time: u64,
+    /// Who sent it.
+    pub from: PartitionId,
+    /// Who did not get it, or did not acknowledge it.
+    pub to: PartitionId,
+    /// Bytes of its payload.
+    pub len: u16,
+    /// Why it is here.
+    pub reason: DeadReason,
+    /// How often it was delivered.
+    pub deliveries: u8,
+    /// Its envelope as it was sent.
+    pub envelope: [u8; envelope::SIZE],
+}
+
+impl DeadLetterRecord {
+    /// Writes the record.
+    pub fn encode(&self) -> [u8; DEAD_LETTER_RECORD] {
+        let mut out = [0; DEAD_LETTER_RECORD];
+        let mut w = Writer(&mut out, 0);
+        w.put(&self.number.to_le_bytes());
+        w.put(&self.time.to_le_bytes());
+        for n in [self.from.0, self.to.0, self.len] {
+            w.put(&n.to_le_bytes());
+        }
+        w.put(&[self.reason.code(), self.deliveries]);
+        w.put(&self.envelope);
+        out
+    }
+
+    /// Reads a record; `None` if a field means nothing.
+    pub fn decode(bytes: &[u8; DEAD_LETTER_RECORD]) -> Option<Self> {
+        let mut r = Reader(bytes);
+        let (number, time) = (r.u64()?, r.u64()?);
+        let (from, to, len) = (PartitionId(r.u16()?), PartitionId(r.u16()?), r.u16()?);
+        let reason = DeadReason::from_code(r.u8()?.into())?;
+        Some(Self { number, time, from, to, len, reason, deliveries: r.u8()?, envelope: r.bytes()? })
+    }
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The ring of recent refusals, faults and other events: what the live inspector shows.
+
+use ffa_abi::PartitionId;
+use ffa_abi::hub::{EventKind, EventRecord};
+
+/// How many events are kept.
+pub(crate) const EVENTS: usize = 64;
+
+/// Names nobody.
+pub(crate) const NOBODY: PartitionId = PartitionId(0xffff);
+
+/// Something that happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Event {
+    pub(crate) time: u64,
+    pub(crate) kind: EventKind,
+    /// Whom it is about.
+    pub(crate) who: PartitionId,
+    pub(crate) other: PartitionId,
+    /// The call that was refused, or a number that belongs to the kind.
+    pub(crate) detail: u32,
+    /// The FF-A status code of a refusal, else 0.
+    pub(crate) status: i32,
+    pub(crate) text: &'static str,
+}
+
+impl Event {
+    /// Makes an event about one endpoint alone.
+    pub(crate) fn about(time: u64, kind: EventKind, who: PartitionId, text: &'static str) -> Self {
+        Self { time, kind, who, other: NOBODY, detail: 0, status: 0, text }
+    }
+
+    fn is_like(&self, other: &Self) -> bool {
+        Self { time: 0, ..*self } == Self { time: 0, ..*other }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    sequence: u64,
+    repeats: u16,
+    event: Event,
+}
+
+/// The ring.
+#[derive(Debug)]
+pub(crate) struct Events {
+    ring: [Option<Entry>; EVENTS],
+    /// The sequence number of the next event.
+    next: u64,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self { ring: [None; EVENTS], next: 1 }
+    }
+}
+
+impl Events {
+    /// Adds an event; one that is like the youngest takes its place and is counted, so that a loop does not push
+    /// everything else out.
+    pub(crate) fn push(&mut self, event: Event) {
+        let sequence = self.next;
+        self.next = self.next.wrapping_add(1);
+        let youngest = sequence.wrapping_sub(1);
+        if let Some(Some(entry)) = self.ring.iter_mut().find(|e| e.is_some_and(|e| e.sequence == youngest))
+            && entry.event.is_like(&event)
+        {
+            *entry = Entry { sequence, repeats: entry.repeats.saturating_add(1), event };
+            return;
+        }
+        // An empty place, or the oldest.
+        if let Some(place) = self.ring.iter_mut().min_by_key(|e| e.map_or(0, |e| e.sequence)) {
+            *place = Some(Entry { sequence, repeats: 0, event });
+        }
+    }
+
+    /// Returns the sequence number that the next event will have.
+    pub(crate) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Shows the first event from a sequence number on that `concerns` selects.
+    pub(crate) fn from(&self, sequence: u64, concerns: impl Fn(&Event) -> bool) -> Option<EventRecord> {
+        let later = self.ring.iter().flatten().filter(|e| e.sequence >= sequence && concerns(&e.event));
+        let entry = later.min_by_key(|e| e.sequence)?;
+        let e = &entry.event;
+        let mut record = EventRecord {
+            sequence: entry.sequence,
+            time: e.time,
+            kind: e.kind,
+            who: e.who,
+            other: e.other,
+            detail: e.detail,
+            status: e.status,
+            repeats: entry.repeats,
+            text: [0; 64],
+        };
+        record.set_text(e.text);
+        Some(record)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn event(who: u16, time: u64) -> Event {
+        let (who, other) = (PartitionId(who), NOBODY);
+        Event { time, kind: EventKind::Refusal, who, other, detail: 0x8400_006f, status: -6, text: "why" }
+    }
+
+    #[test]
+    fn a_loop_of_one_kind_pushes_nothing_out_and_is_counted() {
+        let mut events = Events::default();
+        events.push(event(1, 5));
+        (0..1000).for_each(|n| events.push(event(2, 10 + n)));
+        let first = events.from(0, |_| true).unwrap();
+        assert_eq!((first.sequence, first.who, first.repeats), (1, PartitionId(1), 0));
+        let second = events.from(2, |_| true).unwrap();
+        assert_eq!((second.sequence, second.who, second.repeats, second.time), (1001, PartitionId(2), 999, 1009));
+        assert_eq!(events.from(1002, |_| true), None);
+        assert_eq!(events.next(), 1002);
+    }
+
+    #[test]
+    fn the_oldest_goes_first_and_order_is_kept() {
+        let mut events = Events::default();
+        (0..EVENTS as u16 + 10).for_each(|n| events.push(event(n, n.into())));
+        let mut at = 0;
+        let mut seen = alloc::vec::Vec::new();
+        while let Some(e) = events.from(at, |_| true) {
+            seen.push(e.who.0);
+            at = e.sequence + 1;
+        }
+        assert!(seen.iter().copied().eq(10..EVENTS as u16 + 10), "{seen:?}");
+        assert_eq!(events.from(0, |e| e.who == PartitionId(20)).unwrap().sequence, 21);
+    }
+}

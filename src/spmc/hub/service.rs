@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The management service: a logical partition inside the SPMC, spoken to by direct requests of 64 bits.
+//!
+//! Only the coordinator changes anything; a spoke is shown what concerns it. The answer is a response in registers;
+//! lists go to the caller's RX buffer.
+
+use ffa_abi::hub::{
+    BreakerState, Closed, Control, DEAD_LETTER_RECORD, DeadLetterRecord, DeadReason, Description, EVENT_RECORD,
+    EventKind, HubCall, HubError, MAX_PARTICIPANTS, OpenWindow, PARTITION_RECORD, PartitionRecord, VERSION,
+    WINDOW_RECORD, WindowRecord,
+};
+use ffa_abi::{Func, PartitionId, Regs};
+
+use super::breaker::State;
+use super::dead::{Letter, Reason};
+use super::event::NOBODY;
+use super::post::Post;
+use super::window::{Summary, Terms};
+use super::{Event, Hub, Seat};
+use crate::mailbox::Mailbox;
+use crate::partition::{ExecutionContext, Partition};
+use crate::refusal::Refusal;
+use crate::routing::End;
+use crate::sync::{Mutex, Ordering};
+use crate::{Next, Port, Spmc};
+
+const REQ64: u32 = Func::DirectReq.id64();
+
+/// Who asks.
+#[derive(Clone, Copy)]
+struct Caller<'a> {
+    id: PartitionId,
+    end: End,
+    /// Where lists go; a VM has no buffer here.
+    mailbox: Option<&'a Mutex<Mailbox>>,
+    coordinates: bool,
+}
+
+impl Caller<'_> {
+    fn concerns(&self, terms: &Terms) -> bool {
+        self.coordinates || terms.participants().contains(&self.end)
+    }
+
+    fn concerns_event(&self, event: &Event) -> bool {
+        self.coordinates || event.who == self.id || event.other == self.id
+    }
+}
+
+/// What x4 to x7 of the response hold.
+type Answer = Result<[u64; 4], HubError>;
+
+impl<P: Port> Spmc<P> {
+    /// Takes a direct request of the Normal world to an endpoint that is no partition.
+    #[cold]
+    pub(crate) fn service_from_normal(
+        &'static self,
+        fid: u32,
+        (source, destination): (PartitionId, PartitionId),
+        regs: &mut Regs,
+    ) -> Result<Next<P>, Refusal> {
+        self.check_service(source, destination, Func::DirectReq)?;
+        if fid != REQ64 {
+            return Err(Refusal::ToSpmc);
+        }
+        self.normal.version.settle();
+        let mailbox = (source == PartitionId::NORMAL_WORLD).then_some(&self.normal.mailbox);
+        self.serve(source, End::normal(source), mailbox, regs);
+        Ok(Next::Reply)
+    }
+
+    /// Takes a direct request of a partition to a service of the SPMC.
+    #[cold]
+    pub(crate) fn service_from_partition(
+        &'static self,
+        fid: u32,
+        context: &'static ExecutionContext<P>,
+        from: &Partition<P>,
+        regs: &mut Regs,
+    ) -> Result<Next<P>, Refusal> {
+        if fid != REQ64 {
+            return Err(Refusal::ToSpmc);
+        }
+        from.version.settle();
+        self.serve(from.id(), End::partition(from.index), Some(&from.mailbox), regs);
+        Ok(Next::Run(context))
+    }
+
+    /// Checks that `destination`, which is no partition, is a service of the SPMC that takes `func`.
+    #[cold]
+    pub(crate) fn check_service(
+        &self,
+        source: PartitionId,
+        destination: PartitionId,
+        func: Func,
+    ) -> Result<(), Refusal> {
+        match &self.hub {
+            Some(hub) if hub.id() == destination && func == Func::DirectReq => Ok(()),
+            Some(_) | None => Err(self.no_receiver(source, destination)),
+        }
+    }
+
+    fn serve(&self, id: PartitionId, end: End, mailbox: Option<&Mutex<Mailbox>>, regs: &mut Regs) {
+        let [_, w1, _, x3, x4, x5, x6, x7, ..] = regs.x;
+        let answer = match &self.hub {
+            Some(hub) => {
+                let caller = Caller { id, end, mailbox, coordinates: hub.coordinator == Some(end) };
+                HubCall::decode([x3, x4, x5, x6, x7]).and_then(|call| self.hub_call(hub, &caller, call))
+            }
+            // Found there before.
+            None => Err(HubError::NotHere),
+        };
+        let (status, [a, b, c, d]) = match answer {
+            Ok(values) => (0, values),
+            Err(why) => (why.code() as u64, [0; 4]),
+        };
+        let ends = (w1 & 0xffff) << 16 | w1 >> 16 & 0xffff;
+        regs.set8([Func::DirectResp.id64() as u64, ends, 0, status, a, b, c, d]);
+    }
+
+    fn hub_call(&self, hub: &Hub, caller: &Caller<'_>, call: HubCall) -> Answer {
+        if call.changes() && !caller.coordinates {
+            return Err(HubError::NotCoordinator);
+        }
+        let now = self.port.now();
+        match call {
+            HubCall::Describe => Ok(self.description(hub, caller).encode()),
+            HubCall::OpenWindow(asked) => self.open_window(hub, caller, &asked, now),
+            HubCall::CloseWindow(id) => {
+                hub.windows.sweep(now);
+                hub.windows.close(id, Closed::ByCoordinator, now)?;
+                hub.note(window_event(now, EventKind::WindowClosed, caller.id, id));
+                Ok([0; 4])
+            }
+            HubCall::Windows(from) => {
+                hub.windows.sweep(now);
+                let item = |n| hub.windows.nth_open(n, |t| caller.concerns(t)).map(|s| self.record_of(&s).encode());
+                self.list::<WINDOW_RECORD>(caller, from as usize, item)
+            }
+            HubCall::Summaries(from) => {
+                hub.windows.sweep(now);
+                let item = |n| hub.windows.nth_summary(n, |t| caller.concerns(t)).map(|s| self.record_of(&s).encode());
+                self.list::<WINDOW_RECORD>(caller, from as usize, item)
+            }
+            HubCall::ForgetSummaries => Ok([hub.windows.forget() as u64, 0, 0, 0]),
+            HubCall::Events(from) => {
+                let mut at = from;
+                let item = |_| {
+                    let record = hub.events.lock().from(at, |e| caller.concerns_event(e))?;
+                    at = record.sequence.wrapping_add(1);
+                    Some(record.encode())
+                };
+                self.list::<EVENT_RECORD>(caller, 0, item)
+            }
+            HubCall::Partitions(from) => {
+                // Before the mailbox that the list goes to, as ever.
+                let post = hub.post.lock();
+                let item = |n| {
+                    let mut seen = self.partitions.iter().filter(|p| self.may_see(hub, caller, p));
+                    seen.nth(n).map(|p| self.partition_record(hub, &post, p).encode())
+                };
+                self.list::<PARTITION_RECORD>(caller, from as usize, item)
+            }
+            HubCall::DeadLetters(from) => {
+                let post = hub.post.lock();
+                let item = |n| self.dead_letter(&post, caller, n).map(|r| r.encode());
+                self.list::<DEAD_LETTER_RECORD>(caller, from as usize, item)
+            }
+            HubCall::DeadLetter(number) => self.read_dead_letter(hub, caller, number),
+            HubCall::PurgeDeadLetters => Ok([hub.post.lock().dead.purge(None), 0, 0, 0]),
+            HubCall::Control(what, id) => self.control(hub, what, id, now),
+            HubCall::CancelTask(task) => Ok([hub.post.lock().cancel(task), 0, 0, 0]),
+        }
+    }
+
+    fn control(&self, hub: &Hub, what: Control, id: PartitionId, now: u64) -> Answer {
+        let end = self.participant(id)?;
+        if hub.coordinator == Some(end) {
+            return Err(HubError::CoordinatorInWindow);
+        }
+        let seat = Seat::of(end);
+        let mut post = hub.post.lock();
+        match what {
+            Control::Isolate => post.isolate(seat, now),
+            Control::Pause => post.pause(seat, true),
+            Control::Resume => post.pause(seat, false),
+            Control::Trip => post.trip(seat, now),
+            Control::Reset => post.reset(seat),
+        }
+        self.publish(hub, post);
+        hub.note(Event::about(now, EventKind::Breaker, id, what.text()));
+        Ok([0; 4])
+    }
+
+    /// Shows the `n`-th dead letter that concerns the caller, by number.
+    fn dead_letter(&self, post: &Post, caller: &Caller<'_>, n: usize) -> Option<DeadLetterRecord> {
+        let mut below = 0;
+        for _ in 0..n {
+            below = self.dead_after(post, caller, below)?.number;
+        }
+        self.dead_after(post, caller, below).map(|l| self.dead_record(l))
+    }
+
+    /// Finds the oldest dead letter that concerns the caller after a number.
+    fn dead_after<'p>(&self, post: &'p Post, caller: &Caller<'_>, number: u64) -> Option<&'p Letter> {
+        let mine = Seat::of(caller.end);
+        let concerns = |l: &&Letter| caller.coordinates || l.from == mine || l.to == mine;
+        post.dead.list().filter(|l| l.number > number).filter(concerns).min_by_key(|l| l.number)
+    }
+
+    fn dead_record(&self, letter: &Letter) -> DeadLetterRecord {
+        let id = |seat: Seat| {
+            seat.index().and_then(|n| self.partitions.get(n)).map_or(PartitionId::NORMAL_WORLD, |p| p.id())
+        };
+        DeadLetterRecord {
+            number: letter.number,
+            time: letter.at,
+            from: id(letter.from),
+            to: id(letter.to),
+            len: letter.len,
+            reason: match letter.reason {
+                Reason::Expired => DeadReason::Expired,
+                Reason::Attempts => DeadReason::Attempts,
+                Reason::Breaker => DeadReason::Breaker,
+                Reason::Corrupt => DeadReason::Corrupt,
+                Reason::Cancelled => DeadReason::Cancelled,
+            },
+            deliveries: letter.deliveries,
+            envelope: letter.envelope.encode(),
+        }
+    }
+
+    /// Writes one dead letter to the caller's RX buffer: its record, then its payload.
+    fn read_dead_letter(&self, hub: &Hub, caller: &Caller<'_>, number: u64) -> Answer {
+        let post = hub.post.lock();
+        let (letter, payload) = post.dead.read(number).ok_or(HubError::NoSuchEntry)?;
+        let mine = Seat::of(caller.end);
+        if !caller.coordinates && letter.from != mine && letter.to != mine {
+            return Err(HubError::Rights);
+        }
+        let mut mailbox = caller.mailbox.ok_or(HubError::NoBuffer)?.lock();
+        let mut delivery = mailbox.begin_delivery().map_err(no_delivery)?;
+        delivery.append(self.port, &self.dead_record(letter).encode()).map_err(|_| HubError::NoBuffer)?;
+        if !payload.is_empty() {
+            delivery.append(self.port, payload).map_err(|_| HubError::NoBuffer)?;
+        }
+        let size = delivery.filled();
+        delivery.finish();
+        Ok([1, size, 0, 0])
+    }
+
+    fn description(&self, hub: &Hub, caller: &Caller<'_>) -> Description {
+        let (open, summaries, evicted) = hub.windows.totals();
+        Description {
+            version: VERSION,
+            coordinator: hub.coordinator.map_or(NOBODY, |end| self.id_of(end)),
+            is_caller: caller.coordinates,
+            open_windows: open as u8,
+            most_windows: hub.policy.windows as u8,
+            summaries: summaries as u16,
+            evicted,
+            counter_hz: self.port.counter_hz() as u32,
+            table_pages: self.port.pages_free() as u32,
+            next_event: hub.events.lock().next(),
+        }
+    }
+
+    fn open_window(&self, hub: &Hub, caller: &Caller<'_>, asked: &OpenWindow, now: u64) -> Answer {
+        let mut ends = [caller.end; MAX_PARTICIPANTS];
+        for (to, &id) in ends.iter_mut().zip(asked.participants()) {
+            let end = self.participant(id)?;
+            if end == caller.end {
+                return Err(HubError::CoordinatorInWindow);
+            }
+            if self.is_out(hub, end) {
+                return Err(HubError::ParticipantDown);
+            }
+            *to = end;
+        }
+        let lifetime = (asked.lifetime_ms as u64).saturating_mul(self.port.counter_hz()) / 1000;
+        let terms = Terms {
+            count: asked.count,
+            ends,
+            direction: asked.direction,
+            correlation: asked.correlation,
+            purpose: asked.purpose,
+            lifetime,
+            limit: asked.limit,
+        };
+        let id = hub.windows.open(&terms, now)?;
+        // One that died or was cut off meanwhile closed its windows before this one was there.
+        for &end in terms.participants() {
+            if self.is_out(hub, end) {
+                hub.windows.close_of(Some(end), Closed::ParticipantDied, now);
+            }
+        }
+        hub.note(window_event(now, EventKind::WindowOpened, caller.id, id));
+        Ok([id as u64, 0, 0, 0])
+    }
+
+    /// Finds an endpoint that can take part in anything here. VMs share a row of the table, so they cannot.
+    fn participant(&self, id: PartitionId) -> Result<End, HubError> {
+        if !id.is_secure() && id != PartitionId::NORMAL_WORLD {
+            return Err(HubError::UnknownParticipant);
+        }
+        self.end_of(id).map_err(|_| HubError::UnknownParticipant)
+    }
+
+    /// Tells whether an endpoint is down or cut off.
+    fn is_out(&self, hub: &Hub, end: End) -> bool {
+        let down = self.partitions.get(end.row()).is_some_and(|p| p.standing.is_closed());
+        down || hub.post.lock().cut() & Seat::of(end).bit() != 0
+    }
+
+    /// A spoke sees itself and the coordinator.
+    fn may_see(&self, hub: &Hub, caller: &Caller<'_>, p: &Partition<P>) -> bool {
+        let end = End::partition(p.index);
+        caller.coordinates || end == caller.end || hub.coordinator == Some(end)
+    }
+
+    fn id_of(&self, end: End) -> PartitionId {
+        self.partitions.get(end.row()).map_or(PartitionId::NORMAL_WORLD, |p| p.id())
+    }
+
+    fn record_of(&self, s: &Summary) -> WindowRecord {
+        let mut participants = [PartitionId(0); MAX_PARTICIPANTS];
+        for (id, end) in participants.iter_mut().zip(s.terms.participants()) {
+            *id = self.id_of(*end);
+        }
+        let passed = s.forward != 0 || s.back != 0;
+        WindowRecord {
+            id: s.id,
+            closed: s.closed.map(|(why, _)| why),
+            direction: s.terms.direction,
+            count: s.terms.count,
+            participants,
+            correlation: s.terms.correlation,
+            purpose: s.terms.purpose,
+            limit: s.terms.limit,
+            forward: s.forward,
+            back: s.back,
+            opened: s.opened,
+            lifetime: s.terms.lifetime,
+            first: if passed { s.first } else { 0 },
+            last: if passed { s.last } else { 0 },
+            ended: s.closed.map_or(0, |(_, when)| when),
+        }
+    }
+
+    fn partition_record(&self, hub: &Hub, post: &Post, p: &Partition<P>) -> PartitionRecord {
+        let end = End::partition(p.index);
+        let mut states = [0u8; 8];
+        for context in p.contexts() {
+            if let Some(count) = states.get_mut(state_number(context.state())) {
+                *count = count.saturating_add(1);
+            }
+        }
+        let mut flags = 0;
+        flags |= if hub.coordinator == Some(end) { PartitionRecord::COORDINATOR } else { 0 };
+        flags |= if p.standing.is_closed() { PartitionRecord::DOWN } else { 0 };
+        let (queued, unacknowledged, breaker) = self.post_state(post, Seat::of(end));
+        let mut record = PartitionRecord {
+            id: p.id(),
+            flags,
+            contexts: p.contexts().len() as u8,
+            states,
+            windows: hub.windows.count_of(end),
+            queued,
+            unacknowledged,
+            refusals: hub.refusals.get(end.row()).map_or(0, |n| n.load(Ordering::Relaxed)),
+            breaker,
+            name: [0; 31],
+        };
+        record.set_name(&p.identity.name);
+        record
+    }
+
+    /// Returns the messages that wait for an endpoint, those of them that it has been handed, and its breaker.
+    fn post_state(&self, post: &Post, seat: Seat) -> (u16, u16, BreakerState) {
+        let Some(spoke) = post.spoke(seat) else { return (0, 0, BreakerState::Closed) };
+        let queued = spoke.inbox.as_ref().map_or(0, |i| i.queue.len());
+        let breaker = match spoke.breaker.state() {
+            State::Isolated => BreakerState::Isolated,
+            State::Open { .. } => BreakerState::Open,
+            State::HalfOpen { .. } => BreakerState::HalfOpen,
+            State::Closed if spoke.paused => BreakerState::Paused,
+            State::Closed => BreakerState::Closed,
+        };
+        (queued, post.is_with(seat, self.port.now()).into(), breaker)
+    }
+
+    /// Fills the caller's RX buffer with records from index `from` on. The buffer is the caller's afterwards, unless
+    /// there was none to write.
+    fn list<const N: usize>(
+        &self,
+        caller: &Caller<'_>,
+        from: usize,
+        mut item: impl FnMut(usize) -> Option<[u8; N]>,
+    ) -> Answer {
+        let mut mailbox = caller.mailbox.ok_or(HubError::NoBuffer)?.lock();
+        let mut delivery = mailbox.begin_delivery().map_err(no_delivery)?;
+        let (mut count, mut more) = (0usize, false);
+        while let Some(record) = item(from.saturating_add(count)) {
+            if delivery.room() < N as u64 {
+                more = true;
+                break;
+            }
+            delivery.append(self.port, &record).map_err(|_| HubError::NoBuffer)?;
+            count += 1;
+        }
+        if count > 0 {
+            delivery.finish();
+        }
+        Ok([count as u64, N as u64, more as u64, 0])
+    }
+}
+
+fn no_delivery(why: Refusal) -> HubError {
+    match why {
+        Refusal::BufferOwned => HubError::BufferBusy,
+        // Nothing is mapped.
+        _ => HubError::NoBuffer,
+    }
+}
+
+fn window_event(time: u64, kind: EventKind, who: PartitionId, id: u32) -> Event {
+    Event { time, kind, who, other: NOBODY, detail: id, status: 0, text: "by the coordinator" }
+}
+
+/// Numbers the states as [`PartitionRecord::states`] counts them.
+fn state_number(state: crate::State) -> usize {
+    use crate::State;
+    match state {
+        State::Reset => 0,
+        State::Starting => 1,
+        State::Idle => 2,
+        State::Running => 3,
+        State::Blocked => 4,
+        State::Preempted => 5,
+        State::Aborted => 6,
+        State::Stopped => 7,
+    }
+}

@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Peer windows: the coordinator's leave for two to four spokes to talk, for a time and a number of messages.
+//!
+//! A message asks one word per ordered pair which window it belongs to, and takes one compare-and-swap on that
+//! window's own word; opening and closing hold a lock. The window's word carries its generation, whether it is open,
+//! and both counts, so whoever closes it knows exactly how many messages it passed, and after that none passes.
+
+use alloc::boxed::Box;
+use core::array;
+
+use arrayvec::ArrayVec;
+use ffa_abi::Uuid;
+use ffa_abi::hub::{Closed, Direction, HubError, MAX_PARTICIPANTS};
+
+use crate::routing::{End, ROWS};
+use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
+
+/// How many summaries of closed windows are kept.
+pub(crate) const SUMMARIES: usize = 32;
+
+/// Bits of each count in a window's word.
+const COUNT: u32 = 16;
+const COUNT_MASK: u64 = (1 << COUNT) - 1;
+const FORWARD: u64 = 1;
+const BACK: u64 = 1 << COUNT;
+const OPEN: u64 = 1 << (2 * COUNT);
+const GENERATION: u32 = 2 * COUNT + 1;
+/// Generations count modulo this, 0 left out, so that a pair's word is never 0 while it has a window.
+const GENERATIONS: u32 = 1 << 23;
+
+/// Names a window: generation and slot. What a pair's word holds, too, with [`Token::FORWARD`] in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Token(u32);
+
+impl Token {
+    /// The sender is the window's first participant.
+    const FORWARD: u32 = 1 << 7;
+
+    fn new(slot: usize, generation: u32) -> Self {
+        Self(generation << 8 | slot as u32)
+    }
+
+    #[inline(always)]
+    fn slot(self) -> usize {
+        (self.0 & 0x7f) as usize
+    }
+
+    #[inline(always)]
+    fn generation(self) -> u32 {
+        self.0 >> 8
+    }
+
+    #[inline(always)]
+    fn is_forward(self) -> bool {
+        self.0 & Self::FORWARD != 0
+    }
+
+    /// Returns the window's identifier: the same for all its pairs, and not soon that of another window.
+    pub(crate) fn id(self) -> u32 {
+        self.0 & !Self::FORWARD
+    }
+}
+
+/// What messages look at of one window.
+#[derive(Debug)]
+struct Slot {
+    /// Generation, [`OPEN`], messages back, messages forward.
+    word: AtomicU64,
+    /// When it was opened, in counter ticks.
+    opened: AtomicU64,
+    /// How long it lasts, in counter ticks.
+    lifetime: AtomicU64,
+    /// How many messages may pass.
+    limit: AtomicU32,
+    first: AtomicU64,
+    last: AtomicU64,
+}
+
+impl Slot {
+    fn new() -> Self {
+        let zero = || AtomicU64::new(0);
+        Self {
+            word: AtomicU64::new(1 << GENERATION),
+            opened: zero(),
+            lifetime: zero(),
+            limit: AtomicU32::new(0),
+            first: zero(),
+            last: zero(),
+        }
+    }
+
+    /// Tells whether time is up; the difference is right across a wrap of the counter.
+    fn is_over(&self, now: u64) -> bool {
+        now.wrapping_sub(self.opened.load(Ordering::Relaxed)) >= self.lifetime.load(Ordering::Relaxed)
+    }
+}
+
+/// Says what a window is for, as the coordinator asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Terms {
+    /// How many of `ends` count.
+    pub(crate) count: u8,
+    /// Who takes part, the first one first.
+    pub(crate) ends: [End; MAX_PARTICIPANTS],
+    pub(crate) direction: Direction,
+    /// What the coordinator calls the work.
+    pub(crate) correlation: u64,
+    /// The service that the work belongs to.
+    pub(crate) purpose: Uuid,
+    /// Counter ticks.
+    pub(crate) lifetime: u64,
+    pub(crate) limit: u16,
+}
+
+impl Terms {
+    /// Returns those who take part.
+    pub(crate) fn participants(&self) -> &[End] {
+        self.ends.get(..self.count.into()).unwrap_or_default()
+    }
+}
+
+/// Says what a window was or is used for: the live view, and the summary once it is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Summary {
+    pub(crate) id: u32,
+    pub(crate) terms: Terms,
+    /// `None` while it is open.
+    pub(crate) closed: Option<(Closed, u64)>,
+    pub(crate) opened: u64,
+    /// Messages from the first participant, and from the others.
+    pub(crate) forward: u16,
+    pub(crate) back: u16,
+    /// When the first and the last message passed; meaningless if none did.
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+}
+
+/// What only the coordinator's calls and the end of a window touch.
+#[derive(Debug)]
+struct Table {
+    open: Box<[Option<(Token, Terms)>]>,
+    /// The youngest last.
+    summaries: ArrayVec<Summary, SUMMARIES>,
+    evicted: u32,
+}
+
+/// All windows.
+#[derive(Debug)]
+pub(crate) struct Windows {
+    slots: Box<[Slot]>,
+    /// For each sender and receiver, the window between them, or 0.
+    pairs: [[AtomicU32; ROWS]; ROWS],
+    table: Mutex<Table>,
+}
+
+/// Says why a message does not pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shut {
+    /// The window was closed meanwhile.
+    Closed,
+    /// Its time is up, and nobody has closed it yet.
+    Expired,
+}
+
+impl Windows {
+    /// Makes room for `count` windows at a time.
+    pub(crate) fn new(count: usize) -> Self {
+        Self {
+            slots: (0..count).map(|_| Slot::new()).collect(),
+            pairs: array::from_fn(|_| array::from_fn(|_| AtomicU32::new(0))),
+            table: Mutex::new(Table {
+                open: (0..count).map(|_| None).collect(),
+                summaries: ArrayVec::new(),
+                evicted: 0,
+            }),
+        }
+    }
+
+    fn pair(&self, from: End, to: End) -> Option<&AtomicU32> {
+        self.pairs.get(from.row())?.get(to.row())
+    }
+
+    /// Finds the window between two ends in this direction.
+    pub(crate) fn find(&self, from: End, to: End) -> Option<Token> {
+        let word = self.pair(from, to)?.load(Ordering::Relaxed);
+        (word != 0).then_some(Token(word))
+    }
+
+    /// Passes one message, or says why not. The last one that may pass shuts the window; [`Self::sweep`] then writes
+    /// its summary.
+    pub(crate) fn admit(&self, token: Token, now: u64) -> Result<(), Shut> {
+        let slot = self.slots.get(token.slot()).ok_or(Shut::Closed)?;
+        let alive = (token.generation() as u64) << GENERATION | OPEN;
+        let mut word = slot.word.load(Ordering::Acquire);
+        loop {
+            if word & !(OPEN - 1) != alive {
+                return Err(Shut::Closed);
+            }
+            // Read between the two accesses to the word: had the slot been opened anew meanwhile, the second fails.
+            if slot.is_over(now) {
+                return Err(Shut::Expired);
+            }
+            let (forward, back) = counts(word);
+            let last = forward as u32 + back as u32 + 1 >= slot.limit.load(Ordering::Relaxed);
+            let next = word + if token.is_forward() { FORWARD } else { BACK };
+            if word & (OPEN - 1) == 0 {
+                slot.first.store(now, Ordering::Relaxed);
+            }
+            slot.last.store(now, Ordering::Relaxed);
+            let next = if last { next & !OPEN } else { next };
+            match slot.word.compare_exchange(word, next, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Ok(()),
+                Err(current) => word = current,
+            }
+        }
+    }
+
+    /// Takes back a message that was admitted and could not be delivered; after the window's end it stays counted.
+    pub(crate) fn refund(&self, token: Token) {
+        let Some(slot) = self.slots.get(token.slot()) else { return };
+        let one = if token.is_forward() { FORWARD } else { BACK };
+        let mut word = slot.word.load(Ordering::Acquire);
+        // Its own message is in the count, so that cannot be 0 while the generation is the same.
+        while (word >> GENERATION) as u32 == token.generation() {
+            // If it was the last one, there is one more to come.
+            match slot.word.compare_exchange(word, word.wrapping_sub(one) | OPEN, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return,
+                Err(current) => word = current,
+            }
+        }
+    }
+
+    /// Opens a window. What is over by now is closed first.
+    pub(crate) fn open(&self, terms: &Terms, now: u64) -> Result<u32, HubError> {
+        self.sweep(now);
+        let mut table = self.table.lock();
+        let known = |t: &Terms| t.correlation == terms.correlation;
+        if table.open.iter().flatten().any(|(_, t)| known(t)) || table.summaries.iter().any(|s| known(&s.terms)) {
+            return Err(HubError::CorrelationReused);
+        }
+        let taken = |(from, to)| self.find(from, to).is_some();
+        if pairs_of(terms).any(|(from, to, _)| taken((from, to))) {
+            return Err(HubError::PairHasWindow);
+        }
+        let (index, entry) =
+            table.open.iter_mut().enumerate().find(|(_, e)| e.is_none()).ok_or(HubError::TooManyWindows)?;
+        let slot = self.slots.get(index).ok_or(HubError::TooManyWindows)?;
+        let generation = (slot.word.load(Ordering::Relaxed) >> GENERATION) as u32;
+        let token = Token::new(index, generation);
+        slot.opened.store(now, Ordering::Relaxed);
+        slot.lifetime.store(terms.lifetime, Ordering::Relaxed);
+        slot.limit.store(terms.limit.into(), Ordering::Relaxed);
+        slot.first.store(0, Ordering::Relaxed);
+        slot.last.store(0, Ordering::Relaxed);
+        slot.word.store((generation as u64) << GENERATION | OPEN, Ordering::Release);
+        for (from, to, forward) in pairs_of(terms) {
+            if let Some(pair) = self.pair(from, to) {
+                pair.store(token.0 | if forward { Token::FORWARD } else { 0 }, Ordering::Relaxed);
+            }
+        }
+        *entry = Some((token, *terms));
+        Ok(token.id())
+    }
+
+    /// Closes a window by its identifier.
+    pub(crate) fn close(&self, id: u32, why: Closed, now: u64) -> Result<(), HubError> {
+        let mut table = self.table.lock();
+        let found = table.open.iter().flatten().find(|(t, _)| t.id() == id).map(|(t, _)| *t);
+        self.end(&mut table, found.ok_or(HubError::NoSuchWindow)?, why, now);
+        Ok(())
+    }
+
+    /// Closes every window that `end` takes part in; `None` closes all.
+    pub(crate) fn close_of(&self, end: Option<End>, why: Closed, now: u64) {
+        let mut table = self.table.lock();
+        for index in 0..self.slots.len() {
+            let found = table.open.get(index).and_then(Option::as_ref);
+            let concerned = found.filter(|(_, t)| end.is_none_or(|e| t.participants().contains(&e))).map(|(t, _)| *t);
+            if let Some(token) = concerned {
+                self.end(&mut table, token, why, now);
+            }
+        }
+    }
+
+    /// Closes what is over: by its time, or by its last message.
+    pub(crate) fn sweep(&self, now: u64) {
+        let mut table = self.table.lock();
+        for (index, slot) in self.slots.iter().enumerate() {
+            let Some(token) = table.open.get(index).and_then(Option::as_ref).map(|(t, _)| *t) else { continue };
+            if slot.word.load(Ordering::Acquire) & OPEN == 0 {
+                self.end(&mut table, token, Closed::Exhausted, now);
+            } else if slot.is_over(now) {
+                self.end(&mut table, token, Closed::Expired, now);
+            }
+        }
+    }
+
+    /// Ends one window: from the exchange of its word on no message passes, and the counts are final.
+    fn end(&self, table: &mut Table, token: Token, why: Closed, now: u64) {
+        let Some(slot) = self.slots.get(token.slot()) else { return };
+        let Some((_, terms)) = table.open.get_mut(token.slot()).and_then(Option::take) else { return };
+        let next = match token.generation() + 1 {
+            GENERATIONS.. => 1,
+            generation => generation,
+        };
+        let word = slot.word.swap((next as u64) << GENERATION, Ordering::AcqRel);
+        for (from, to, _) in pairs_of(&terms) {
+            if let Some(pair) = self.pair(from, to) {
+                pair.store(0, Ordering::Relaxed);
+            }
+        }
+        // The last message closed it, whoever came to say so.
+        let why = if word & OPEN == 0 { Closed::Exhausted } else { why };
+        let summary = slot.summary(token, terms, word, Some((why, now)));
+        if table.summaries.is_full() && table.summaries.pop_at(0).is_some() {
+            table.evicted = table.evicted.saturating_add(1);
+        }
+        // There is room now.
+        let _ = table.summaries.try_push(summary);
+    }
+
+    /// Shows the `n`-th of the open windows that `concerns` selects.
+    pub(crate) fn nth_open(&self, n: usize, concerns: impl Fn(&Terms) -> bool) -> Option<Summary> {
+        let table = self.table.lock();
+        let (token, terms) = table.open.iter().flatten().filter(|(_, t)| concerns(t)).nth(n)?;
+        let slot = self.slots.get(token.slot())?;
+        Some(slot.summary(*token, *terms, slot.word.load(Ordering::Acquire), None))
+    }
+
+    /// Shows the `n`-th of the summaries that `concerns` selects, the oldest first.
+    pub(crate) fn nth_summary(&self, n: usize, concerns: impl Fn(&Terms) -> bool) -> Option<Summary> {
+        self.table.lock().summaries.iter().filter(|s| concerns(&s.terms)).nth(n).copied()
+    }
+
+    /// Counts the open windows that `end` takes part in.
+    pub(crate) fn count_of(&self, end: End) -> u16 {
+        self.table.lock().open.iter().flatten().filter(|(_, t)| t.participants().contains(&end)).count() as u16
+    }
+
+    /// Forgets all summaries; says how many.
+    pub(crate) fn forget(&self) -> usize {
+        let mut table = self.table.lock();
+        let count = table.summaries.len();
+        table.summaries.clear();
+        count
+    }
+
+    /// Counts the open windows, the summaries, and those that younger ones pushed out.
+    pub(crate) fn totals(&self) -> (usize, usize, u32) {
+        let table = self.table.lock();
+        (table.open.iter().flatten().count(), table.summaries.len(), table.evicted)
+    }
+}
+
+impl Slot {
+    fn summary(&self, token: Token, terms: Terms, word: u64, closed: Option<(Closed, u64)>) -> Summary {
+        let (forward, back) = counts(word);
+        Summary {
+            id: token.id(),
+            terms,
+            closed,
+            opened: self.opened.load(Ordering::Relaxed),
+            forward,
+            back,
+            first: self.first.load(Ordering::Relaxed),
+            last: self.last.load(Ordering::Relaxed),
+        }
+    }
+}
+
+fn counts(word: u64) -> (u16, u16) {
+    ((word & COUNT_MASK) as u16, (word >> COUNT & COUNT_MASK) as u16)
+}
+
+/// Lists the ordered pairs that a window connects, and whether the first participant is the sender.
+fn pairs_of(terms: &Terms) -> impl Iterator<Item = (End, End, bool)> + '_ {
+    let all = terms.participants();
+    all.iter().enumerate().flat_map(move |(n, &from)| {
+        let sends = terms.direction == Direction::Both || n == 0;
+        all.iter().filter(move |&&to| sends && to != from).map(move |&to| (from, to, n == 0))
+    })
+}
