@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use ffa_abi::{Func, PartitionId, Regs};
 use std::collections::BTreeSet;
 
+use crate::partition::Entered;
 use crate::sim::SimMachine;
 use crate::sim::world::{Spec, World, id, request};
 use crate::{Cpu, Exit, Next, State};
@@ -33,9 +34,33 @@ impl Random {
 
 const PARTITIONS: u16 = 5;
 const CPUS: usize = 4;
+/// The interrupt of the first partition's device; each has one.
+const FIRST_INTERRUPT: u32 = 40;
+const SET: u64 = Func::NotificationSet.id32() as u64;
+const GET: u64 = Func::NotificationGet.id32() as u64;
+/// Notifications of the Normal world, bound by every partition.
+const BOUND: u64 = 0b1111;
+
+/// Lets a device raise its interrupt, unless it has already.
+fn fire(w: &World, r: &mut Random) {
+    let intid = FIRST_INTERRUPT + r.below(PARTITIONS as u64) as u32;
+    let mut gic = w.machine.gic.lock().unwrap();
+    if !gic.pending.contains(&intid) {
+        gic.pending.push(intid);
+    }
+}
 
 fn specs() -> Vec<Spec> {
-    (0..PARTITIONS).map(|n| Spec { contexts: if n == 2 { CPUS as u16 } else { 1 }, ..Spec::default() }).collect()
+    use crate::manifest::NsInterruptAction::{ManagedExit, Queued, Signalled};
+    use crate::manifest::OtherSecureInterruptAction as Other;
+    let spec = |n: u16| Spec {
+        contexts: if n == 2 { CPUS as u16 } else { 1 },
+        interrupts: alloc::vec![FIRST_INTERRUPT + u32::from(n)],
+        ns_interrupts: [Signalled, ManagedExit, Signalled, Queued, ManagedExit][n as usize],
+        other_interrupts: if n < 3 { Other::Signalled } else { Other::Queued },
+        ..Spec::default()
+    };
+    (0..PARTITIONS).map(spec).collect()
 }
 
 /// No two CPUs in one context; every Blocked context has one live callee; every chain ends at the Normal world.
@@ -67,7 +92,9 @@ fn check(w: &World) {
 
 fn normal_call(r: &mut Random) -> [u64; 8] {
     let to = id(r.below(PARTITIONS as u64 + 1) as u16);
-    match r.below(8) {
+    match r.below(10) {
+        8 => [Func::Interrupt.id32() as u64, 0, 0, 0, 0, 0, 0, 0],
+        9 => [SET, to.0 as u64, 0, 1 << r.below(4), 0, 0, 0, 0],
         0..=3 => request(PartitionId::NORMAL_WORLD, to, 1),
         4..=6 => [Func::Run.id32() as u64, (to.0 as u64) << 16 | r.below(CPUS as u64), 0, 0, 0, 0, 0, 0],
         _ => [0x8400_0060 + r.below(0x30), r.next(), r.next(), r.next(), 0, 0, 0, 0],
@@ -77,7 +104,16 @@ fn normal_call(r: &mut Random) -> [u64; 8] {
 fn partition_step(r: &mut Random, me: PartitionId, requester: PartitionId, regs: &mut Regs) -> Exit {
     let other = id(r.below(PARTITIONS as u64) as u16);
     let answer = (me.0 as u64) << 16 | requester.0 as u64;
-    let call = match r.below(20) {
+    let own = u64::from(FIRST_INTERRUPT) + u64::from(me.0 - id(0).0);
+    let call = match r.below(26) {
+        20 => return Exit::SecureInterrupt,
+        21..=24 => {
+            let calls = [[0xff03, own, 1], [0xff04, 0, 0], [0xff08, own, own], [0xff0a, r.below(CPUS as u64), 0]];
+            let [x0, x1, x2] = r.pick(&calls);
+            regs.set8([x0, x1, x2, 0, 0, 0, 0, 0]);
+            return Exit::Hvc;
+        }
+        25 => [GET, me.0 as u64, 2, 0, 0, 0, 0, 0],
         0..=5 => [Func::DirectResp.id32() as u64, answer, 0, 0, 0, 0, 0, 0],
         6..=9 => request(me, other, 2),
         10..=11 => [Func::MsgWait.id32() as u64, 0, 0, 0, 0, 0, 0, 0],
@@ -98,26 +134,67 @@ enum At {
     In(Regs),
 }
 
-fn step(w: &mut World, at: &mut [At], r: &mut Random, faults: bool) {
+/// What a walk has come by.
+#[derive(Default)]
+struct Seen {
+    /// What is signalled to each partition and was not got yet.
+    pending: [u64; PARTITIONS as usize],
+    /// Notifications that were got.
+    told: u32,
+    /// Contexts entered for an interrupt.
+    handled: u32,
+}
+
+/// Follows what is signalled and what is got: nothing is lost, nothing comes twice.
+fn follow(w: &World, seen: &mut Seen, before: &Regs, after: &Regs) {
+    let done = after.fid() == Func::Success.id32();
+    let to = before.x[1] as u16;
+    let Some(n) = to.checked_sub(id(0).0).map(usize::from).filter(|n| *n < seen.pending.len()) else { return };
+    match before.x[0] {
+        SET if done => seen.pending[n] |= before.x[3],
+        GET if done && !w.partition(n as u16).standing.is_closed() => {
+            assert_eq!(after.x[4], core::mem::take(&mut seen.pending[n]), "what {to:#x} is told");
+            seen.told += after.x[4].count_ones();
+        }
+        _ => {}
+    }
+}
+
+fn step(w: &mut World, at: &mut [At], r: &mut Random, faults: bool, seen: &mut Seen) {
     let n = r.below(CPUS as u64) as usize;
+    if r.below(10) == 0 {
+        fire(w, r);
+    }
     let cpu: &mut Cpu<SimMachine> = &mut w.cpus[n];
     let (next, regs) = match &mut at[n] {
         At::Normal => {
             let mut regs = Regs::ZERO;
             regs.set8(normal_call(r));
-            (w.spmc.on_normal_world(cpu, &mut regs), regs)
+            let before = regs;
+            let next = w.spmc.on_normal_world(cpu, &mut regs);
+            follow(w, seen, &before, &regs);
+            (next, regs)
         }
         At::In(regs) => {
             let c = cpu.current().expect("it runs");
             let me = id(c.partition as u16);
             let exit =
                 if faults && r.below(200) == 0 { Exit::Fault } else { partition_step(r, me, c.call().requester, regs) };
-            (w.spmc.on_partition_exit(cpu, exit, regs), *regs)
+            let before = *regs;
+            let next = w.spmc.on_partition_exit(cpu, exit, regs);
+            if exit == Exit::Smc && before.x[0] == GET {
+                follow(w, seen, &before, regs);
+            }
+            (next, *regs)
         }
     };
     at[n] = match next {
         Next::Reply => At::Normal,
-        Next::Run(_) => At::In(regs),
+        Next::Run(c) => {
+            let for_interrupt = c.call().entered == Entered::Interrupt && regs.fid() == Func::Interrupt.id32();
+            seen.handled += u32::from(for_interrupt);
+            At::In(regs)
+        }
     };
 }
 
@@ -130,7 +207,7 @@ fn settle(w: &mut World, at: &mut [At]) {
                 let c = cpu.current().expect("it runs");
                 let call = c.call();
                 let w1 = (id(c.partition as u16).0 as u64) << 16 | call.requester.0 as u64;
-                let waits = matches!(call.entered, crate::partition::Entered::Run);
+                let waits = matches!(call.entered, Entered::Run | Entered::Interrupt);
                 let func = if waits { Func::MsgWait } else { Func::DirectResp };
                 regs.set8([func.id32() as u64, w1, 0, 0, 0, 0, 0, 0]);
                 if let Next::Reply = w.spmc.on_partition_exit(cpu, Exit::Smc, regs) {
@@ -170,10 +247,18 @@ fn random_walks_keep_the_invariants_and_leave_no_state_stuck() {
     for seed in 1..=seeds {
         let mut w = World::booted(&specs(), CPUS);
         let mut r = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut seen = Seen::default();
+        for n in 0..PARTITIONS {
+            let bind = [Func::NotificationBind.id32() as u64, id(n).0 as u64, 0, BOUND, 0, 0, 0, 0];
+            super::assert_success(&super::from_partition(&mut w, n, bind), 0);
+        }
         let mut at: Vec<At> = (0..CPUS).map(|_| At::Normal).collect();
         for _ in 0..if cfg!(miri) { 100 } else { 4000 } {
-            step(&mut w, &mut at, &mut r, seed % 3 == 0);
+            step(&mut w, &mut at, &mut r, seed % 3 == 0, &mut seen);
             check(&w);
+        }
+        if seed % 3 != 0 && !cfg!(miri) {
+            assert!(seen.told > 10 && seen.handled > 10, "{} told, {} handled", seen.told, seen.handled);
         }
         settle(&mut w, &mut at);
         check(&w);
