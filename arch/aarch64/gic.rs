@@ -2,7 +2,7 @@
 //! The interrupt controller (GICv3): this CPU's interface to it, and the Secure interrupts that partitions own. EL3 owns
 //! the rest of the set-up.
 
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use spmc::manifest::Interrupt;
 use spmc::{DEADLINE, KICK};
@@ -80,16 +80,27 @@ const GICR_STRIDE: u64 = 0x2_0000;
 const GICR_TYPER_LAST: u32 = 1 << 4;
 const GICR_IGROUPR0: u64 = 0x1_0080;
 const GICR_IGRPMODR0: u64 = 0x1_0d00;
+const GICR_PRIORITY: u64 = 0x1_0000 + IPRIORITYR + SCHEDULE_RECEIVER;
+/// The highest priority that the Normal world can give an interrupt, as the Secure side sees it.
+const HIGHEST_NORMAL: u8 = 0x80;
+/// The schedule-receiver interrupt has been given away: EL3 takes it back on each CPU that comes on.
+static DONATED: AtomicBool = AtomicBool::new(false);
 
-/// Moves the schedule-receiver interrupt of every CPU to Non-secure group 1.
+/// Moves the schedule-receiver interrupt of every CPU to Non-secure group 1, with a priority of that group: its Secure
+/// one would get past the mask that keeps Non-secure interrupts waiting.
 pub(crate) fn donate_schedule_receiver() {
+    DONATED.store(true, Relaxed);
     let bit = 1u32 << SCHEDULE_RECEIVER;
     let mut at = GICR;
     while at + GICR_STRIDE <= crate::platform::GIC.1 {
         let register = |offset: u64| (at + offset) as *mut u32;
         // SAFETY: registers of a redistributor, mapped as device memory; two CPUs that do this at once write the
-        // same bits, and nobody at S-EL2 or EL3 changes the groups of SGIs after boot.
+        // same bits, and EL3 changes the groups of SGIs only on its way to `start` on a CPU.
         let last = unsafe {
+            let priority = (at + GICR_PRIORITY) as *mut u8;
+            if priority.read_volatile() < HIGHEST_NORMAL {
+                priority.write_volatile(HIGHEST_NORMAL);
+            }
             let group = register(GICR_IGROUPR0);
             group.write_volatile(group.read_volatile() | bit);
             let modifier = register(GICR_IGRPMODR0);
@@ -193,6 +204,9 @@ impl Frame {
 /// Enables [`KICK`] and [`DEADLINE`] on this CPU.
 pub(crate) fn start(cpu: usize) {
     timer::stop_deadline();
+    if DONATED.load(Relaxed) {
+        donate_schedule_receiver();
+    }
     for intid in [KICK, DEADLINE] {
         if let Some(frame) = Frame::of(intid, cpu) {
             frame.set_up(intid, OWN_PRIORITY);

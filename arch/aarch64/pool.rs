@@ -173,8 +173,8 @@ impl Pool {
     }
 }
 
-/// The heap for boot-time structures: small ones in a buddy heap; large ones, which live for ever, are cut from the end
-/// of the rest, because a buddy heap would round them up to a power of two.
+/// The heap for boot-time structures: small ones in a buddy heap; large ones, which live for ever, and what no longer
+/// fits there, are cut from the end of the rest, because a buddy heap would round them up to a power of two.
 struct BootHeap {
     small: Mutex<Heap<20>>,
     /// The first byte that large allocations have taken.
@@ -190,8 +190,13 @@ const SMALL_HEAP: usize = 96 << 10;
 static HEAP: BootHeap = BootHeap { small: Mutex::new(Heap::empty()), large: AtomicU64::new(0) };
 
 impl BootHeap {
+    /// The lowest byte that may be cut off; the buddy heap is below.
+    fn floor() -> u64 {
+        (&raw const __heap_start) as u64 + SMALL_HEAP as u64
+    }
+
     fn alloc_large(&self, layout: Layout) -> *mut u8 {
-        let floor = (&raw const __heap_start) as u64 + SMALL_HEAP as u64;
+        let floor = Self::floor();
         let mask = !(layout.align() as u64 - 1);
         let taken = self.large.fetch_update(Relaxed, Relaxed, |top| {
             top.checked_sub(layout.size() as u64).map(|at| at & mask).filter(|&at| at >= floor)
@@ -207,15 +212,14 @@ impl BootHeap {
 // allocation is cut from memory below all earlier ones and above the buddy heap, once.
 unsafe impl GlobalAlloc for BootHeap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if layout.size() >= LARGE {
-            return self.alloc_large(layout);
-        }
-        self.small.lock().alloc(layout).map_or(ptr::null_mut(), NonNull::as_ptr)
+        let small = if layout.size() < LARGE { self.small.lock().alloc(layout).ok() } else { None };
+        // What the buddy heap has no room for any more, in its powers of two, is cut off as well.
+        small.map_or_else(|| self.alloc_large(layout), NonNull::as_ptr)
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        let Some(at) = NonNull::new(at).filter(|_| layout.size() < LARGE) else { return };
-        // SAFETY: the caller's contract: allocated here with this layout.
+        let Some(at) = NonNull::new(at).filter(|at| (at.addr().get() as u64) < Self::floor()) else { return };
+        // SAFETY: the caller's contract: allocated here with this layout, and from the buddy heap by its address.
         unsafe { self.small.lock().dealloc(at, layout) };
     }
 }

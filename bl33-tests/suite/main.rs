@@ -26,6 +26,7 @@ mod restart;
 mod run;
 mod rxtx;
 mod smp;
+mod stress;
 mod versions;
 mod virq;
 
@@ -63,6 +64,7 @@ const GROUPS: &[&[Case]] = &[
     hub::CASES,
     managed::CASES,
     post::CASES,
+    stress::CASES,
 ];
 
 fn suite() {

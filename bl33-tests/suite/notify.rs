@@ -30,6 +30,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("notify::bad_get", bad_get),
     Case::new("notify::pending_is_kept", pending_is_kept),
     Case::new("notify::partitions_have_no_say_in_bitmaps", partitions_have_no_say_in_bitmaps),
+    Case::new("notify::interrupt_on_a_cpu_that_comes_on_later", interrupt_on_a_cpu_that_comes_on_later),
     Case::new("notify::none_is_lost_between_cpus", none_is_lost_between_cpus),
 ];
 
@@ -535,6 +536,27 @@ fn partitions_have_no_say_in_bitmaps() -> Outcome {
         expect_error(&by(RELAY, [fid, x1, x2, 0, 0, 0, 0, 0])?, NOT_SUPPORTED).map_err(|f| f.at(fid))?;
     }
     Ok(())
+}
+
+/// EL3 sets the interrupt up anew on each CPU that comes on: it stays the Normal world's all the same.
+fn interrupt_on_a_cpu_that_comes_on_later() -> Outcome {
+    if cpus::count() < 2 {
+        return Ok(());
+    }
+    create(0, 8)?;
+    bind(0, PERCPU, 1, 0)?;
+    for _ in 0..2 {
+        cpus::start(1, |_| {
+            let mut interrupts = Interrupts::listen();
+            set(PERCPU, 0, 1, 0)?;
+            interrupts.came()
+        })?;
+        cpus::join(1, 5000)?;
+        expect_listed(0, &[])?;
+        expect_got(0, 0, FROM_PARTITIONS, [1, 0, 0])?;
+    }
+    unbind(0, PERCPU, 1)?;
+    destroy(0)
 }
 
 static MEETING: AtomicU32 = AtomicU32::new(0);

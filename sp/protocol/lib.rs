@@ -15,6 +15,8 @@ pub mod id {
     pub const HOSTILE: u16 = 0x8004;
     /// `managed`: is told of Non-secure interrupts.
     pub const MANAGED: u16 = 0x8006;
+    /// `hydra`: dies and is restarted, a context for each CPU.
+    pub const HYDRA: u16 = 0x8007;
 }
 
 /// UUIDs of the partitions, as w1 to w4 of FFA_PARTITION_INFO_GET.
@@ -29,6 +31,8 @@ pub mod uuid {
     pub const HOSTILE: [u32; 4] = [0x721b_f033, 0x944a_7133, 0x9ce8_03a2, 0xc354_c1ee];
     /// 6d3f2a51-8b0e-4c6d-9a47-52f1c07be834.
     pub const MANAGED: [u32; 4] = [0x512a_3f6d, 0x6d4c_0e8b, 0xf152_479a, 0x34e8_7bc0];
+    /// 5d0f3c61-8e1b-4c0e-a7b4-90e2f61c7d35.
+    pub const HYDRA: [u32; 4] = [0x613c_0f5d, 0x0e4c_1b8e, 0xe290_b4a7, 0x357d_1cf6];
 }
 
 /// Word 0 of a request.

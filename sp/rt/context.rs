@@ -3,7 +3,7 @@
 
 use core::{
     arch::asm,
-    sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 
 /// The most execution contexts that a partition can have.
@@ -22,6 +22,7 @@ pub struct Context {
     boot_info: AtomicU64,
     index: AtomicU32,
     started: AtomicU32,
+    primary: AtomicBool,
 }
 
 /// The contexts; entry.S points TPIDR_EL1 into this table.
@@ -44,6 +45,7 @@ impl Context {
             boot_info: AtomicU64::new(0),
             index: AtomicU32::new(0),
             started: AtomicU32::new(0),
+            primary: AtomicBool::new(false),
         }
     }
 
@@ -59,7 +61,8 @@ impl Context {
         }
     }
 
-    pub(crate) fn begin(&self, index: u32, boot_info: u64) {
+    pub(crate) fn begin(&self, index: u32, primary: bool, boot_info: u64) {
+        self.primary.store(primary, Relaxed);
         self.index.store(index, Relaxed);
         self.boot_info.store(boot_info, Relaxed);
         self.started.store(1, Relaxed);
@@ -71,9 +74,9 @@ impl Context {
         self.index.load(Relaxed) as usize
     }
 
-    /// Tells whether this is the context that the SPMC started at boot.
+    /// Tells whether this is the context that the SPMC started first: number 0 at boot, any of them after a restart.
     pub fn is_primary(&self) -> bool {
-        self.index() == 0
+        self.primary.load(Relaxed)
     }
 
     /// Returns x0 at entry: the boot information's address, where the manifest has `gp-register-num = <0>`.

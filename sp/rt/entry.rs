@@ -38,7 +38,7 @@ extern "C" fn enter(index: u32, primary: bool, boot_info: u64) -> ! {
     }
     mmu::enable();
     let context = Context::current();
-    context.begin(index, boot_info);
+    context.begin(index, primary, boot_info);
     if primary && context::count() > 1 {
         let entry = &raw const secondary_start as u64;
         if let Err(error) = ffa::secondary_ep_register(entry) {

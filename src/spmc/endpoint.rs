@@ -6,7 +6,7 @@ use ffa_abi::{PartitionId, Regs, func::SMC64};
 use crate::features;
 use crate::mailbox::{Pair, check_layout};
 use crate::manifest::MemoryKind;
-use crate::partition::{ExecutionContext, Partition};
+use crate::partition::{ExecutionContext, Partition, State};
 use crate::refusal::Refusal;
 use crate::stage2::{Access, MemoryType, Stage2, Tag};
 use crate::{Cpu, Ipa, PAGE_SIZE, Pa, Port, Space, Spmc};
@@ -162,7 +162,7 @@ impl<P: Port> Spmc<P> {
         regs: &mut Regs,
     ) -> Result<(), Refusal> {
         let [_, at, ..] = regs.x;
-        if context.vcpu != 0 {
+        if partition.contexts().iter().any(|c| c.vcpu != context.vcpu && c.state() != State::Reset) {
             return Err(Refusal::TooLate);
         }
         if !partition.is_per_cpu() {

@@ -312,6 +312,14 @@ def supervised():
     return Outcome(one.passed + two.passed, one.failed + two.failed, one.text + two.text)
 
 
+def stress(limit, length=qemu.FULL):
+    """Boot with the partitions that die and are restarted, and do everything at once on all CPUs."""
+    names = ["echo", "relay", "percpu", "hostile", "hydra"]
+    flash = image.firmware(names=names, flash=env.FIRMWARE / "stress.bin")
+    machine = qemu.Machine(flash, extra=qemu.mode(length, only="stress"))
+    return from_result(qemu.run(machine, limit, name="stress", show="quiet"))
+
+
 # The time that the receipts' calls were signed for (`receipts_cases::AT`).
 RECEIPTS_CLOCK = ("-rtc", "base=2026-11-20T21:20:18")
 
@@ -504,6 +512,7 @@ SUITES = [
     Suite("firmware, partitions that die", deaths),
     Suite("firmware, a partition that is restarted", restarts),
     Suite("firmware, a partition with a managed exit", managed),
+    Suite("firmware, everything at once, 10 s", lambda: stress(120)),
     Suite("firmware, malformed packages", bad_packages),
     Suite("firmware, malformed SPMC manifest", bad_spmc_manifest),
     Suite("firmware, a hub and its windows", hub),
@@ -525,6 +534,7 @@ SUITES = [
     Suite("firmware, 8 CPUs", lambda: boot("cpus8", 600, cpus=8), always=False),
     Suite("firmware, 4 CPUs, long", lambda: boot("long4", 3600, qemu.LONG), always=False),
     Suite("line coverage of the host tests", coverage, always=False),
+    Suite("firmware, everything at once, 10 minutes", lambda: stress(1500, qemu.LONG), always=False),
     Suite("licences of dependencies", licences, always=False),
     Suite("memory model, a million sequences", memory_model, always=False, beside=True),
     Suite("fuzzing", fuzz, always=False, beside=True),

@@ -3,7 +3,7 @@
 
 use ffa_abi::{Error, Func, PartitionId, Regs};
 
-use crate::partition::{Call, Entered, ExecutionContext, Partition, State};
+use crate::partition::{Call, Entered, ExecutionContext, Partition};
 use crate::preemption::Manners;
 use crate::{Cpu, Next, Port, Spmc};
 
@@ -39,7 +39,7 @@ impl<P: Port> Spmc<P> {
                     None => continue,
                 }
             }
-            if (context.vcpu == 0 || first_is_ready) && context.state.try_move(State::Reset, State::Starting).is_ok() {
+            if (context.vcpu == 0 || first_is_ready) && partition.win_start(context) {
                 return self.begin(cpu, partition, context, None, regs);
             }
         }

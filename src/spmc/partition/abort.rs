@@ -14,7 +14,7 @@ use crate::partition::{Call, Entered, ExecutionContext, Partition, State};
 use crate::preemption::Manners;
 use crate::refusal::Refusal;
 use crate::stage2::Tag;
-use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering};
 use crate::{Cpu, Ipa, Next, PAGE_SIZE, Pa, Port, Space, Spmc};
 
 /// A partition that fails this often, less than [`FORGIVEN_AFTER`] apart, stays down.
@@ -40,6 +40,8 @@ pub(crate) struct Standing {
     restarts: AtomicU32,
     /// When the last restart was, in counter ticks.
     since: AtomicU64,
+    /// Held by the CPU that carries the action out, or that decides which context starts.
+    deciding: Mutex<()>,
 }
 
 impl Standing {
@@ -80,7 +82,7 @@ impl<P: Port> Spmc<P> {
                 None => self.continue_start(cpu, regs),
             };
         }
-        if !partition.standing.is_closed() && context.state.try_move(State::Reset, State::Starting).is_ok() {
+        if partition.win_start(context) {
             return self.begin(cpu, partition, context, Some((call, Error::Aborted)), regs);
         }
         self.resume_after(cpu, call, Error::Aborted, regs)
@@ -118,10 +120,7 @@ impl<P: Port> Spmc<P> {
         }
         let context = partition.context_for(cpu.index)?;
         let started_before = partition.standing.restarts.load(Ordering::Relaxed) > 0;
-        if partition.standing.is_closed()
-            || !started_before
-            || context.state.try_move(State::Reset, State::Starting).is_err()
-        {
+        if !started_before || !partition.win_start(context) {
             return None;
         }
         cpu.keep_normal(regs);
@@ -138,6 +137,11 @@ impl<P: Port> Spmc<P> {
 
     /// Carries out the abort action if every context of the partition is at rest.
     fn carry_out(&self, cpu: usize, partition: &Partition<P>) {
+        let _deciding = partition.standing.deciding.lock();
+        if !partition.standing.is_closed() {
+            // Another CPU has done it meanwhile, and the partition may be running again.
+            return;
+        }
         let contexts = partition.contexts();
         for c in contexts {
             let _ = c.state.try_move(State::Idle, State::Aborted);
@@ -233,6 +237,15 @@ impl<P: Port> Spmc<P> {
 }
 
 impl<P: Port> Partition<P> {
+    /// Wins a context that has not started since the partition was loaded or restarted, for its first entry. The first
+    /// context of all starts alone: it prepares what the others rely on, their entry point among it.
+    pub(crate) fn win_start(&self, context: &ExecutionContext<P>) -> bool {
+        let _deciding = self.standing.deciding.lock();
+        let others = || self.contexts().iter().filter(|c| c.vcpu != context.vcpu);
+        let prepared = self.contexts().iter().any(|c| c.is_ready()) || others().all(|c| c.state() == State::Reset);
+        prepared && !self.standing.is_closed() && context.state.try_move(State::Reset, State::Starting).is_ok()
+    }
+
     /// Returns the mailbox that its manifest asks for (`rx_tx-info`).
     pub(crate) fn boot_mailbox(&self) -> Option<Pair> {
         let rx_tx = self.manifest.rx_tx?;

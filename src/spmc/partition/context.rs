@@ -232,11 +232,11 @@ impl<P: Port> ExecutionContext<P> {
     }
 
     pub(crate) fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Relaxed)
+        self.ready.load(Ordering::Acquire)
     }
 
     pub(crate) fn set_ready(&self, ready: bool) {
-        self.ready.store(ready, Ordering::Relaxed);
+        self.ready.store(ready, Ordering::Release);
     }
 
     /// Returns the state in which it computes: Starting until it has said that it is ready, then Running.

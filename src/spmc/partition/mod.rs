@@ -168,11 +168,11 @@ impl<P: Port> Partition<P> {
         self.manifest.ns_interrupts == NsInterruptAction::Queued
     }
 
-    /// Says with what execution context `vcpu` begins: secondary ones where the partition registered, else
-    /// where the first one began.
+    /// Says with what execution context `vcpu` begins: where the partition registered, else (as the first one of all)
+    /// at the image's entry. After a restart the first one need not be context 0.
     pub(crate) fn entry(&self, vcpu: u16) -> Entry {
         let secondary = self.secondary_entry.load(Ordering::Acquire);
-        let pc = if vcpu != 0 && secondary != 0 { Ipa(secondary) } else { self.identity.entry };
+        let pc = if secondary != 0 { Ipa(secondary) } else { self.identity.entry };
         let mut x = [0; 8];
         if let Some((register, address)) = self.identity.boot_info
             && let Some(x) = x.get_mut(register as usize)

@@ -181,3 +181,18 @@ fn contexts_of_other_cpus_come_to_rest_first_and_start_again_on_their_own_cpu() 
         assert_eq!(r.x[4], 0x1001);
     }
 }
+
+#[test]
+fn after_a_restart_the_first_context_of_all_starts_alone() {
+    let mut w = with(AbortAction::Restart, 2);
+    assert_error(&w.call(0, request(NWD, id(0), 0), &mut |_, _, _| Exit::Fault), Error::Aborted);
+    // Context 1 starts, at the entry of the image, and an interrupt takes its CPU before it is ready.
+    let r = w.call(1, request(NWD, id(0), 0), &mut |_, _, _| Exit::NormalInterrupt);
+    assert_eq!(r.fid(), Func::Interrupt.id32());
+    let never = &mut |_, _, _: &mut _| panic!("a second context that believes itself the first");
+    assert_error(&w.call(0, request(NWD, id(0), 0), never), Error::NotReady);
+    let run = [Func::Run.id32() as u64, 0x8001_0001, 0, 0, 0, 0, 0, 0];
+    w.call(1, run, &mut |_, _, regs| wait(regs));
+    assert_error(&w.call(0, request(NWD, id(0), 0), &mut |_, _, regs| wait(regs)), Error::Retry);
+    assert_eq!(w.call(0, request(NWD, id(0), 1), &mut |_, _, regs| echo(regs)).x[4], 0x1001);
+}
