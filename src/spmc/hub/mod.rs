@@ -20,6 +20,8 @@ mod queue;
 mod seat;
 mod service;
 mod window;
+#[cfg(all(test, not(loom)))]
+mod window_model;
 
 use alloc::boxed::Box;
 
