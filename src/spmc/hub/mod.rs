@@ -38,7 +38,7 @@ use crate::{Partition, Port, Spmc};
 pub(crate) use event::Event;
 use event::{Events, NOBODY};
 use post::Post;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 pub(crate) use seat::Random;
 pub(crate) use seat::Seat;
 use window::{Shut, Token, Windows};

@@ -380,3 +380,54 @@ fn pairs_of(terms: &Terms) -> impl Iterator<Item = (End, End, bool)> + '_ {
         all.iter().filter(move |&&to| sends && to != from).map(move |&to| (from, to, n == 0))
     })
 }
+
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::*;
+
+    fn terms(limit: u16, correlation: u64) -> Terms {
+        let ends = core::array::from_fn(End::partition);
+        Terms { count: 2, ends, direction: Direction::Both, correlation, purpose: Uuid::NIL, lifetime: 1000, limit }
+    }
+
+    /// A message races the coordinator, who closes the window: the summary counts it if and only if it passed.
+    #[test]
+    fn loom_what_passes_is_in_the_summary() {
+        loom::model(|| {
+            let windows = Arc::new(Windows::new(1));
+            let id = windows.open(&terms(2, 1), 0).unwrap();
+            let token = windows.find(End::partition(0), End::partition(1)).unwrap();
+            let sender = {
+                let windows = windows.clone();
+                thread::spawn(move || windows.admit(token, 1).is_ok())
+            };
+            windows.close(id, Closed::ByCoordinator, 2).unwrap();
+            let summary = windows.nth_summary(0, |_| true).unwrap();
+            let passed = sender.join().unwrap();
+            assert_eq!(summary.forward, u16::from(passed));
+            assert!(windows.admit(token, 3).is_err());
+        });
+    }
+
+    /// Two messages race for the last place of a window, whose slot is used again at once.
+    #[test]
+    fn loom_the_last_place_is_taken_once() {
+        loom::model(|| {
+            let windows = Arc::new(Windows::new(1));
+            windows.open(&terms(1, 1), 0).unwrap();
+            let token = windows.find(End::partition(0), End::partition(1)).unwrap();
+            let sender = {
+                let windows = windows.clone();
+                thread::spawn(move || windows.admit(token, 1).is_ok())
+            };
+            let mine = windows.admit(token, 1).is_ok();
+            let theirs = sender.join().unwrap();
+            assert!(mine != theirs);
+            windows.open(&terms(1, 2), 2).unwrap();
+            assert!(windows.admit(token, 3).is_err(), "an old token opens nothing");
+        });
+    }
+}
