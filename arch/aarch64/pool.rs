@@ -146,6 +146,15 @@ impl Pool {
         Some(pa)
     }
 
+    /// Cuts whole pages off for the boot heap, for ever.
+    fn chunk(&self, layout: Layout) -> Option<NonNull<u8>> {
+        let pages = (layout.size() as u64).div_ceil(PAGE).checked_next_power_of_two()?;
+        let layout = Layout::from_size_align((pages * PAGE) as usize, layout.align().max(PAGE as usize)).ok()?;
+        let chunk = self.free.lock().heap.alloc(layout).ok()?;
+        self.count.fetch_sub(pages, Relaxed);
+        Some(chunk)
+    }
+
     pub(crate) fn free(&self, page: Pa) {
         let Some((i, mask)) = Self::bit(page) else { return };
         let Some(word) = self.taken.get(i) else { return };
@@ -213,12 +222,15 @@ impl BootHeap {
 unsafe impl GlobalAlloc for BootHeap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let small = if layout.size() < LARGE { self.small.lock().alloc(layout).ok() } else { None };
-        // What the buddy heap has no room for any more, in its powers of two, is cut off as well.
-        small.map_or_else(|| self.alloc_large(layout), NonNull::as_ptr)
+        // What the buddy heap has no room for any more, in its powers of two, is cut off as well; then come the page
+        // pool's pages: many partitions want more than a platform with few should pay for.
+        let at = small.map_or_else(|| self.alloc_large(layout), NonNull::as_ptr);
+        if at.is_null() { POOL.chunk(layout).map_or(at, NonNull::as_ptr) } else { at }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        let Some(at) = NonNull::new(at).filter(|at| (at.addr().get() as u64) < Self::floor()) else { return };
+        let own = (&raw const __heap_start) as u64..Self::floor();
+        let Some(at) = NonNull::new(at).filter(|at| own.contains(&(at.addr().get() as u64))) else { return };
         // SAFETY: the caller's contract: allocated here with this layout, and from the buddy heap by its address.
         unsafe { self.small.lock().dealloc(at, layout) };
     }
