@@ -1,106 +1,72 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What supervised messages cost, where the SPMC supervises them: a boot of its own, with `steady` and `slow`.
+//! What direct messages cost where a hub decides on them: a boot of its own, which the Normal world coordinates.
+//!
+//! The Normal world's request is like the row `direct_req`, and relay's to echo, through a window, like `sp_direct_req`.
+//! Each is counted again while as many windows are open as can be: nothing may grow.
 
 use bl33::ffa::*;
-use bl33::mem::{self, TX};
 use bl33::println;
-use bl33::sp::{self, command, status};
 
-const STEADY: u64 = 0x8011;
-const SLOW: u64 = 0x8012;
-const WARM_UP: u64 = 4;
-const ROUNDS: u64 = 16;
-/// Bytes of a message header, an envelope, a payload.
-const HEADER: u64 = 40;
-const ENVELOPE: u64 = 64;
-const PAYLOAD: u64 = 64;
-/// Messages of one sender that wait for `slow` at the most.
-const USABLE: u64 = 7;
+use crate::{inside, measure, remark, row};
 
-/// Tells whether this is that boot.
+const HUB: u64 = 0x8ff0;
+const DESCRIBE: u64 = 1;
+const OPEN: u64 = 2;
+/// Messages of a window, and how long it lasts, as its call takes them.
+const TERMS: u64 = 0xffff << 16 | 3_600_000 << 32;
+const TWO: u64 = 2 << 12;
+const FROM_FIRST: u64 = 1 << 8;
+/// The partitions that a window can be opened for, by their identifiers.
+const FIRST: u64 = 0x8001;
+const LAST: u64 = 0x8005;
+/// Windows at a time.
+const MOST: u64 = 16;
+/// The version of the service.
+const VERSION_1: u64 = 1 << 16;
+/// What relay measures: direct requests to the argument.
+const DIRECT: u64 = 4;
+
+/// Asks the service; returns status and x4.
+fn ask(x3: u64, args: [u64; 2]) -> (u64, u64) {
+    let r = smc([DIRECT_REQ_64, HUB, 0, x3, args[0], args[1], 0, 0]);
+    if r[0] == DIRECT_RESP_64 { (r[3], r[4]) } else { (u64::MAX, 0) }
+}
+
+/// Tells whether this is that boot. Over the stub a request comes back as it went.
 pub(crate) fn is_here() -> bool {
-    // Over the stub a request comes back as it went.
-    sp::try_command(STEADY, command::ADD, [40, 2, 0, 0])
-        .is_ok_and(|[status, sum, ..]| (status, sum) == (status::OK, 42))
+    let (status, version) = ask(DESCRIBE, [0; 2]);
+    status == 0 && version as u32 as u64 == VERSION_1
 }
 
-/// Writes a message of the Normal world into TX.
-fn write(to: u64, class: u64, key: u64, ticket: u64) {
-    let header = [0, HEADER | to << 32, ENVELOPE + PAYLOAD, 0, 0];
-    let envelope = [1 | class << 8 | 60_000 << 32, 1, 2, key, ticket, 0, 0, 0];
-    for (n, word) in header.into_iter().chain(envelope).chain([!key; 8]).enumerate() {
-        mem::put(TX + 8 * n as u64, word);
+fn open(from: u64, to: u64, correlation: u64) -> bool {
+    let (status, _) = ask(OPEN | TERMS | TWO | FROM_FIRST, [from | to << 16, correlation]);
+    if status != 0 {
+        println!("# the window from {from:#x} to {to:#x}: status {status:#x}");
     }
+    status == 0
 }
 
-/// Lets a partition ack what it has in RX.
-fn take(id: u64) {
-    let tell = |command, args| sp::try_command(id, command, args).unwrap_or([u64::MAX; 5]);
-    let [_, ticket, ..] = tell(command::RX_READ, [HEADER + 32, 0, 0, 0]);
-    tell(command::CALL, [0, RX_RELEASE, 0, 0]);
-    tell(command::TX_WRITE, [0, 0, HEADER | id << 48, ENVELOPE]);
-    tell(command::TX_WRITE, [24, 0, 0, 0]);
-    tell(command::TX_WRITE, [HEADER, 1 | 2 << 8, 0, 0]);
-    tell(command::TX_WRITE, [HEADER + 24, 0, ticket, 0]);
-    tell(command::TX_WRITE, [HEADER + 48, 0, 0, 0]);
-    let [_, w0, _, w2, _] = tell(command::CALL, [0, MSG_SEND2, id << 16, 0]);
-    if w0 != SUCCESS_32 {
-        println!("# {id:#x} acks {ticket:#x}: answered w0 {w0:#x}, w2 {w2:#x}");
-    }
-}
-
-fn send(to: u64, key: u64) -> u64 {
-    write(to, 1, key, 0);
-    let mut regs: Regs18 = [0; 18];
-    regs[0] = MSG_SEND2;
-    let ticks = smc_ticks(&mut regs);
-    if regs[0] as u32 as u64 != SUCCESS_32 {
-        println!("# message {key} to {to:#x}: answered w0 {:#x}, w2 {:#x}", regs[0] as u32, regs[2] as u32);
-    }
-    ticks
-}
-
-fn report(name: &str, scale: u64, rounds: impl Iterator<Item = u64>) {
-    if let Some(ticks) = rounds.skip(WARM_UP as usize).min() {
-        println!("bench\t{name}\t{}", ticks * scale);
+fn report(direct: &str, window: &str, scale: u64) {
+    let request = row("hub direct", [DIRECT_REQ_64, ECHO, 0, 1, 2, 3, 4, 5], DIRECT_RESP_64);
+    let (ticks, answer) = measure(&request);
+    println!("bench\t{direct}\t{}", ticks * scale);
+    remark(direct, answer, request.answer);
+    if let Some(ticks) = inside(window, DIRECT, ECHO) {
+        println!("bench\t{window}\t{}", ticks * scale);
     }
 }
 
 /// Prints the rows.
 pub(crate) fn rows(scale: u64) {
     smc([VERSION, 0x1_0002, 0, 0, 0, 0, 0, 0]);
-    smc([RXTX_MAP_64, TX, mem::RX, 1, 0, 0, 0, 0]);
-    for id in [STEADY, SLOW] {
-        smc([DIRECT_REQ_64, id, 0, command::MAILBOX, 0, 0, 0, 0]);
+    let mut opened = u64::from(open(RELAY, ECHO, 1));
+    report("hub direct", "hub window", scale);
+    let pairs = (FIRST..=LAST).flat_map(|from| (FIRST..=LAST).map(move |to| (from, to)));
+    for (from, to) in pairs.filter(|&(from, to)| from != to && (from, to) != (RELAY, ECHO)) {
+        if opened < MOST {
+            opened += u64::from(open(from, to, opened + 1));
+        }
     }
-    let mut key = 0;
-    let mut next = || {
-        key += 1;
-        key
-    };
-    // From the sender's call to the message in the receiver's RX buffer.
-    let there = (0..WARM_UP + ROUNDS).map(|_| {
-        let ticks = send(STEADY, next());
-        take(STEADY);
-        ticks
-    });
-    report("hub envelope 64", scale, there);
-    // The same while messages of others wait, and into a queue in which others wait.
-    for _ in 0..USABLE - 1 {
-        send(SLOW, next());
-    }
-    // The request to slow down is in nobody's way.
-    smc([RX_RELEASE, 0, 0, 0, 0, 0, 0, 0]);
-    let beside = (0..WARM_UP + ROUNDS).map(|_| {
-        let ticks = send(STEADY, next());
-        take(STEADY);
-        ticks
-    });
-    report("hub envelope 64, 6 wait", scale, beside);
-    let behind = (0..WARM_UP + ROUNDS).map(|_| {
-        let ticks = send(SLOW, next());
-        take(SLOW);
-        ticks
-    });
-    report("hub envelope 64, behind 6", scale, behind);
+    println!("# {opened} windows are open");
+    report("hub direct, 16 windows", "hub window, 16 windows", scale);
 }

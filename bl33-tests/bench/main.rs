@@ -9,6 +9,7 @@
 
 mod hub;
 mod memory;
+mod post;
 mod signal;
 
 use bl33::ffa::*;
@@ -75,6 +76,9 @@ fn bench() {
     if scale != 1 {
         println!("# the counter runs at {} Hz, not at 1 GHz: figures are in steps of {scale}", time::frequency());
     }
+    if post::is_here() {
+        return post::rows(scale);
+    }
     if hub::is_here() {
         return hub::rows(scale);
     }
@@ -101,25 +105,30 @@ const INSIDE: &[(&str, u64, u64)] = &[
     ("sp_unknown_call", 6, 0),
 ];
 
-/// Lets relay count its own calls, the least of some rounds of some calls each. Without a relay there is nothing to
-/// say: over the stub, the request comes back as it went.
+/// Reports what relay counts of its own calls.
 fn measure_inside(scale: u64) {
-    const CALLS: u64 = 32;
     for &(name, what, argument) in INSIDE {
-        let mut least = None;
-        for _ in 0..ROUNDS {
-            let r = smc([DIRECT_REQ_64, RELAY, 0, command::MEASURE, what, argument, CALLS, 0]);
-            if r[0] != DIRECT_RESP_64 || r[3] != status::OK {
-                println!("# {name}: answered w0 {:#x}, status {:#x}", r[0] as u32, r[3]);
-                break;
-            }
-            let each = r[4].saturating_sub(r[6]) / CALLS;
-            least = Some(least.map_or(each, |l: u64| l.min(each)));
-        }
-        if let Some(ticks) = least {
+        if let Some(ticks) = inside(name, what, argument) {
             println!("bench\t{name}\t{}", ticks * scale);
         }
     }
+}
+
+/// Lets relay count its own calls, the least of some rounds of some calls each. Without a relay there is nothing to
+/// say: over the stub, the request comes back as it went.
+fn inside(name: &str, what: u64, argument: u64) -> Option<u64> {
+    const CALLS: u64 = 32;
+    let mut least = None;
+    for _ in 0..ROUNDS {
+        let r = smc([DIRECT_REQ_64, RELAY, 0, command::MEASURE, what, argument, CALLS, 0]);
+        if r[0] != DIRECT_RESP_64 || r[3] != status::OK {
+            println!("# {name}: answered w0 {:#x}, status {:#x}", r[0] as u32, r[3]);
+            break;
+        }
+        let each = r[4].saturating_sub(r[6]) / CALLS;
+        least = Some(least.map_or(each, |l: u64| l.min(each)));
+    }
+    least
 }
 
 fn measure(row: &Row) -> (u64, Regs8) {

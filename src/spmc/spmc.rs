@@ -148,6 +148,9 @@ impl<P: Port> Spmc<P> {
         {
             return next;
         }
+        if self.hub.is_some() {
+            return self.refuse_normal_in_hub(cpu, fid, refusal, regs);
+        }
         self.refuse(PartitionId::NORMAL_WORLD, fid, refusal, regs);
         Next::Reply
     }
@@ -186,31 +189,28 @@ impl<P: Port> Spmc<P> {
                 Err(refusal) => refusal,
             }
         };
-        self.refuse_partition(context, fid, refusal, regs)
+        self.refuse_partition(cpu, context, (fid, refusal), regs)
     }
 
     #[cold]
     #[inline(never)]
     fn refuse_partition(
         &'static self,
+        cpu: &mut Cpu<P>,
         context: &'static ExecutionContext<P>,
-        fid: u32,
-        refusal: Refusal,
+        (fid, refusal): (u32, Refusal),
         regs: &mut Regs,
     ) -> Next<P> {
+        if self.hub.is_some() {
+            return self.refuse_partition_in_hub(cpu, context, (fid, refusal), regs);
+        }
         self.refuse(context.id, fid, refusal, regs);
         Next::Run(context)
     }
 
     #[inline(always)]
-    fn refuse(&self, caller: PartitionId, fid: u32, refusal: Refusal, regs: &mut Regs) {
-        if let Some(hub) = &self.hub {
-            hub.note_refusal(self.port.now(), caller, self.end_of(caller).ok(), refusal, regs);
-        }
+    pub(crate) fn refuse(&self, caller: PartitionId, fid: u32, refusal: Refusal, regs: &mut Regs) {
         regs.set_error(refusal.code());
-        if matches!(refusal, Refusal::PolicyDenies | Refusal::WindowShut | Refusal::WindowChain) {
-            self.hub_denied(caller);
-        }
         if let Some(held_back) = self.limit.admit(self.port) {
             console::refused(self.port, held_back, caller, fid, refusal);
         }

@@ -283,12 +283,12 @@ def supervised_flash(bl33="tests"):
     return image.firmware(bl33=bl33, names=SUPERVISED, flash=env.FIRMWARE / f"supervised-{bl33}.bin", spmc_manifest=dts)
 
 
-def hub_flash(coordinator, bl33="tests"):
-    """Build the firmware with a hub around the usual partitions; return the flash image."""
-    names = list(image.FIRST_PARTITIONS)
-    node = f'\thub {{ compatible = "hematite,hub"; coordinator = "{coordinator}"; breaker {{ cool-down-ms = <100>; }}; }};\n'
+def hub_flash(coordinator, bl33="tests", names=image.FIRST_PARTITIONS, more=""):
+    """Build the firmware with a hub around partitions, the usual ones by default; return the flash image."""
+    names = list(names)
+    node = f'\thub {{ compatible = "hematite,hub"; coordinator = "{coordinator}"; {more}breaker {{ cool-down-ms = <100>; }}; }};\n'
     source = manifest.spmc_source(image.find_partitions(names=names), image.CPUS)
-    dts = env.write_if_changed(env.FIRMWARE / f"hub-{coordinator}.dts", source.replace("\thypervisor {", node + "\thypervisor {"))
+    dts = env.write_if_changed(env.FIRMWARE / f"hub-{coordinator}-{bl33}.dts", source.replace("\thypervisor {", node + "\thypervisor {"))
     return image.firmware(bl33=bl33, names=names, flash=env.FIRMWARE / f"hub-{coordinator}-{bl33}.bin", spmc_manifest=dts)
 
 

@@ -18,13 +18,11 @@ use super::post::Post;
 use super::window::{Summary, Terms};
 use super::{Event, Hub, Seat};
 use crate::mailbox::Mailbox;
-use crate::partition::{ExecutionContext, Partition};
+use crate::partition::Partition;
 use crate::refusal::Refusal;
 use crate::routing::End;
 use crate::sync::{Mutex, Ordering};
-use crate::{Next, Port, Spmc};
-
-const REQ64: u32 = Func::DirectReq.id64();
+use crate::{Port, Spmc};
 
 /// Who asks.
 #[derive(Clone, Copy)]
@@ -50,53 +48,17 @@ impl Caller<'_> {
 type Answer = Result<[u64; 4], HubError>;
 
 impl<P: Port> Spmc<P> {
-    /// Takes a direct request of the Normal world to an endpoint that is no partition.
-    #[cold]
-    pub(crate) fn service_from_normal(
-        &'static self,
-        fid: u32,
-        (source, destination): (PartitionId, PartitionId),
-        regs: &mut Regs,
-    ) -> Result<Next<P>, Refusal> {
-        self.check_service(source, destination, Func::DirectReq)?;
-        if fid != REQ64 {
-            return Err(Refusal::ToSpmc);
-        }
+    /// Serves a direct request of the Normal world.
+    pub(super) fn serve_normal(&self, source: PartitionId, regs: &mut Regs) {
         self.normal.version.settle();
         let mailbox = (source == PartitionId::NORMAL_WORLD).then_some(&self.normal.mailbox);
         self.serve(source, End::normal(source), mailbox, regs);
-        Ok(Next::Reply)
     }
 
-    /// Takes a direct request of a partition to a service of the SPMC.
-    #[cold]
-    pub(crate) fn service_from_partition(
-        &'static self,
-        fid: u32,
-        context: &'static ExecutionContext<P>,
-        from: &Partition<P>,
-        regs: &mut Regs,
-    ) -> Result<Next<P>, Refusal> {
-        if fid != REQ64 {
-            return Err(Refusal::ToSpmc);
-        }
+    /// Serves a direct request of a partition.
+    pub(super) fn serve_partition(&self, from: &Partition<P>, regs: &mut Regs) {
         from.version.settle();
         self.serve(from.id(), End::partition(from.index), Some(&from.mailbox), regs);
-        Ok(Next::Run(context))
-    }
-
-    /// Checks that `destination`, which is no partition, is a service of the SPMC that takes `func`.
-    #[cold]
-    pub(crate) fn check_service(
-        &self,
-        source: PartitionId,
-        destination: PartitionId,
-        func: Func,
-    ) -> Result<(), Refusal> {
-        match &self.hub {
-            Some(hub) if hub.id() == destination && func == Func::DirectReq => Ok(()),
-            Some(_) | None => Err(self.no_receiver(source, destination)),
-        }
     }
 
     fn serve(&self, id: PartitionId, end: End, mailbox: Option<&Mutex<Mailbox>>, regs: &mut Regs) {

@@ -176,11 +176,13 @@ impl Windows {
         }
     }
 
+    #[inline(always)]
     fn pair(&self, from: End, to: End) -> Option<&AtomicU32> {
         self.pairs.get(from.row())?.get(to.row())
     }
 
     /// Finds the window between two ends in this direction.
+    #[inline(always)]
     pub(crate) fn find(&self, from: End, to: End) -> Option<Token> {
         let word = self.pair(from, to)?.load(Ordering::Relaxed);
         (word != 0).then_some(Token(word))
@@ -188,6 +190,7 @@ impl Windows {
 
     /// Passes one message, or says why not. The last one that may pass shuts the window; [`Self::sweep`] then writes
     /// its summary.
+    #[inline(always)]
     pub(crate) fn admit(&self, token: Token, now: u64) -> Result<(), Shut> {
         let slot = self.slots.get(token.slot()).ok_or(Shut::Closed)?;
         let alive = (token.generation() as u64) << GENERATION | OPEN;

@@ -11,7 +11,7 @@ use crate::hub::Route;
 use crate::partition::{Call, Entered, ExecutionContext, Partition, Properties, State};
 use crate::preemption::Manners;
 use crate::refusal::Refusal;
-use crate::routing::End;
+use crate::routing::{End, Use};
 use crate::{Cpu, Next, Port, Spmc, calls};
 
 /// Bit 31 of w2: a message of the framework.
@@ -32,7 +32,7 @@ pub(crate) fn truncate(regs: &mut Regs) {
 }
 
 /// Says what it takes to send and to receive one form of direct request.
-pub(super) struct Form {
+pub(crate) struct Form {
     pub(super) func: Func,
     pub(super) sends: Properties,
     pub(super) not_a_sender: Refusal,
@@ -40,7 +40,8 @@ pub(super) struct Form {
     pub(super) not_a_receiver: Refusal,
 }
 
-const FORM: Form = Form {
+/// What it takes for the older forms.
+pub(crate) const FORM: Form = Form {
     func: Func::DirectReq,
     sends: Properties::SENDS_DIRECT,
     not_a_sender: Refusal::NotASender,
@@ -65,11 +66,21 @@ impl<P: Port> Spmc<P> {
         if source.is_secure() {
             return Err(Refusal::ForgedSource);
         }
-        let Some(target) = self.partitions.find(destination) else {
-            return self.service_from_normal(fid, (source, destination), regs);
-        };
-        let route = self.route(End::normal(source), End::partition(target.index))?;
-        let context = self.receiver(cpu, target, &FORM).map_err(|why| self.turned_back(route, why))?;
+        let target = self.partitions.find(destination).ok_or_else(|| self.no_receiver(source, destination))?;
+        self.routing.check(End::normal(source), End::partition(target.index), Use::Messages)?;
+        let context = self.receiver(cpu, target, &FORM)?;
+        self.start_from_normal(cpu, context, (fid, source, Route::OPEN), regs)
+    }
+
+    /// Enters a context that was just won, with a request of the Normal world.
+    #[inline(always)]
+    pub(crate) fn start_from_normal(
+        &self,
+        cpu: &mut Cpu<P>,
+        context: &'static ExecutionContext<P>,
+        (fid, source, route): (u32, PartitionId, Route),
+        regs: &mut Regs,
+    ) -> Result<Next<P>, Refusal> {
         self.normal.version.settle();
         let wide = fid & SMC64 != 0;
         let entered = if wide { Entered::Direct64 } else { Entered::Direct32 };
@@ -98,24 +109,35 @@ impl<P: Port> Spmc<P> {
         if w2 as u32 != 0 {
             return Err(if w2 & FRAMEWORK != 0 { Refusal::FrameworkMessage } else { Refusal::ReservedNotZero });
         }
-        let (from, to) = self.sender(caller, regs, &FORM)?;
-        let Some(target) = to else { return self.service_from_partition(fid, caller, from, regs) };
-        let route = self.route(End::partition(from.index), End::partition(target.index))?;
-        let context = self.receiver(cpu, target, &FORM).map_err(|why| self.turned_back(route, why))?;
+        let (from, target) = self.sender(caller, regs, &FORM)?;
+        self.routing.check(End::partition(from.index), End::partition(target.index), Use::Messages)?;
+        let context = self.receiver(cpu, target, &FORM)?;
+        self.start_from_partition(cpu, caller, (from, context), (fid, Route::OPEN), regs)
+    }
+
+    /// Blocks `caller` and enters a context that was just won, with a request of a partition.
+    #[inline(always)]
+    pub(crate) fn start_from_partition(
+        &self,
+        cpu: &mut Cpu<P>,
+        caller: &'static ExecutionContext<P>,
+        (from, context): (&Partition<P>, &'static ExecutionContext<P>),
+        (fid, route): (u32, Route),
+        regs: &mut Regs,
+    ) -> Result<Next<P>, Refusal> {
         let wide = fid & SMC64 != 0;
         self.block_on(caller, context, (if wide { Entered::Direct64 } else { Entered::Direct32 }, route), from, regs);
         self.enter(cpu, context, regs, wide)
     }
 
-    /// Checks who sends and finds to whom: everything that can be refused before the route is taken. No receiver is
-    /// found for a service of the SPMC.
+    /// Checks who sends and finds to whom: everything that can be refused before the route is taken.
     #[inline(always)]
     pub(super) fn sender(
         &'static self,
         caller: &ExecutionContext<P>,
         regs: &Regs,
         form: &Form,
-    ) -> Result<(&'static Partition<P>, Option<&'static Partition<P>>), Refusal> {
+    ) -> Result<(&'static Partition<P>, &'static Partition<P>), Refusal> {
         let [_, w1, ..] = regs.x;
         let (source, destination) = endpoints(w1);
         let from = self.partitions.get(caller.partition as usize).ok_or(Refusal::UnknownPartition)?;
@@ -130,18 +152,16 @@ impl<P: Port> Spmc<P> {
         if destination == source {
             return Err(Refusal::ToSelf);
         }
-        let Some(target) = self.partitions.find(destination) else {
-            return self.check_service(source, destination, form.func).map(|()| (from, None));
-        };
+        let target = self.partitions.find(destination).ok_or_else(|| self.no_receiver(source, destination))?;
         if call.depth >= CHAIN_MAX {
             return Err(Refusal::too_deep(call));
         }
-        Ok((from, Some(target)))
+        Ok((from, target))
     }
 
     /// Wins the execution context of `target` that serves this CPU, or says why not.
     #[inline(always)]
-    pub(super) fn receiver(
+    pub(crate) fn receiver(
         &self,
         cpu: &Cpu<P>,
         target: &'static Partition<P>,

@@ -60,8 +60,6 @@ impl<P: Port> Spmc<P> {
         regs: &mut Regs,
     ) -> Result<Next<P>, Refusal> {
         let (from, target) = self.sender(caller, regs, &FORM)?;
-        // No service of the SPMC takes this form.
-        let target = target.ok_or(Refusal::ToSpmc)?;
         check_service(target, regs)?;
         let route = self.route(End::partition(from.index), End::partition(target.index))?;
         let context = self.receiver(cpu, target, &FORM).map_err(|why| self.turned_back(route, why))?;

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The second thought on a refusal, where there is a hub: what the paths that matter refuse may be a message that a
+//! window lets through, or a request for the management service. So these paths ask nothing about the hub, and without
+//! one a refusal costs one test more.
+
+use ffa_abi::{Func, PartitionId, Regs, func::SMC64};
+
+use super::Route;
+use crate::msg::{DIRECT, endpoints};
+use crate::partition::{ExecutionContext, Partition};
+use crate::refusal::Refusal;
+use crate::routing::End;
+use crate::{Cpu, Next, Port, Spmc};
+
+const REQ32: u32 = Func::DirectReq.id32();
+const REQ64: u32 = Func::DirectReq.id64();
+
+/// What a refused call may have been.
+enum Thought<'a, P: Port> {
+    /// A direct request to a partition that no open route leads to.
+    Message(&'a Partition<P>),
+    /// A request for the management service.
+    Service,
+    /// Nothing but what was refused.
+    None,
+}
+
+impl<P: Port> Spmc<P> {
+    /// Goes on with a call of the Normal world that was refused, or records the refusal and answers.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn refuse_normal_in_hub(
+        &'static self,
+        cpu: &mut Cpu<P>,
+        fid: u32,
+        refusal: Refusal,
+        regs: &mut Regs,
+    ) -> Next<P> {
+        let [_, w1, ..] = regs.x;
+        let (source, _) = endpoints(w1);
+        let why = match self.think(fid, refusal, regs) {
+            Thought::Message(target) => {
+                let ends = (End::normal(source), End::partition(target.index));
+                let begun = self
+                    .win_supervised(cpu, target, ends, refusal)
+                    .and_then(|(context, route)| self.start_from_normal(cpu, context, (fid, source, route), regs));
+                match begun {
+                    Ok(next) => return next,
+                    Err(why) => {
+                        if why.may_start_again()
+                            && let Some(next) = self.start_again(cpu, fid, regs)
+                        {
+                            return next;
+                        }
+                        why
+                    }
+                }
+            }
+            Thought::Service => {
+                self.serve_normal(source, regs);
+                return Next::Reply;
+            }
+            Thought::None => refusal,
+        };
+        self.note_refusal(PartitionId::NORMAL_WORLD, why, regs);
+        self.refuse(PartitionId::NORMAL_WORLD, fid, why, regs);
+        Next::Reply
+    }
+
+    /// Goes on with a call of a partition that was refused, or records the refusal and answers.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn refuse_partition_in_hub(
+        &'static self,
+        cpu: &mut Cpu<P>,
+        caller: &'static ExecutionContext<P>,
+        (fid, refusal): (u32, Refusal),
+        regs: &mut Regs,
+    ) -> Next<P> {
+        let why = match (self.partitions.get(caller.partition as usize), self.think(fid, refusal, regs)) {
+            (Some(from), Thought::Message(target)) => {
+                let ends = (End::partition(from.index), End::partition(target.index));
+                let begun = self.win_supervised(cpu, target, ends, refusal).and_then(|(context, route)| {
+                    self.start_from_partition(cpu, caller, (from, context), (fid, route), regs)
+                });
+                match begun {
+                    Ok(next) => return next,
+                    Err(why) => why,
+                }
+            }
+            (Some(from), Thought::Service) => {
+                self.serve_partition(from, regs);
+                return Next::Run(caller);
+            }
+            (None, _) | (_, Thought::None) => refusal,
+        };
+        self.note_refusal(caller.id, why, regs);
+        self.refuse(caller.id, fid, why, regs);
+        Next::Run(caller)
+    }
+
+    /// Finds out what a refused call may have been. Its receiver and its route are looked at last, so everything else
+    /// about it was good.
+    #[inline(always)]
+    fn think(&'static self, fid: u32, refusal: Refusal, regs: &Regs) -> Thought<'static, P> {
+        let [_, w1, w2, ..] = regs.x;
+        let (_, destination) = endpoints(w1);
+        if !matches!(fid, REQ32 | REQ64) || w2 as u32 != 0 {
+            return Thought::None;
+        }
+        match refusal {
+            Refusal::PolicyDenies => self.partitions.find(destination).map_or(Thought::None, Thought::Message),
+            Refusal::UnknownPartition
+                if fid & SMC64 != 0 && self.hub.as_ref().is_some_and(|hub| hub.id() == destination) =>
+            {
+                Thought::Service
+            }
+            _ => Thought::None,
+        }
+    }
+
+    /// Finds a window that lets a direct request through, counts it there and wins the context of its receiver.
+    #[inline(always)]
+    fn win_supervised(
+        &self,
+        cpu: &Cpu<P>,
+        target: &'static Partition<P>,
+        (from, to): (End, End),
+        refusal: Refusal,
+    ) -> Result<(&'static ExecutionContext<P>, Route), Refusal> {
+        let route = self.route_by_window(from, to, refusal)?;
+        let context = self.receiver(cpu, target, &DIRECT).map_err(|why| self.turned_back(route, why))?;
+        Ok((context, route))
+    }
+
+    /// Records a refusal, and counts what the policy denies against the caller.
+    #[inline(never)]
+    fn note_refusal(&self, caller: PartitionId, refusal: Refusal, regs: &Regs) {
+        let Some(hub) = &self.hub else { return };
+        hub.note_refusal(self.port.now(), caller, self.end_of(caller).ok(), refusal, regs);
+        if matches!(refusal, Refusal::PolicyDenies | Refusal::WindowShut | Refusal::WindowChain) {
+            self.hub_denied(caller);
+        }
+    }
+}
