@@ -7,13 +7,19 @@ use core::sync::atomic::Ordering::Relaxed;
 use bl33::ffa::*;
 use bl33::gic;
 use bl33::harness::{Case, Outcome, expect, expect_at, expect_that};
+use bl33::mem::{self, FREE};
+use bl33::share::*;
 use bl33::sp::{command, death, expect_none, mapping, status, try_command, words};
 use bl33::time;
+
+use crate::memory::mapped;
 
 pub(crate) const CASES: &[Case] = &[
     Case::new("restart::every_way_to_die", every_way_to_die).asked(),
     Case::new("restart::below_a_chain", below_a_chain).asked(),
     Case::new("restart::every_foreign_access", every_foreign_access).asked(),
+    Case::new("restart::against_its_permissions", || mapped(against_its_permissions)).asked(),
+    Case::new("restart::writes_over_its_own_manifest", writes_over_its_own_manifest).asked(),
     Case::new("restart::nothing_of_the_former_life", nothing_of_the_former_life).asked(),
     Case::new("restart::queued_interrupt", queued_interrupt).asked(),
     Case::new("restart::spins_with_interrupts_queued", spins_with_interrupts_queued).asked(),
@@ -22,6 +28,11 @@ pub(crate) const CASES: &[Case] = &[
 
 /// Restarted by its abort action; Non-secure interrupts wait while it runs.
 const HOSTILE: u64 = 0x8004;
+
+/// What [`command::ACCESS`] does.
+const READ: u64 = 0;
+const WRITE: u64 = 1;
+const EXECUTE: u64 = 2;
 
 /// A partition that dies again and again stays down; after more than a second its deaths are forgiven.
 fn forgiven() {
@@ -91,9 +102,6 @@ fn below_a_chain() -> Outcome {
 
 /// Whatever does not belong to it: the access does not happen, the partition dies of it, nobody else notices.
 fn every_foreign_access() -> Outcome {
-    const READ: u64 = 0;
-    const WRITE: u64 = 1;
-    const EXECUTE: u64 = 2;
     let mut deaths = 0;
     for (address, how) in [
         (0x0e00_0000, mapping::SECURE),        // BL31
@@ -127,6 +135,66 @@ fn every_foreign_access() -> Outcome {
             }
             all_answer().map_err(|f| f.at(address))?;
         }
+    }
+    Ok(())
+}
+
+/// Borrowed memory, used as the borrower may not: it dies of it, the page is as it was and goes back to its owner.
+fn against_its_permissions() -> Outcome {
+    const RET: u64 = 0xd65f_03c0;
+    let access = |kind, address, how| direct64(HOSTILE, [command::ACCESS, kind, address, how, 0x5151_5151]);
+    forgiven();
+    // The Normal world's page. To execute it is no business of stage 2: EL3 forbids that to all that is Secure.
+    mem::put(FREE, RET);
+    let handle = send(MEM_SHARE_64, &Send::new(&[(HOSTILE, READ_ONLY)], &[(FREE, 1)]))?;
+    retrieve(HOSTILE, handle, READ_ONLY, 0)?;
+    // What it may do works, by the same way.
+    let r = access(READ, FREE, mapping::NON_SECURE)?;
+    expect_that("what it reads", words(&r, HOSTILE)?[..2] == [status::OK, RET], r[3])?;
+    expect_error(&access(WRITE, FREE, mapping::NON_SECURE)?, ABORTED)?;
+    expect("what the page holds", mem::get(FREE), RET)?;
+    reclaim(handle)?;
+    all_answer()?;
+    // Another partition's.
+    for (allowed, kind) in [(READ_ONLY, WRITE), (READ_ONLY, EXECUTE), (READ_WRITE, EXECUTE)] {
+        let [address, ..] = bl33::sp::command(RELAY, command::OWN_PAGE, [1, RET << 32 | RET, 0, 0])?;
+        let args = [HOSTILE, allowed << 8, 1 | 1 << 16, TAG];
+        let [handle, at, ..] = bl33::sp::command(RELAY, command::SEND, args)?;
+        expect("address sent", at, address)?;
+        bl33::sp::command(HOSTILE, command::RETRIEVE, [handle, RELAY | allowed << 16, TAG, 0])?;
+        expect_error(&access(kind, address, mapping::SECURE)?, ABORTED).map_err(|f| f.at(kind))?;
+        let [_, word, ..] = bl33::sp::command(RELAY, command::OWN_PAGE, [1, 0, 0, 0])?;
+        expect("what the page holds", word, RET << 32 | RET)?;
+        bl33::sp::command(RELAY, command::RECLAIM, [handle, 0, 0, 0])?;
+        all_answer()?;
+    }
+    Ok(())
+}
+
+/// What it is has been read before it ran, and a restart takes the pristine copy.
+fn writes_over_its_own_manifest() -> Outcome {
+    const PACKAGE: u64 = 0x0e60_0000;
+    const NONSENSE: u64 = 0x5bad_5bad;
+    // The package's header, its manifest's header and structure.
+    const PLACES: [u64; 6] = [0, 8, 0x1000, 0x1004, 0x1038, 0x1080];
+    let access = |kind, place| {
+        let args = [kind, PACKAGE + place, mapping::SECURE, NONSENSE];
+        bl33::sp::command(HOSTILE, command::ACCESS, args).map(|[word, ..]| word)
+    };
+    forgiven();
+    for _ in 0..2 {
+        for place in PLACES {
+            access(WRITE, place)?;
+            expect_at("what it wrote at", place, access(READ, place)?, NONSENSE)?;
+        }
+        all_answer()?;
+        expect_error(&direct64(HOSTILE, [command::DIE, death::FFA_ABORT, 0, 0, 0])?, ABORTED)?;
+        all_answer()?;
+        for place in PLACES {
+            expect_that("it is gone, at", access(READ, place)? != NONSENSE, place)?;
+        }
+        let [id, ..] = bl33::sp::command(HOSTILE, command::INFO, [0; 4])?;
+        expect("its id", id, HOSTILE)?;
     }
     Ok(())
 }

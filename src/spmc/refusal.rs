@@ -125,6 +125,7 @@ refusals! {
     MemMorePermission => Denied, "more permission is asked for than the owner has or gave";
     MemShares => NoMemory, "a page is shared as often as can be counted";
     MemTransactions => NoMemory, "as many memory transactions are open as can be";
+    MemTransactionsOfOne => NoMemory, "the partition has as many memory transactions open as one may";
     MemHandle => InvalidParameters, "the caller has no such memory transaction";
     MemHalfSent => InvalidParameters, "the memory transaction is not fully sent, or is already";
     MemMismatch => InvalidParameters, "type, tag or list of receivers is not what the owner sent";

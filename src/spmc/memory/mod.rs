@@ -75,6 +75,14 @@ impl<P: Port> Caller<'_, P> {
             Self::Partition(p) => p.id() == id,
         }
     }
+
+    /// Returns the position of a partition.
+    fn position(&self) -> Option<usize> {
+        match self {
+            Self::Normal => None,
+            Self::Partition(p) => Some(p.index),
+        }
+    }
 }
 
 /// The tables of one endpoint under their lock.

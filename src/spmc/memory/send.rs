@@ -72,7 +72,7 @@ impl<P: Port> Spmc<P> {
     /// Opens a transaction from the first, often the only fragment of a descriptor in the caller's TX buffer.
     pub(super) fn send(&self, caller: Caller<'_, P>, kind: Kind, wide: bool, regs: &mut Regs) -> Result<(), Refusal> {
         let (total, fragment) = lengths(wide, regs)?;
-        let mut t = self.memory.table.open()?;
+        let mut t = self.memory.table.open(caller.position())?;
         let outcome = self.first_fragment(&caller, kind, total, fragment, &mut t);
         let outcome = outcome.and_then(|()| self.complete_or_ask(&mut t, regs));
         if outcome.is_err() {

@@ -9,12 +9,16 @@ use ffa_abi::memory::{Access, Data, Flags, Instruction};
 use ffa_abi::{Handle, PartitionId};
 
 use super::ranges::RangeList;
+use crate::manifest::MAX_PARTITIONS;
 use crate::refusal::Refusal;
 use crate::sync::{Mutex, MutexGuard};
 use crate::{Pa, Port, Space};
 
 /// The most transactions that can be open.
 pub(crate) const MAX_OPEN: usize = 1024;
+/// The most that one partition can have open: what all partitions together can take leaves a quarter to the Normal
+/// world.
+pub(super) const MAX_OPEN_OF_PARTITION: u16 = (MAX_OPEN * 3 / 4 / MAX_PARTITIONS) as u16;
 /// The most receivers of one transaction.
 pub(crate) const MAX_RECEIVERS: usize = 4;
 const INDEX_BITS: u32 = 16;
@@ -74,6 +78,8 @@ pub(super) struct Receiver {
 #[derive(Debug)]
 pub(super) struct Transaction {
     generation: u32,
+    /// The place of its owner among those that [`FreeList`] counts.
+    owner: usize,
     pub(super) phase: Phase,
     pub(super) kind: Kind,
     pub(super) space: Space,
@@ -102,6 +108,7 @@ impl Transaction {
     fn new() -> Self {
         Self {
             generation: 1,
+            owner: usize::MAX,
             phase: Phase::Free,
             kind: Kind::Share,
             space: Space::NonSecure,
@@ -168,6 +175,8 @@ impl Transaction {
 struct FreeList {
     head: u16,
     next: Vec<u16>,
+    /// How many each partition has open, by position.
+    open: [u16; MAX_PARTITIONS],
 }
 
 /// Owns the transactions.
@@ -209,19 +218,28 @@ impl Table {
         let next = (1..capacity).chain(core::iter::once(NONE)).collect();
         Self {
             slots: (0..capacity).map(|_| Mutex::new(Transaction::new())).collect(),
-            free: Mutex::new(FreeList { head: if capacity == 0 { NONE } else { 0 }, next }),
+            free: Mutex::new(FreeList { head: if capacity == 0 { NONE } else { 0 }, next, open: [0; MAX_PARTITIONS] }),
         }
     }
 
-    /// Takes a free place.
-    pub(super) fn open(&self) -> Result<Held<'_>, Refusal> {
+    /// Takes a free place for the partition at position `owner`, or for the Normal world, which has no position.
+    pub(super) fn open(&self, owner: Option<usize>) -> Result<Held<'_>, Refusal> {
+        let owner = owner.unwrap_or(usize::MAX);
         let index = {
             let mut free = self.free.lock();
             let index = free.head;
-            free.head = *free.next.get(index as usize).ok_or(Refusal::MemTransactions)?;
+            let next = *free.next.get(index as usize).ok_or(Refusal::MemTransactions)?;
+            if let Some(open) = free.open.get_mut(owner) {
+                if *open >= MAX_OPEN_OF_PARTITION {
+                    return Err(Refusal::MemTransactionsOfOne);
+                }
+                *open += 1;
+            }
+            free.head = next;
             index
         };
-        let guard = self.slots.get(index as usize).ok_or(Refusal::MemTransactions)?.lock();
+        let mut guard = self.slots.get(index as usize).ok_or(Refusal::MemTransactions)?.lock();
+        guard.owner = owner;
         Ok(Held { index, guard })
     }
 
@@ -237,7 +255,7 @@ impl Table {
 
     /// Closes a transaction: its place is free.
     pub(super) fn close<P: Port>(&self, port: &P, mut held: Held<'_>) {
-        let index = held.index;
+        let (index, owner) = (held.index, held.owner);
         held.clear(port);
         drop(held);
         let mut free = self.free.lock();
@@ -245,6 +263,9 @@ impl Table {
         if let Some(next) = free.next.get_mut(index as usize) {
             *next = head;
             free.head = index;
+        }
+        if let Some(open) = free.open.get_mut(owner) {
+            *open = open.saturating_sub(1);
         }
     }
 

@@ -3,7 +3,7 @@ use ffa_abi::{Error, Func};
 
 use super::{NWD, assert_error, assert_success, assert_untouched, calls, from_partition};
 use crate::manifest::AbortAction;
-use crate::sim::world::{Spec, World, base, echo, id, last_page, request, wait};
+use crate::sim::world::{NORMAL_RAM, Spec, World, base, echo, id, last_page, request, wait};
 use crate::{Exit, Ipa, Pa, Port, Space, State};
 
 fn with(abort: AbortAction, contexts: u16) -> World {
@@ -57,6 +57,42 @@ fn restart_begins_again_from_the_pristine_copy_before_the_caller_hears_of_it() {
     // Its version is open again and its buffers are gone.
     let version = from_partition(&mut w, 0, [Func::RxTxUnmap.id32() as u64, 0, 0, 0, 0, 0, 0, 0]);
     assert_error(&version, Error::InvalidParameters);
+}
+
+#[test]
+fn one_that_dies_with_its_rx_buffer_full_locks_nobody_out() {
+    let map = Func::RxTxMap.id64() as u64;
+    let send = [Func::MsgSend2.id32() as u64, 0, 0, 0, 0, 0, 0, 0];
+    for (abort, lives) in [(AbortAction::Stop, false), (AbortAction::Destroy, false), (AbortAction::Restart, true)] {
+        let mut w = with(abort, 1);
+        let (tx, rx) = (NORMAL_RAM.0, NORMAL_RAM.0 + 0x1000);
+        assert_success(&w.plain([map, tx, rx, 1, 0, 0, 0, 0]), 0);
+        for n in 0..2 {
+            assert_success(&from_partition(&mut w, n, [map, base(n), base(n) + 0x1000, 1, 0, 0, 0, 0]), 0);
+        }
+        // Flags, reserved, offset, ends, size, then the text.
+        let message = |to: u32| [0, 0, 20, to, 4, u32::from_le_bytes(*b"text")].map(u32::to_le_bytes).concat();
+        w.machine.write(Space::NonSecure, Pa(tx), &message(0x8001)).unwrap();
+        assert_success(&w.plain(send), 0);
+        assert_error(&w.plain(send), Error::Busy);
+        let mut died = false;
+        let r = w.call(0, request(NWD, id(0), 0), &mut |_, _, regs| {
+            if core::mem::replace(&mut died, true) { wait(regs) } else { Exit::Fault }
+        });
+        assert_error(&r, Error::Aborted);
+        // Nothing can be sent to it, and nobody waits for it; what went to others goes on.
+        let refused = w.plain(send);
+        assert_eq!(refused.fid(), Func::Error.id32(), "{abort:?}");
+        assert_ne!(refused.x[2] as u32, Error::Busy.code() as u32, "{abort:?}: as if it might yet be read");
+        w.machine.write(Space::NonSecure, Pa(tx), &message(0x8002)).unwrap();
+        assert_success(&w.plain(send), 0);
+        assert_success(&from_partition(&mut w, 1, [Func::RxRelease.id32() as u64, 0, 0, 0, 0, 0, 0, 0]), 0);
+        if lives {
+            assert_success(&from_partition(&mut w, 0, [map, base(0), base(0) + 0x1000, 1, 0, 0, 0, 0]), 0);
+            w.machine.write(Space::NonSecure, Pa(tx), &message(0x8001)).unwrap();
+            assert_success(&w.plain(send), 0);
+        }
+    }
 }
 
 #[test]

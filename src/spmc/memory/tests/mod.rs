@@ -6,6 +6,8 @@ mod calls;
 #[cfg(not(loom))]
 mod failure;
 #[cfg(not(loom))]
+mod misuse;
+#[cfg(not(loom))]
 mod model;
 #[cfg(loom)]
 mod races_under_loom;
