@@ -4,7 +4,9 @@
 use ffa_abi::{Func, Version};
 
 use crate::calls;
+use crate::interrupt;
 use crate::mailbox::MAX_PAGES;
+use crate::manifest::{NsInterruptAction, PartitionManifest};
 use crate::refusal::Refusal;
 
 /// A feature identifier has bit 31 clear; a function identifier has it set.
@@ -60,19 +62,32 @@ const fn answer(func: Func, partition: bool, version: Version) -> u32 {
     }
 }
 
-/// Returns w2 of the answer about `asked` to an endpoint of the given world and version.
-#[inline(always)]
-pub(crate) fn query(asked: u32, partition: bool, version: Version) -> Result<u64, Refusal> {
-    if asked & FUNCTION == 0 {
-        return match asked {
-            NOTIFICATION_PENDING if partition && version >= Version::V1_1 => Ok(5),
-            MANAGED_EXIT if partition && version >= Version::V1_1 => Ok(4),
-            SCHEDULE_RECEIVER if !partition && version >= Version::V1_1 => Ok(SCHEDULE_RECEIVER_SGI),
-            // The others do not exist, or not for this caller.
-            _ => Err(Refusal::UnknownFeature),
-        };
+/// Tells the number of interrupt `asked` to who may ever get it.
+#[cold]
+fn interrupt(asked: u32, caller: Option<&PartitionManifest>, version: Version) -> Result<u64, Refusal> {
+    if version < Version::V1_1 {
+        return Err(Refusal::UnknownFeature);
     }
-    let answers = &ANSWERS[partition as usize];
+    match (asked, caller) {
+        (NOTIFICATION_PENDING, Some(manifest)) if manifest.notification_support => {
+            Ok(interrupt::NOTIFICATION_PENDING.into())
+        }
+        (MANAGED_EXIT, Some(manifest)) if manifest.ns_interrupts == NsInterruptAction::ManagedExit => {
+            Ok(interrupt::MANAGED_EXIT.into())
+        }
+        (SCHEDULE_RECEIVER, None) => Ok(SCHEDULE_RECEIVER_SGI),
+        // The others do not exist, or not for this caller.
+        _ => Err(Refusal::UnknownFeature),
+    }
+}
+
+/// Returns w2 of the answer about `asked` to a partition with this manifest, or to the Normal world, in its version.
+#[inline(always)]
+pub(crate) fn query(asked: u32, caller: Option<&PartitionManifest>, version: Version) -> Result<u64, Refusal> {
+    if asked & FUNCTION == 0 {
+        return interrupt(asked, caller, version);
+    }
+    let answers = &ANSWERS[caller.is_some() as usize];
     let func = Func::decode(asked).ok_or(Refusal::UnknownFeature)?;
     let told = answers.get(version.minor as usize).and_then(|row| row.get(func.index())).copied();
     told.filter(|&told| told != NONE).map(u64::from).ok_or(Refusal::UnknownFeature)
@@ -81,23 +96,58 @@ pub(crate) fn query(asked: u32, partition: bool, version: Version) -> Result<u64
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::sim::world::{self, Spec};
+
+    fn partition(notifications: bool, ns_interrupts: NsInterruptAction) -> PartitionManifest {
+        let spec = Spec { ns_interrupts, ..Spec::default() };
+        PartitionManifest { notification_support: notifications, ..world::manifest(0, &spec) }
+    }
+
+    fn plain() -> PartitionManifest {
+        partition(false, NsInterruptAction::Signalled)
+    }
 
     #[test]
     fn a_function_of_a_later_version_does_not_exist_for_an_earlier_endpoint() {
-        assert_eq!(query(0x8400_0085, true, Version::V1_1), Ok(0));
-        assert_eq!(query(0x8400_0085, true, Version::V1_0), Err(Refusal::UnknownFeature));
+        let p = plain();
+        assert_eq!(query(0x8400_0085, Some(&p), Version::V1_1), Ok(0));
+        assert_eq!(query(0x8400_0085, Some(&p), Version::V1_0), Err(Refusal::UnknownFeature));
     }
 
     #[test]
     fn widths_that_do_not_exist_are_unknown() {
-        assert_eq!(query(0xc400_0066, false, Version::V1_1), Ok(0));
-        assert_eq!(query(0xc400_0067, false, Version::V1_1), Err(Refusal::UnknownFeature));
+        assert_eq!(query(0xc400_0066, None, Version::V1_1), Ok(0));
+        assert_eq!(query(0xc400_0067, None, Version::V1_1), Err(Refusal::UnknownFeature));
     }
 
     #[test]
     fn numbers_of_no_feature_are_unknown() {
+        let p = partition(true, NsInterruptAction::ManagedExit);
         for id in [0, 2, 4, 0x7fff_ffff, 0x8400_005f, 0x8400_00ff, 0xffff_ffff] {
-            assert_eq!(query(id, true, Version::V1_1), Err(Refusal::UnknownFeature), "{id:#x}");
+            assert_eq!(query(id, Some(&p), Version::V1_1), Err(Refusal::UnknownFeature), "{id:#x}");
         }
+    }
+
+    #[test]
+    fn the_number_of_an_interrupt_is_told_to_those_who_may_get_it() {
+        let unknown = Err(Refusal::UnknownFeature);
+        let signalled = NsInterruptAction::Signalled;
+        let exits = NsInterruptAction::ManagedExit;
+        for (notifications, action, pending, exit) in [
+            (false, signalled, unknown, unknown),
+            (true, signalled, Ok(5), unknown),
+            (false, exits, unknown, Ok(4)),
+            (true, exits, Ok(5), Ok(4)),
+            (true, NsInterruptAction::Queued, Ok(5), unknown),
+        ] {
+            let p = partition(notifications, action);
+            for version in [Version::V1_1, Version::V1_2] {
+                let asked = [1, 2, 3].map(|id| query(id, Some(&p), version));
+                assert_eq!(asked, [pending, unknown, exit], "{notifications} {action:?} {version}");
+            }
+            assert_eq!([1, 2, 3].map(|id| query(id, Some(&p), Version::V1_0)), [unknown; 3]);
+        }
+        assert_eq!([1, 2, 3].map(|id| query(id, None, Version::V1_1)), [unknown, Ok(8), unknown]);
+        assert_eq!(query(2, None, Version::V1_0), unknown);
     }
 }

@@ -318,14 +318,17 @@ impl<P: Port> Spmc<P> {
 
     /// Gives the RX buffer of a partition that waits back (DEN0077A, "Buffer ownership"), and hands it the next
     /// message. The buffer stays the partition's if it holds a message that is not acked and may still be: whoever
-    /// delivered it had no way to know that its receiver was about to wait.
+    /// delivered it had no way to know that its receiver was about to wait. It stays, too, where the partition retains
+    /// it.
     #[inline]
-    pub(crate) fn wait_releases(&self, cpu: &mut Cpu<P>, partition: &Partition<P>) {
+    pub(crate) fn wait_releases(&self, cpu: &mut Cpu<P>, partition: &Partition<P>, retains: bool) {
         let Some(hub) = self.hub.as_ref().filter(|_| partition.manifest.hub_queue.is_some()) else {
-            partition.mailbox.lock().release_if_owned();
+            if !retains {
+                partition.mailbox.lock().release_if_owned();
+            }
             return;
         };
-        if !hub.post.lock().is_with(seat(Some(partition)), self.port.now()) {
+        if !retains && !hub.post.lock().is_with(seat(Some(partition)), self.port.now()) {
             partition.mailbox.lock().release_if_owned();
         }
         self.deliver_to(hub, cpu, seat(Some(partition)));

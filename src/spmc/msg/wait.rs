@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `FFA_MSG_WAIT` (DEN0077A, "FFA_MSG_WAIT"): a partition is ready, or done with what it was run for.
 
-use ffa_abi::{Func, Regs};
+use ffa_abi::{Func, Regs, Version};
 
 use crate::partition::{Entered, ExecutionContext, State};
 use crate::preemption::Manners;
 use crate::refusal::Refusal;
 use crate::{Cpu, Next, Port, Spmc};
+
+/// Bit 0 of w2, from v1.2 on: the caller keeps its RX buffer.
+const RETAIN_RX: u64 = 1 << 0;
 
 impl<P: Port> Spmc<P> {
     /// Takes FFA_MSG_WAIT; the run-time model has allowed it.
@@ -18,7 +21,9 @@ impl<P: Port> Spmc<P> {
     ) -> Result<Next<P>, Refusal> {
         let partition = self.partitions.get(context.partition as usize).ok_or(Refusal::UnknownPartition)?;
         let call = context.call();
-        self.wait_releases(cpu, partition);
+        let [_, _, flags, ..] = regs.x;
+        let retains = flags & RETAIN_RX != 0 && partition.version() >= Version::V1_2;
+        self.wait_releases(cpu, partition, retains);
         self.port.park(context.context(), regs);
         if call.entered == Entered::Init {
             context.set_ready(true);

@@ -2,7 +2,7 @@
 use ffa_abi::{Error, Func, PartitionId};
 
 use super::{assert_error, assert_untouched, calls};
-use crate::sim::world::{Spec, World, echo, id, request, wait};
+use crate::sim::world::{Spec, World, base, echo, id, request, wait};
 use crate::{Exit, State};
 
 const NWD: PartitionId = PartitionId::NORMAL_WORLD;
@@ -20,6 +20,40 @@ fn run_wakes_a_waiting_context_until_it_waits_again() {
     });
     assert_eq!(r.x[..2], [Func::MsgWait.id32() as u64, 0x8001_0000]);
     assert_untouched(&r);
+}
+
+#[test]
+fn waiting_gives_the_rx_buffer_back_unless_the_partition_retains_it() {
+    const RETAIN: u64 = 1;
+    let get = [Func::PartitionInfoGet.id32() as u64, 0, 0, 0, 0, 0, 0, 0];
+    let map = [Func::RxTxMap.id64() as u64, base(0), base(0) + 0x1000, 1, 0, 0, 0, 0];
+    // The flag exists from v1.2 on; before, w2 says nothing.
+    for (version, flags, kept) in
+        [(0x1_0002, 0, false), (0x1_0002, RETAIN, true), (0x1_0002, RETAIN << 32, false), (0x1_0001, RETAIN, false)]
+    {
+        let mut w = World::cold(&[Spec::default()], 1);
+        let mut started = false;
+        w.start(0, &mut |_, _, regs| {
+            if core::mem::replace(&mut started, true) {
+                return wait(regs);
+            }
+            calls(regs, [Func::Version.id32() as u64, version, 0, 0, 0, 0, 0, 0])
+        });
+        super::assert_success(&super::from_partition(&mut w, 0, map), 0);
+        let waits = [Func::MsgWait.id32() as u64, 0, flags, 0, 0, 0, 0, 0];
+        let mut step = 0;
+        let r = w.call(0, run(0, 0), &mut |_, _, regs| {
+            step += 1;
+            if step == 1 { calls(regs, get) } else { calls(regs, waits) }
+        });
+        assert_eq!((r.fid(), step), (Func::MsgWait.id32(), 2));
+        let again = super::from_partition(&mut w, 0, get);
+        if kept {
+            assert_error(&again, Error::Busy);
+        } else {
+            assert_eq!(again.fid(), Func::Success.id32(), "version {version:#x}, flags {flags:#x}");
+        }
+    }
 }
 
 #[test]
