@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Notifications (DEN0077A, "Notifications"): between the Normal world and partitions, between partitions, and the
-//! schedule-receiver interrupt. Every case starts and ends without a bitmap of the Normal world and with nothing bound.
+//! schedule-receiver interrupt. Every case starts and ends without a bitmap of the Normal world and with nothing bound,
+//! whatever its outcome: one that fails fails alone.
 
 use core::sync::atomic::{AtomicU32, Ordering::*};
 
@@ -13,27 +14,61 @@ use bl33::{cpus, mode, time};
 use crate::preempt::finish;
 
 pub(crate) const CASES: &[Case] = &[
-    Case::new("notify::features", features),
-    Case::new("notify::bitmaps", bitmaps),
-    Case::new("notify::as_many_vms_as_there_is_room_for", as_many_vms_as_there_is_room_for),
-    Case::new("notify::partition_to_normal_world", partition_to_normal_world),
-    Case::new("notify::normal_world_to_partition", normal_world_to_partition),
-    Case::new("notify::partition_to_partition", partition_to_partition),
-    Case::new("notify::for_a_vm", for_a_vm),
-    Case::new("notify::per_vcpu", per_vcpu),
-    Case::new("notify::per_vcpu_of_the_normal_world", per_vcpu_of_the_normal_world),
-    Case::new("notify::lists_that_do_not_fit", lists_that_do_not_fit),
-    Case::new("notify::delayed_interrupt", delayed_interrupt),
-    Case::new("notify::no_interrupt_without_a_bitmap", no_interrupt_without_a_bitmap),
-    Case::new("notify::bad_bind", bad_bind),
-    Case::new("notify::bad_set", bad_set),
-    Case::new("notify::bad_get", bad_get),
-    Case::new("notify::pending_is_kept", pending_is_kept),
-    Case::new("notify::partitions_have_no_say_in_bitmaps", partitions_have_no_say_in_bitmaps),
-    Case::new("notify::interrupt_on_a_cpu_that_comes_on_later", interrupt_on_a_cpu_that_comes_on_later),
-    Case::new("notify::none_is_lost_between_cpus", none_is_lost_between_cpus),
+    Case::new("notify::features", || cleaned(features)),
+    Case::new("notify::bitmaps", || cleaned(bitmaps)),
+    Case::new("notify::as_many_vms_as_there_is_room_for", || cleaned(as_many_vms_as_there_is_room_for)),
+    Case::new("notify::partition_to_normal_world", || cleaned(partition_to_normal_world)),
+    Case::new("notify::normal_world_to_partition", || cleaned(normal_world_to_partition)),
+    Case::new("notify::partition_to_partition", || cleaned(partition_to_partition)),
+    Case::new("notify::for_a_vm", || cleaned(for_a_vm)),
+    Case::new("notify::per_vcpu", || cleaned(per_vcpu)),
+    Case::new("notify::per_vcpu_of_the_normal_world", || cleaned(per_vcpu_of_the_normal_world)),
+    Case::new("notify::lists_that_do_not_fit", || cleaned(lists_that_do_not_fit)),
+    Case::new("notify::delayed_interrupt", || cleaned(delayed_interrupt)),
+    Case::new("notify::no_interrupt_without_a_bitmap", || cleaned(no_interrupt_without_a_bitmap)),
+    Case::new("notify::bad_bind", || cleaned(bad_bind)),
+    Case::new("notify::bad_set", || cleaned(bad_set)),
+    Case::new("notify::bad_get", || cleaned(bad_get)),
+    Case::new("notify::pending_is_kept", || cleaned(pending_is_kept)),
+    Case::new("notify::partitions_have_no_say_in_bitmaps", || cleaned(partitions_have_no_say_in_bitmaps)),
+    Case::new("notify::interrupt_on_a_cpu_that_comes_on_later", || cleaned(interrupt_on_a_cpu_that_comes_on_later)),
+    Case::new("notify::none_is_lost_between_cpus", || cleaned(none_is_lost_between_cpus)),
 ];
 
+/// Runs a case, and clears up behind one that failed.
+fn cleaned(case: fn() -> Outcome) -> Outcome {
+    let outcome = case();
+    if outcome.is_err() {
+        clear_up();
+    }
+    outcome
+}
+
+/// Takes what is pending, unbinds what is bound, destroys what bitmaps there are. What of it there is nobody knows,
+/// so refusals are part of it.
+fn clear_up() {
+    gic::enable(SCHEDULE_RECEIVER);
+    for partition in [RELAY, PERCPU] {
+        for vcpu in 0..8 {
+            let _ = get(partition, vcpu, FROM_PARTITIONS | FROM_VMS);
+        }
+        for sender in [0, VM, RELAY, PERCPU].into_iter().filter(|&sender| sender != partition) {
+            for bit in 0..64 {
+                let _ = call_as(partition, regs(NOTIFICATION_UNBIND, sender, partition, 0, 1 << bit));
+            }
+        }
+    }
+    for vm in 0..64 {
+        for vcpu in 0..8 {
+            let _ = get(vm, vcpu, FROM_PARTITIONS | FROM_VMS);
+        }
+        let _ = call_with(NOTIFICATION_BITMAP_DESTROY, &[vm]);
+    }
+    let _ = call_with(NOTIFICATION_INFO_GET_64, &[]);
+}
+
+/// The VM that the hypervisor speaks for.
+const VM: u64 = 5;
 const PER_VCPU: u64 = 1;
 const DELAY: u64 = 2;
 const FROM_PARTITIONS: u64 = 1;
@@ -290,7 +325,6 @@ fn partition_to_partition() -> Outcome {
 
 /// The hypervisor speaks for its VMs.
 fn for_a_vm() -> Outcome {
-    const VM: u64 = 5;
     create(VM, 2)?;
     good(call(regs(NOTIFICATION_BIND, RELAY, VM, 0, 0b11))?)?;
     set(RELAY, VM, 0b10, DELAY)?;
