@@ -13,7 +13,7 @@ bitflags! {
     pub(crate) struct Groups: u64 {
         /// Pointer authentication keys.
         const KEYS = 1;
-        /// The EL1 virtual and physical timers; always switched where they cannot be trapped.
+        /// The EL1 virtual timer; always switched where it cannot be trapped.
         const TIMERS = 2;
         /// AFSR0, AFSR1, AMAIR and CONTEXTIDR of EL1; always switched where they cannot be trapped.
         const RARE = 4;
@@ -52,7 +52,7 @@ pub(crate) type El1 = Saved<18>;
 pub(crate) type Rare = Saved<4>;
 /// Pointer authentication keys: `key_pairs`.
 pub(crate) type Keys = Saved<10>;
-/// EL1 timers: `timer_pairs`.
+/// EL1 timers, CTL and CVAL: the virtual one as in `timer_pairs`, then the physical one, which always traps.
 pub(crate) type Timers = Saved<4>;
 /// Q0-Q31, FPCR, FPSR: a partition's SIMD state.
 pub(crate) type Simd = Saved<66>;

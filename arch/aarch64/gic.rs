@@ -203,7 +203,7 @@ impl Frame {
 
 /// Enables [`KICK`] and [`DEADLINE`] on this CPU.
 pub(crate) fn start(cpu: usize) {
-    timer::stop_deadline();
+    timer::stop();
     if DONATED.load(Relaxed) {
         donate_schedule_receiver();
     }
@@ -279,15 +279,13 @@ pub(crate) fn acknowledge(cpu: usize) -> Option<u32> {
     // SAFETY: ends what was acknowledged; the interface then signals the next interrupt, and the partition's stays
     // active until it says so.
     unsafe { msr!("S3_0_C12_C12_1", intid) }; // ICC_EOIR1_EL1
-    if intid as u32 == DEADLINE {
-        timer::stop_deadline();
-    }
+    let taken = if intid as u32 == DEADLINE { timer::take() } else { intid as u32 };
     if (intid as u32) < FIRST_PPI || intid as u32 == DEADLINE {
         // Not by ICC_DIR_EL1, which QEMU ignores at S-EL2.
         deactivate(intid as u32, cpu);
     }
     barrier!("isb");
-    Some(intid as u32)
+    Some(taken)
 }
 
 /// Sends [`KICK`] to one CPU, or to all but this one.

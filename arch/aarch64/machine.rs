@@ -11,7 +11,7 @@ use spmc::{Entry, Fault, Ipa, Lines, MemFault, Pa, Port, Space, Stage2Roots};
 use crate::context::Context;
 use crate::pool::{self, POOL};
 use crate::{asm, boot};
-use crate::{gic, mmu, nsmem, percpu, sha256, switch, timer, tlb, traps, uart};
+use crate::{gic, mmu, nsmem, percpu, sha256, switch, timer, tlb, trap, traps, uart};
 
 /// The machine that this runs on. There is one, so a value holds nothing.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +67,14 @@ impl Port for Machine {
         if percpu::this().pmr.get().is_some() {
             timer::start_deadline();
         }
+    }
+
+    fn timer(&self, context: &Context) -> Option<u64> {
+        trap::timer(context)
+    }
+
+    fn set_wake(&self, at: Option<u64>) {
+        timer::set_wake(at);
     }
 
     fn set_lines(&self, context: &Context, lines: Lines) {

@@ -9,6 +9,7 @@ use spmc::{Fault, FaultKind, Ipa, Space};
 use crate::context::{Context, El1, Groups, Keys, Rare, Timers};
 use crate::platform::CPUS;
 use crate::simd::NormalSimd;
+use crate::timer::NEVER;
 
 /// Says whose EL1 and EL0 registers, or whose SIMD registers, are in the hardware: one word, since every entry compares.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,10 @@ pub(crate) struct PerCpu {
     pub(crate) pmr: Cell<Option<u64>>,
     /// Non-secure interrupts wait whatever context is live.
     pub(crate) hold: Cell<bool>,
+    /// When whoever keeps Non-secure interrupts waiting is to be ended.
+    pub(crate) deadline: Cell<u64>,
+    /// When the first timer of a partition is due.
+    pub(crate) wake: Cell<u64>,
     /// HCR_EL2.VI and VF as they are in the hardware.
     pub(crate) lines: Cell<u64>,
     /// Which groups of the Normal world's registers are saved below instead of in the hardware.
@@ -78,6 +83,8 @@ impl PerCpu {
             branches: Cell::new(0),
             pmr: Cell::new(None),
             hold: Cell::new(false),
+            deadline: Cell::new(NEVER),
+            wake: Cell::new(NEVER),
             lines: Cell::new(0),
             saved: Cell::new(Groups::empty()),
             open: Cell::new(Groups::empty()),

@@ -80,7 +80,6 @@ context_exit:
     .endm
     .macro  timer_pairs, op
     \op     cntv_ctl_el0, cntv_cval_el0, 0
-    \op     cntp_ctl_el0, cntp_cval_el0, 16
     .endm
     .macro  save, a, b, at
     mrs     x1, \a

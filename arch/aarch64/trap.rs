@@ -31,7 +31,7 @@ pub(crate) fn handle(cpu: &PerCpu, context: &Context, regs: &mut Regs, esr: u64)
         }
         ec::SIMD => simd::give(cpu, context),
         ec::PAUTH => use_group(cpu, context, Groups::KEYS),
-        ec::SYSREG => system_register(cpu, context, regs, esr),
+        ec::SYSREG => return system_register(cpu, context, regs, esr),
         ec::INSTRUCTION_ABORT => return Some(abort(cpu, context, FaultKind::InstructionAbort, esr)),
         ec::DATA_ABORT => return Some(abort(cpu, context, FaultKind::DataAbort, esr)),
         // Everything else is an instruction that this partition does not have.
@@ -132,28 +132,37 @@ const OSDLR: u64 = name(2, 0, 1, 3, 4);
 const PMCR: u64 = name(3, 3, 9, 12, 0);
 const PMUSERENR: u64 = name(3, 3, 9, 14, 0);
 
-fn system_register(cpu: &PerCpu, context: &Context, regs: &mut Regs, esr: u64) {
+fn system_register(cpu: &PerCpu, context: &Context, regs: &mut Regs, esr: u64) -> Option<Exit> {
     let register = esr & name(3, 7, 15, 15, 7);
     let rt = (esr >> 5 & 0x1f) as usize;
     let is_read = esr & 1 != 0;
     if matches!(register, AFSR0 | AFSR1 | AMAIR | CONTEXTIDR) {
-        return use_group(cpu, context, Groups::RARE);
+        use_group(cpu, context, Groups::RARE);
+        return None;
     }
     if is_timer(register) {
         // The Normal world's timers keep running in the hardware: they must be able to preempt this very context.
-        match is_read {
-            true => set_register(context, regs, rt, read_timer(context, register)),
-            false => write_timer(context, register, register_value(context, regs, rt)),
+        if is_read {
+            set_register(context, regs, rt, read_timer(context, register));
+        } else {
+            write_timer(context, register, register_value(context, regs, rt));
+            skip(context);
+            return (timer_place(register) == PHYSICAL).then_some(Exit::Timer);
         }
     } else if is_read {
         match read(context, register) {
             Some(value) => set_register(context, regs, rt, value),
-            None => return undefined(context),
+            None => {
+                undefined(context);
+                return None;
+            }
         }
     } else if !write(context, register, register_value(context, regs, rt)) {
-        return undefined(context);
+        undefined(context);
+        return None;
     }
     skip(context);
+    None
 }
 
 /// CNTP_* and CNTV_*_EL0: op1 3, CRn 14, CRm 2 and 3.
@@ -162,16 +171,26 @@ fn is_timer(register: u64) -> bool {
     timer == name(3, 3, 14, 2, 0)
 }
 
-/// Where a timer's control register is in [`Timers`](crate::context::Timers); its compare value follows.
+/// Where the timers' control registers are in [`Timers`](crate::context::Timers); their compare values follow.
+const VIRTUAL: usize = 0;
+/// See [`VIRTUAL`].
+const PHYSICAL: usize = 2;
+
 fn timer_place(register: u64) -> usize {
-    if register & name(0, 0, 0, 1, 0) != 0 { 0 } else { 2 }
+    if register & name(0, 0, 0, 1, 0) != 0 { VIRTUAL } else { PHYSICAL }
+}
+
+/// Tells when the physical timer of a context is to interrupt it.
+pub(crate) fn timer(context: &Context) -> Option<u64> {
+    let armed = context.timers.get(PHYSICAL) & CTL_WRITABLE == CTL_ENABLE;
+    armed.then(|| context.timers.get(PHYSICAL + 1))
 }
 
 const CTL_WRITABLE: u64 = 0b11;
 const CTL_ENABLE: u64 = 1 << 0;
 const CTL_STATUS: u64 = 1 << 2;
 
-/// Reads a timer as the context wrote it: its condition is computed, no interrupt comes of it.
+/// Reads a timer as the context wrote it: its condition is computed.
 fn read_timer(context: &Context, register: u64) -> u64 {
     let at = timer_place(register);
     let (ctl, compare, now) = (context.timers.get(at), context.timers.get(at + 1), timer::now());

@@ -162,15 +162,18 @@ const HSTR: u64 = 0xbfef;
 
 /// CNTHCTL_EL2: the counters may be read.
 const CNTHCTL: u64 = 1 << 0;
-/// EL1PCEN: the physical timer does not trap.
-const CNTHCTL_TIMER: u64 = 1 << 1;
 /// EL1TVT (FEAT_ECV): the virtual timer traps.
 const CNTHCTL_EL1TVT: u64 = 1 << 13;
-/// What is set in it until a context uses its timers.
+/// What is set in it.
 #[rustfmt::skip]
 pub(crate) const CNTHCTL_SET: &[Bit] = &[
     Bit(CNTHCTL, "EL1PCTEN", Always), // the counters may be read
     Bit(CNTHCTL_EL1TVT, "EL1TVT", Ecv), // the virtual timer traps
+];
+/// What is clear in it, and meant so.
+#[rustfmt::skip]
+pub(crate) const CNTHCTL_CLEAR: &[Bit] = &[
+    Bit(1 << 1, "EL1PCEN", Always),  // the physical timer traps
 ];
 
 /// T0SZ of both: what the tables are made for.
@@ -231,12 +234,8 @@ fn hcr(groups: Groups) -> u64 {
     HCR | keys | if has_evt() { HCR_TID4 } else { HCR_TID2 } | if has_mte2() { HCR_TID5 } else { 0 }
 }
 
-fn cnthctl(groups: Groups) -> u64 {
-    if groups.contains(Groups::TIMERS) {
-        CNTHCTL | CNTHCTL_TIMER
-    } else {
-        CNTHCTL | if has_ecv() { CNTHCTL_EL1TVT } else { 0 }
-    }
+fn cnthctl() -> u64 {
+    CNTHCTL | if has_ecv() { CNTHCTL_EL1TVT } else { 0 }
 }
 
 /// Sets HCR_EL2's virtual interrupt bits on this CPU.
@@ -253,7 +252,7 @@ pub(crate) fn open(cpu: &PerCpu, groups: Groups) {
     // SAFETY: the bits decide what a partition may do at EL1; S-EL2 itself is not affected.
     unsafe {
         msr!("hcr_el2", hcr(groups) | cpu.lines.get());
-        msr!("cnthctl_el2", cnthctl(groups));
+        msr!("cnthctl_el2", cnthctl());
         if has_fgt() {
             let rare = if groups.contains(Groups::RARE) { 0 } else { HFG_RARE };
             msr!("S3_4_C1_C1_4", rare); // HFGRTR_EL2

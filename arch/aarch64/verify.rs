@@ -11,7 +11,7 @@ pub(crate) fn controls() {
     bits("MDCR_EL2", mrs!("mdcr_el2"), traps::MDCR_SET, traps::MDCR_CLEAR);
     bits("CPTR_EL2", mrs!("cptr_el2"), traps::CPTR_SET, &[]);
     bits("HSTR_EL2", mrs!("hstr_el2"), traps::HSTR_SET, &[]);
-    bits("CNTHCTL_EL2", mrs!("cnthctl_el2"), traps::CNTHCTL_SET, &[]);
+    bits("CNTHCTL_EL2", mrs!("cnthctl_el2"), traps::CNTHCTL_SET, traps::CNTHCTL_CLEAR);
     exact("SCTLR_EL2", mrs!("sctlr_el2"), mmu::SCTLR_ON, mmu::SCTLR_ON);
     exact("VTCR_EL2", mrs!("vtcr_el2"), traps::vtcr(), traps::VTCR_FIELDS);
     exact("VSTCR_EL2", mrs!("S3_4_C2_C6_2"), traps::VSTCR, traps::VTCR_FIELDS);

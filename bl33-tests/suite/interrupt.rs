@@ -32,24 +32,24 @@ const IPI: u64 = 9;
 
 const RTC_INTERRUPT: u64 = rtc::INTERRUPT;
 
-fn milliseconds(n: u64) -> u64 {
+pub(crate) fn milliseconds(n: u64) -> u64 {
     time::frequency() / 1000 * n
 }
 
 /// Enables an interrupt of a partition and lets interrupts in.
-fn listen(to: u64, id: u64) -> Outcome {
+pub(crate) fn listen(to: u64, id: u64) -> Outcome {
     let [accepted, ..] = bl33::sp::command(to, command::INTERRUPT_ENABLE, [id, 1, 0, 0])?;
     expect("enable is accepted", accepted, 1)?;
     bl33::sp::command(to, command::INTERRUPT_MODE, [1, 0, 0, 0]).map(|_| ())
 }
 
-fn ignore(to: u64, id: u64) -> Outcome {
+pub(crate) fn ignore(to: u64, id: u64) -> Outcome {
     bl33::sp::command(to, command::INTERRUPT_MODE, [0; 4])?;
     bl33::sp::command(to, command::INTERRUPT_ENABLE, [id, 0, 0, 0]).map(|_| ())
 }
 
 /// How often interrupt `id` came to a partition, and when the last one did.
-fn count(to: u64, id: u64) -> Result<(u64, u64), Failure> {
+pub(crate) fn count(to: u64, id: u64) -> Result<(u64, u64), Failure> {
     let [count, _, _, at] = bl33::sp::command(to, command::INTERRUPT_COUNT, [id, 0, 0, 0])?;
     Ok((count, at))
 }

@@ -27,6 +27,7 @@ mod run;
 mod rxtx;
 mod smp;
 mod stress;
+mod timer;
 mod versions;
 mod virq;
 
@@ -50,6 +51,7 @@ const GROUPS: &[&[Case]] = &[
     notify::CASES,
     indirect::CASES,
     virq::CASES,
+    timer::CASES,
     regs::CASES,
     hostile::CASES,
     memory::CASES,

@@ -137,6 +137,10 @@ pub mod command {
     pub const INTERRUPT_DEACTIVATE: u64 = 0x93;
     /// Sends an interrupt to another context of the partition.
     pub const INTERRUPT_SEND: u64 = 0x94;
+    /// Arms the EL1 physical timer.
+    pub const TIMER_ARM: u64 = 0x98;
+    /// Reads the EL1 physical timer.
+    pub const TIMER_READ: u64 = 0x99;
 }
 
 /// Word 0 of a response.

@@ -37,6 +37,7 @@ mod serve;
 #[cfg(not(target_feature = "neon"))]
 pub mod simd;
 pub mod state;
+pub mod timer;
 pub mod trial;
 
 pub use call::{hvc, hvc_all, smc, smc_all};

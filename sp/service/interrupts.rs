@@ -3,9 +3,13 @@
 
 use crate::{Answer, Failure};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
-use sp_rt::{interrupt, memory::now};
+use sp_rt::{interrupt, memory::now, timer};
 
 const IDS: usize = 256;
+/// [`arm_timer`]: the interrupt turns it off.
+const OFF: u64 = 0;
+/// [`arm_timer`]: the interrupt leaves it as it is.
+const LEAVE: u64 = 1;
 /// [`mode`]: interrupts are let in while commands run.
 const UNMASKED: u64 = 1;
 /// [`mode`]: interrupts are not deactivated.
@@ -16,6 +20,7 @@ static TOTAL: AtomicU64 = AtomicU64::new(0);
 static LAST: AtomicU32 = AtomicU32::new(0);
 static LAST_AT: AtomicU64 = AtomicU64::new(0);
 static MODE: AtomicU64 = AtomicU64::new(0);
+static PERIOD: AtomicU64 = AtomicU64::new(0);
 static MANAGED_EXIT: AtomicBool = AtomicBool::new(false);
 
 fn handle(id: u32) -> bool {
@@ -27,6 +32,13 @@ fn handle(id: u32) -> bool {
     LAST_AT.store(now(), Relaxed);
     if id == interrupt::MANAGED_EXIT {
         MANAGED_EXIT.store(true, Relaxed);
+    }
+    if id == interrupt::VIRTUAL_TIMER {
+        match PERIOD.load(Relaxed) {
+            OFF => timer::set_control(0),
+            LEAVE => {}
+            period => timer::set_compare(timer::compare().wrapping_add(period)),
+        }
     }
     MODE.load(Relaxed) & KEEP_ACTIVE == 0
 }
@@ -81,4 +93,20 @@ pub(crate) fn deactivate(id: u64) -> Answer {
 /// Sends an interrupt to context `vcpu` of this partition.
 pub(crate) fn send(vcpu: u64) -> Answer {
     Ok([interrupt::send_ipi(vcpu as u16).into(), 0, 0, 0])
+}
+
+/// Sets the timer to `ticks` from now and its control register to `control`; says what its interrupt does to it: turns it
+/// off, leaves it, or moves it on by `period`. Returns its compare value.
+pub(crate) fn arm_timer(ticks: u64, control: u64, period: u64) -> Answer {
+    PERIOD.store(period, Relaxed);
+    timer::set_control(0);
+    let at = now().wrapping_add(ticks);
+    timer::set_compare(at);
+    timer::set_control(control);
+    Ok([at, 0, 0, 0])
+}
+
+/// Returns the timer's control, compare and timer values, and the counter.
+pub(crate) fn read_timer() -> [u64; 4] {
+    [timer::control(), timer::compare(), timer::value(), now()]
 }

@@ -25,6 +25,9 @@ const QUIET: u64 = 1 << MANAGED_EXIT | 1 << NOTIFICATION_PENDING;
 pub(crate) struct Slot(u8);
 
 impl Slot {
+    /// The virtual timer's.
+    pub(crate) const TIMER: Self = Self(VIRTUAL_TIMER as u8);
+
     /// Finds interrupt `id` of a partition: one of its devices', or a virtual one.
     pub(crate) fn find(manifest: &PartitionManifest, id: u32) -> Option<Self> {
         Self::own(manifest, id).or(match id {
@@ -150,6 +153,12 @@ impl Interrupts {
     /// Ends an interrupt; false if it is not active.
     pub(crate) fn deactivate(&self, slot: Slot) -> bool {
         self.active.fetch_and(!slot.bit(), Ordering::SeqCst) & slot.bit() != 0
+    }
+
+    /// Tells whether an interrupt is pending or active.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn has(&self, slot: Slot) -> bool {
+        (self.pending.load(Ordering::SeqCst) | self.active.load(Ordering::SeqCst)) & slot.bit() != 0
     }
 
     /// Ends all active interrupts, one at a time.

@@ -12,6 +12,7 @@ extern crate std;
 
 pub mod absent;
 mod addr;
+mod alarm;
 mod boot;
 mod calls;
 mod console;
@@ -49,7 +50,7 @@ pub use boot::{BuiltIn, Fatal};
 pub use cpu::Cpu;
 pub use interrupt::Lines;
 pub use partition::{ExecutionContext, Identity, Partition, Properties, State};
-pub use port::{DEADLINE, Entry, Exit, Fault, FaultKind, KICK, LONGEST_WAIT, MemFault, Port, Stage2Roots, Vmid};
+pub use port::{DEADLINE, Entry, Exit, Fault, FaultKind, KICK, LONGEST_WAIT, MemFault, Port, Stage2Roots, Vmid, WAKE};
 pub use refusal::Refusal;
 pub use spmc::{Next, Spmc};
 pub use version::IMPLEMENTED;

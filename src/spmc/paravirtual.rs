@@ -72,6 +72,9 @@ impl<P: Port> Spmc<P> {
         if let Some(interrupt) = slot.physical(&partition.manifest) {
             self.port.deactivate_interrupt(interrupt.intid, cpu.index);
         }
+        if slot == Slot::TIMER {
+            self.timer_changed(cpu, context);
+        }
         Some(())
     }
 

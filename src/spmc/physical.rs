@@ -13,7 +13,7 @@ use crate::interrupt::Slot;
 use crate::manifest::{Interrupt, OtherSecureInterruptAction, SriPolicy};
 use crate::msg::CHAIN_MAX;
 use crate::partition::{Call, Entered, ExecutionContext, Partition, State};
-use crate::port::{DEADLINE, KICK, LONGEST_WAIT};
+use crate::port::{DEADLINE, KICK, LONGEST_WAIT, WAKE};
 use crate::preemption::Manners;
 use crate::sync::{Ordering, fence};
 use crate::{Cpu, Next, Port, Spmc};
@@ -27,7 +27,7 @@ fn secure<P: Port>(partition: &Partition<P>) -> impl Iterator<Item = &Interrupt>
 }
 
 /// How many interrupts are taken at a time: a bound, so that a storm does not keep the CPU.
-const AT_A_TIME: usize = 64;
+pub(crate) const AT_A_TIME: usize = 64;
 
 impl<P: Port> Spmc<P> {
     /// Sets up the interrupts of the partitions: the shared ones once, those that each CPU has of its own on each; none
@@ -39,6 +39,7 @@ impl<P: Port> Spmc<P> {
         for partition in self.partitions.iter().filter(|p| !p.standing.is_closed()) {
             self.configure(partition, cold);
         }
+        self.set_alarm(cpu);
     }
 
     /// Sets up the interrupts of one partition that this CPU has of its own, and perhaps its shared ones.
@@ -55,10 +56,10 @@ impl<P: Port> Spmc<P> {
         }
     }
 
-    /// Sends the shared interrupts that go to a CPU which goes off to one that stays, and has that one look for work
-    /// that this one has left.
+    /// Sends the shared interrupts that go to a CPU which goes off to one that stays, leaves that one the timers, and has
+    /// it look for work that this one has left.
     pub(crate) fn leave_interrupts(&'static self, cpu: &Cpu<P>) {
-        let left = self.online.fetch_and(!(1 << cpu.index), Ordering::AcqRel) & !(1 << cpu.index);
+        let (left, timers) = self.leave_timers(cpu);
         if left == 0 {
             return;
         }
@@ -67,7 +68,7 @@ impl<P: Port> Spmc<P> {
             self.port.move_interrupt(i.intid, cpu.index, to);
         }
         let mut others = self.partitions.iter().filter(|p| !p.is_per_cpu()).filter_map(|p| p.context_for(cpu.index));
-        if others.any(|c| c.state() == State::Idle && c.interrupts.wakes_for().is_some()) {
+        if timers || others.any(|c| c.state() == State::Idle && c.interrupts.wakes_for().is_some()) {
             self.port.kick(Some(to));
         }
     }
@@ -117,7 +118,9 @@ impl<P: Port> Spmc<P> {
                     for context in self.partitions.iter().filter_map(|p| p.context_for(cpu.index)) {
                         self.refresh(context);
                     }
+                    self.set_alarm(cpu);
                 }
+                Some(WAKE) => self.ring(cpu),
                 Some(DEADLINE) => late = true,
                 Some(intid) => self.arrived(cpu, intid),
                 None => break,
@@ -139,6 +142,11 @@ impl<P: Port> Spmc<P> {
         };
         context.interrupts.activate(slot);
         self.raise(context, slot);
+        self.announce(cpu, partition, context);
+    }
+
+    /// Tells whoever is to know that an interrupt has become pending in a context, which this CPU may not be running.
+    pub(crate) fn announce(&'static self, cpu: &Cpu<P>, partition: &Partition<P>, context: &ExecutionContext<P>) {
         if context.state() == State::Idle && self.leave_to_scheduler(partition, context, SriPolicy::WHILE_WAITING) {
             return;
         }
@@ -304,8 +312,9 @@ impl<P: Port> Spmc<P> {
         }
     }
 
-    /// Ends what a context that died has active in the interrupt controller.
+    /// Ends what a context that died has active in the interrupt controller, and its timer.
     pub(crate) fn drop_interrupts(&self, cpu: usize, context: &ExecutionContext<P>) {
+        self.forget_timer(context);
         let Some(partition) = self.partitions.get(context.partition as usize) else { return };
         let cpu = if partition.is_per_cpu() { context.vcpu as usize } else { cpu };
         while let Some(slot) = context.interrupts.deactivate_any() {

@@ -15,6 +15,8 @@ use crate::{Ipa, Lines, Pa, Space};
 pub const KICK: u32 = 9;
 /// The PPI of the Secure EL2 physical timer (CNTHPS): Non-secure interrupts have waited for [`LONGEST_WAIT`].
 pub const DEADLINE: u32 = 20;
+/// Stands for the same PPI where [`Port::set_wake`] is what it came for. No interrupt has this INTID.
+pub const WAKE: u32 = 1023;
 /// Seconds for which partitions may keep Non-secure interrupts waiting; then the one that runs is aborted.
 pub const LONGEST_WAIT: u64 = 2;
 
@@ -60,6 +62,8 @@ pub enum Exit {
     Hvc,
     /// WFI or WFE that would wait; execution continues after it.
     Wait,
+    /// It wrote its EL1 physical timer, as [`Port::timer`] shows; execution continues after it.
+    Timer,
     /// A Secure group 1 interrupt is pending (IRQ); it has not been acknowledged.
     SecureInterrupt,
     /// A Non-secure interrupt is pending (FIQ).
@@ -149,18 +153,25 @@ pub trait Port: Sync + Sized + 'static {
     /// Gives whatever keeps Non-secure interrupts waiting on this CPU its full [`LONGEST_WAIT`] again, if anything does.
     fn restart_deadline(&self);
 
+    /// Tells when the EL1 physical timer of a context raises its interrupt: its compare value, in ticks of
+    /// [`Port::now`]; `None` while it is disabled or masked (CNTP_CTL_EL0).
+    fn timer(&self, context: &Self::Context) -> Option<u64>;
+
+    /// Makes [`WAKE`] come to this CPU when [`Port::now`] reaches `at`, whatever runs then; `None`: never.
+    fn set_wake(&self, at: Option<u64>);
+
     /// Sets the levels of a context's virtual interrupt lines, for this CPU if it runs here and for its next entry.
     /// May be called by a CPU that does not hold the context.
     fn set_lines(&self, context: &Self::Context, lines: Lines);
 
-    /// Prepares this CPU for Secure interrupts: enables [`KICK`] and [`DEADLINE`].
+    /// Prepares this CPU for Secure interrupts: enables [`KICK`] and [`DEADLINE`], neither of which is to come yet.
     fn start_interrupts(&self);
 
     /// Sets up and enables a Secure physical interrupt, on this CPU if each has its own.
     fn configure_interrupt(&self, interrupt: &Interrupt);
 
     /// Takes the Secure interrupt that is pending with the highest priority on this CPU, and drops its priority; it
-    /// stays active, except for an SGI and [`DEADLINE`].
+    /// stays active, except for an SGI, [`DEADLINE`] and [`WAKE`]; either of these comes once.
     fn acknowledge(&self) -> Option<u32>;
 
     /// Ends an active interrupt; `cpu` is the one that took it, if each has its own.

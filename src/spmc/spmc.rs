@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use ffa_abi::{Error, Func, PartitionId, Regs, func::SMC64};
 
+use crate::alarm::Alarms;
 use crate::calls;
 use crate::console::{self, RateLimit};
 use crate::hub::Hub;
@@ -53,6 +54,8 @@ pub struct Spmc<P: Port> {
     pub(crate) hub: Option<Hub>,
     pub(crate) memory: Memory,
     pub(crate) notifications: Mutex<Notifications>,
+    /// The contexts' timers.
+    pub(crate) alarms: Mutex<Alarms>,
     /// The CPUs that are on, a bit each.
     pub(crate) online: AtomicU32,
     /// The shared interrupts are set up.
@@ -87,6 +90,7 @@ impl<P: Port> Spmc<P> {
             port,
             id,
             directory: Directory::new(&list),
+            alarms: Mutex::new(Alarms::new(&list)),
             partitions: Partitions::new(list),
             boot_order,
             normal: NormalWorld::default(),
@@ -379,6 +383,10 @@ impl<P: Port> Spmc<P> {
             Exit::Wait => self.preempt(cpu, context, Func::Yield, regs),
             Exit::NormalInterrupt if self.managed_exit(context) => Next::Run(context),
             Exit::NormalInterrupt => self.preempt(cpu, context, Func::Interrupt, regs),
+            Exit::Timer => {
+                self.timer_changed(cpu, context);
+                Next::Run(context)
+            }
             Exit::SecureInterrupt => self.secure_interrupt(cpu, context, regs),
             Exit::Fault if self.is_over(context) => Next::Run(context),
             Exit::Fault => {

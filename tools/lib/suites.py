@@ -432,7 +432,7 @@ def older_cpu():
     """Boot on a Neoverse N2: without the newest traps, and with branch history to overwrite at each entry."""
     tests_flash()
     outcome = Outcome(0, 0)
-    for name in ("direct::", "regs::", "smp::"):
+    for name in ("direct::", "regs::", "smp::", "timer::"):
         machine = qemu.Machine(tests_flash(), cpu="neoverse-n2", extra=qemu.mode(only=name))
         result = qemu.run(machine, 90, name=f"n2-{name.strip(':')}", show="quiet")
         one = from_result(result)

@@ -162,6 +162,7 @@ impl<'a> Script<'a> {
         if !inside && exit == Exit::Fault {
             return;
         }
+        self.world.machine.cpu.store(n, core::sync::atomic::Ordering::Relaxed);
         let cpu = &mut self.world.cpus[n];
         let spmc = self.world.spmc;
         let next =

@@ -6,7 +6,7 @@
 //! longer agree with, or freeing a table that it was made from, panics.
 
 use core::fmt;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::boxed::Box;
 use std::collections::{BTreeSet, HashMap};
 use std::string::{String, ToString};
@@ -17,7 +17,7 @@ use ffa_abi::Regs;
 
 use crate::manifest::Interrupt;
 use crate::{
-    DEADLINE, Entry, Fault, FaultKind, Ipa, KICK, Lines, MemFault, PAGE_SIZE, Pa, Port, Space, Stage2Roots, Vmid,
+    DEADLINE, Entry, Fault, FaultKind, Ipa, KICK, Lines, MemFault, PAGE_SIZE, Pa, Port, Space, Stage2Roots, Vmid, WAKE,
 };
 
 /// Where the pool's pages lie: Secure memory that is nobody's.
@@ -43,6 +43,8 @@ pub struct SimContext {
     pub lines: Mutex<Lines>,
     /// Non-secure interrupts wait while it runs; the tests choose when one arrives.
     pub queued: AtomicBool,
+    /// Its timer, if it is armed and not masked; a test that changes it ends the run with [`crate::Exit::Timer`].
+    pub timer: Mutex<Option<u64>>,
     /// What it was last reset to.
     pub entry: Mutex<Option<Entry>>,
 }
@@ -58,6 +60,8 @@ pub struct SimGic {
     pub enabled: BTreeSet<u32>,
     /// Where shared interrupts go; a test decides which CPU looks.
     pub routes: HashMap<u32, usize>,
+    /// When the timer of each CPU comes.
+    pub wakes: HashMap<usize, u64>,
     /// The kicks that were sent, and to which CPU; a test delivers them.
     pub kicks: Vec<Option<usize>>,
 }
@@ -103,6 +107,8 @@ pub struct SimMachine {
     fault: Mutex<Fault>,
     /// The interrupt controller.
     pub gic: Mutex<SimGic>,
+    /// The CPU that runs.
+    pub cpu: AtomicUsize,
     /// What the last [`Port::hold_normal`] said, of any CPU.
     pub held: AtomicBool,
     log: Mutex<Vec<String>>,
@@ -138,6 +144,7 @@ impl SimMachine {
                 space: Space::Secure,
             }),
             gic: Mutex::default(),
+            cpu: AtomicUsize::new(0),
             held: AtomicBool::new(false),
             log: Mutex::default(),
             console: Mutex::default(),
@@ -309,6 +316,7 @@ impl Port for SimMachine {
     fn reset(&self, context: &SimContext, entry: &Entry) {
         *context.entry.lock().unwrap() = Some(*entry);
         context.queued.store(true, Ordering::Relaxed);
+        *context.timer.lock().unwrap() = None;
         let mut regs = context.regs.lock().unwrap();
         *regs = Regs::ZERO;
         regs.x[..8].copy_from_slice(&entry.x);
@@ -324,11 +332,26 @@ impl Port for SimMachine {
 
     fn restart_deadline(&self) {}
 
+    fn timer(&self, context: &SimContext) -> Option<u64> {
+        *context.timer.lock().unwrap()
+    }
+
+    fn set_wake(&self, at: Option<u64>) {
+        let cpu = self.cpu.load(Ordering::Relaxed);
+        let wakes = &mut self.gic.lock().unwrap().wakes;
+        match at {
+            Some(at) => wakes.insert(cpu, at),
+            None => wakes.remove(&cpu),
+        };
+    }
+
     fn set_lines(&self, context: &SimContext, lines: Lines) {
         *context.lines.lock().unwrap() = lines;
     }
 
-    fn start_interrupts(&self) {}
+    fn start_interrupts(&self) {
+        self.set_wake(None);
+    }
 
     fn configure_interrupt(&self, interrupt: &Interrupt) {
         let mut gic = self.gic.lock().unwrap();
@@ -339,6 +362,11 @@ impl Port for SimMachine {
 
     fn acknowledge(&self) -> Option<u32> {
         let mut gic = self.gic.lock().unwrap();
+        let cpu = self.cpu.load(Ordering::Relaxed);
+        if gic.wakes.get(&cpu).is_some_and(|at| *at <= self.clock.load(Ordering::Relaxed)) {
+            gic.wakes.remove(&cpu);
+            return Some(WAKE);
+        }
         let at = gic
             .pending
             .iter()

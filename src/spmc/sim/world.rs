@@ -3,6 +3,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering::Relaxed;
 
 use arrayvec::ArrayVec;
 use ffa_abi::{Func, PartitionId, Regs, Uuid, Version};
@@ -245,6 +246,7 @@ impl World {
     /// Starts a CPU and runs it until it replies to the SPMD.
     pub fn start(&mut self, cpu: usize, behave: Behaviour<'_>) -> Regs {
         let mut regs = Regs::ZERO;
+        self.machine.cpu.store(cpu, Relaxed);
         let next = self.spmc.start(&mut self.cpus[cpu], &mut regs);
         self.run(cpu, next, &mut regs, behave);
         regs
@@ -264,6 +266,7 @@ impl World {
 
     /// Makes a call with all of x0-x17.
     pub fn call_regs(&mut self, cpu: usize, regs: &mut Regs, behave: Behaviour<'_>) {
+        self.machine.cpu.store(cpu, Relaxed);
         let next = self.spmc.on_normal_world(&mut self.cpus[cpu], regs);
         self.run(cpu, next, regs, behave);
     }
@@ -280,6 +283,7 @@ impl World {
                 Next::Reply => return,
                 Next::Run(context) => {
                     let exit = behave(self.id_of(context), context.vcpu as u16, regs);
+                    self.machine.cpu.store(cpu, Relaxed);
                     next = self.spmc.on_partition_exit(&mut self.cpus[cpu], exit, regs);
                 }
             }

@@ -12,6 +12,7 @@ mod preemption;
 mod run;
 mod signal;
 mod supervised;
+mod timer;
 mod walk;
 
 use ffa_abi::{Error, Func, PartitionId, Regs};

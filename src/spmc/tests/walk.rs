@@ -4,13 +4,16 @@
 
 use alloc::vec::Vec;
 
+use core::sync::atomic::Ordering::Relaxed;
 use ffa_abi::{Func, PartitionId, Regs};
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 
+use crate::interrupt::Slot;
 use crate::partition::Entered;
 use crate::sim::SimMachine;
 use crate::sim::world::{Spec, World, id, request};
-use crate::{Cpu, Exit, Next, State};
+use crate::{Cpu, ExecutionContext, Exit, Next, Port, State};
 
 /// A small generator: the walks must be repeatable from their seed.
 struct Random(u64);
@@ -40,6 +43,9 @@ const SET: u64 = Func::NotificationSet.id32() as u64;
 const GET: u64 = Func::NotificationGet.id32() as u64;
 /// Notifications of the Normal world, bound by every partition.
 const BOUND: u64 = 0b1111;
+
+/// The virtual interrupt of the timer.
+const TIMER: u64 = 3;
 
 /// Lets a device raise its interrupt, unless it has already.
 fn fire(w: &World, r: &mut Random) {
@@ -83,11 +89,23 @@ fn check(w: &World) {
                 assert!(matches!(callee.state(), State::Running | State::Blocked), "{c:?} waits for {callee:?}");
                 assert!(callee.call().caller == Some(c.link()), "{callee:?} would answer somebody else");
             }
+            check_timer(w, c);
             if matches!(state, State::Running | State::Blocked | State::Preempted) {
                 assert!(w.spmc.head_of(c).call().caller.is_none(), "{c:?} is in a chain without an end");
             }
         }
     }
+}
+
+/// An armed timer is either waited for or has told its context: no way between states loses it.
+fn check_timer(w: &World, c: &ExecutionContext<SimMachine>) {
+    let armed = *c.context().timer.lock().unwrap();
+    if armed.is_none() || matches!(c.state(), State::Aborted | State::Stopped | State::Reset) {
+        return;
+    }
+    let at =
+        w.spmc.timer_of(c).filter(|(at, cpu)| w.machine.gic.lock().unwrap().wakes.get(cpu).is_some_and(|w| w <= at));
+    assert!(at.is_some() || c.interrupts.has(Slot::TIMER), "{c:?} waits for {armed:?}");
 }
 
 fn normal_call(r: &mut Random) -> [u64; 8] {
@@ -101,12 +119,22 @@ fn normal_call(r: &mut Random) -> [u64; 8] {
     }
 }
 
-fn partition_step(r: &mut Random, me: PartitionId, requester: PartitionId, regs: &mut Regs) -> Exit {
+fn partition_step(r: &mut Random, me: PartitionId, requester: PartitionId, clock: &Clock, regs: &mut Regs) -> Exit {
     let other = id(r.below(PARTITIONS as u64) as u16);
     let answer = (me.0 as u64) << 16 | requester.0 as u64;
     let own = u64::from(FIRST_INTERRUPT) + u64::from(me.0 - id(0).0);
-    let call = match r.below(26) {
+    let call = match r.below(28) {
         20 => return Exit::SecureInterrupt,
+        26 => {
+            // Off, at once, or in a while.
+            let later = Some(clock.now + r.below(400));
+            *clock.timer.lock().unwrap() = r.pick(&[None, Some(clock.now), later]);
+            return Exit::Timer;
+        }
+        27 => {
+            regs.set8([r.pick(&[0xff03, 0xff08]), TIMER, r.pick(&[1, TIMER]), 0, 0, 0, 0, 0]);
+            return Exit::Hvc;
+        }
         21..=24 => {
             let calls = [[0xff03, own, 1], [0xff04, 0, 0], [0xff08, own, own], [0xff0a, r.below(CPUS as u64), 0]];
             let [x0, x1, x2] = r.pick(&calls);
@@ -128,6 +156,12 @@ fn partition_step(r: &mut Random, me: PartitionId, requester: PartitionId, regs:
     Exit::Smc
 }
 
+/// What a context of the walk has of its timer.
+struct Clock<'a> {
+    timer: &'a Mutex<Option<u64>>,
+    now: u64,
+}
+
 /// What one CPU of the walk is doing.
 enum At {
     Normal,
@@ -143,6 +177,8 @@ struct Seen {
     told: u32,
     /// Contexts entered for an interrupt.
     handled: u32,
+    /// For that of their timer.
+    woken: u32,
 }
 
 /// Follows what is signalled and what is got: nothing is lost, nothing comes twice.
@@ -165,6 +201,9 @@ fn step(w: &mut World, at: &mut [At], r: &mut Random, faults: bool, seen: &mut S
     if r.below(10) == 0 {
         fire(w, r);
     }
+    let most = r.pick(&[20, 20, 20, 200_000]);
+    w.machine.pass_time(r.below(most));
+    w.machine.cpu.store(n, Relaxed);
     let cpu: &mut Cpu<SimMachine> = &mut w.cpus[n];
     let (next, regs) = match &mut at[n] {
         At::Normal => {
@@ -178,8 +217,11 @@ fn step(w: &mut World, at: &mut [At], r: &mut Random, faults: bool, seen: &mut S
         At::In(regs) => {
             let c = cpu.current().expect("it runs");
             let me = id(c.partition as u16);
-            let exit =
-                if faults && r.below(200) == 0 { Exit::Fault } else { partition_step(r, me, c.call().requester, regs) };
+            let clock = Clock { timer: &c.context().timer, now: w.machine.now() };
+            let exit = match faults && r.below(200) == 0 {
+                true => Exit::Fault,
+                false => partition_step(r, me, c.call().requester, &clock, regs),
+            };
             let before = *regs;
             let next = w.spmc.on_partition_exit(cpu, exit, regs);
             if exit == Exit::Smc && before.x[0] == GET {
@@ -193,6 +235,7 @@ fn step(w: &mut World, at: &mut [At], r: &mut Random, faults: bool, seen: &mut S
         Next::Run(c) => {
             let for_interrupt = c.call().entered == Entered::Interrupt && regs.fid() == Func::Interrupt.id32();
             seen.handled += u32::from(for_interrupt);
+            seen.woken += u32::from(for_interrupt && regs.x[2] == TIMER);
             At::In(regs)
         }
     };
@@ -202,6 +245,7 @@ fn step(w: &mut World, at: &mut [At], r: &mut Random, faults: bool, seen: &mut S
 fn settle(w: &mut World, at: &mut [At]) {
     for _ in 0..1000 {
         for (n, at) in at.iter_mut().enumerate() {
+            w.machine.cpu.store(n, Relaxed);
             let cpu = &mut w.cpus[n];
             while let At::In(regs) = at {
                 let c = cpu.current().expect("it runs");
@@ -214,6 +258,7 @@ fn settle(w: &mut World, at: &mut [At]) {
                     *at = At::Normal;
                 }
             }
+            w.machine.cpu.store(n, Relaxed);
             for p in 0..PARTITIONS {
                 for v in 0..w.partition(p).contexts().len() as u64 {
                     if w.partition(p).contexts()[v as usize].state() != State::Preempted {
@@ -244,6 +289,7 @@ fn settle(w: &mut World, at: &mut [At]) {
 #[test]
 fn random_walks_keep_the_invariants_and_leave_no_state_stuck() {
     let seeds = std::env::var("HEMATITE_WALKS").ok().and_then(|n| n.parse().ok()).unwrap_or(60u64);
+    let mut woken = 0;
     for seed in 1..=seeds {
         let mut w = World::booted(&specs(), CPUS);
         let mut r = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -259,8 +305,10 @@ fn random_walks_keep_the_invariants_and_leave_no_state_stuck() {
         }
         if seed % 3 != 0 && !cfg!(miri) {
             assert!(seen.told > 10 && seen.handled > 10, "{} told, {} handled", seen.told, seen.handled);
+            woken += seen.woken;
         }
         settle(&mut w, &mut at);
         check(&w);
     }
+    assert!(woken > 10 || seeds < 60 || cfg!(miri), "{woken} woken by timers");
 }

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The EL1 physical timer of partitions: it interrupts its context whatever runs when it is due.
+
+use core::sync::atomic::{AtomicU64, Ordering::*};
+
+use bl33::cpus;
+use bl33::ffa::*;
+use bl33::gic;
+use bl33::harness::{Case, Failure, Outcome, expect, expect_that};
+use bl33::sp::{command, status, words};
+use bl33::time;
+
+use crate::interrupt::{count, ignore, listen, milliseconds};
+
+pub(crate) const CASES: &[Case] = &[
+    Case::new("timer::registers", registers),
+    Case::new("timer::in_the_normal_world", in_the_normal_world),
+    Case::new("timer::while_it_runs", while_it_runs),
+    Case::new("timer::while_another_runs", while_another_runs),
+    Case::new("timer::while_it_is_preempted", while_it_is_preempted),
+    Case::new("timer::masked", masked),
+    Case::new("timer::armed_anew", armed_anew),
+    Case::new("timer::periodic", periodic),
+    Case::new("timer::never_quiet", never_quiet),
+    Case::new("timer::cpu_off", cpu_off),
+    Case::new("timer::cpu_off_and_on", cpu_off_and_on),
+];
+
+/// The virtual interrupt.
+const TIMER: u64 = 3;
+/// CNTP_CTL_EL0.
+const ENABLE: u64 = 1;
+const MASK: u64 = 2;
+const STATUS: u64 = 4;
+/// What the interrupt does to the timer: turns it off, or nothing.
+const OFF: u64 = 0;
+const LEAVE: u64 = 1;
+
+fn arm(id: u64, ticks: u64, control: u64, then: u64) -> Result<u64, Failure> {
+    Ok(bl33::sp::command(id, command::TIMER_ARM, [ticks, control, then, 0])?[0])
+}
+
+/// Lets `ms` milliseconds pass in the Normal world.
+fn pass(ms: u64) {
+    time::wait_for(ms, || false);
+}
+
+/// Waits until the timer has interrupted a partition once more than `before`; returns when it did. A busy host may let
+/// it come late, and nothing may lose it.
+fn came(id: u64, before: u64, due: u64) -> Result<u64, Failure> {
+    let came = time::wait_for(5000, || count(id, TIMER).is_ok_and(|(c, _)| c != before));
+    let (now, at) = count(id, TIMER)?;
+    expect_that("it came", came, due)?;
+    expect("interrupts that came", now, before + 1)?;
+    expect_that("it is not early", at >= due, at)?;
+    Ok(at)
+}
+
+fn registers() -> Outcome {
+    for id in [RELAY, PERCPU] {
+        let at = arm(id, milliseconds(1000), MASK, OFF)?;
+        let [control, compare, value, now] = bl33::sp::command(id, command::TIMER_READ, [0; 4])?;
+        expect("CTL", control, MASK)?;
+        expect("CVAL", compare, at)?;
+        expect_that("TVAL is what is left", value <= milliseconds(1000) && value >= at - now, value)?;
+        arm(id, 0, ENABLE | MASK, OFF)?;
+        let [control, _, value, _] = bl33::sp::command(id, command::TIMER_READ, [0; 4])?;
+        expect("CTL of one that is due", control, ENABLE | MASK | STATUS)?;
+        expect_that("TVAL is negative", value as u32 as i32 <= 0 && value >> 32 == 0, value)?;
+        arm(id, 0, 0, OFF)?;
+        expect("CTL", bl33::sp::command(id, command::TIMER_READ, [0; 4])?[0], 0)?;
+    }
+    Ok(())
+}
+
+fn in_the_normal_world() -> Outcome {
+    for id in [RELAY, PERCPU] {
+        listen(id, TIMER)?;
+        let mut in_time = 0;
+        for _ in 0..100 {
+            let (before, _) = count(id, TIMER)?;
+            let due = arm(id, milliseconds(2), ENABLE, OFF)?;
+            pass(10);
+            let end = time::now();
+            in_time += u64::from(came(id, before, due)? <= end);
+            if in_time == 10 {
+                break;
+            }
+        }
+        expect("interrupts that came while the Normal world ran", in_time, 10)?;
+        ignore(id, TIMER)?;
+    }
+    expect_echo(0x71e)
+}
+
+/// Arms relay's timer and spins in `id`; tries until it is due, and comes, within the spin. A busy host may keep the CPU
+/// too long, before or after.
+fn due_during_a_spin(id: u64) -> Outcome {
+    for _ in 0..50 {
+        let (before, _) = count(RELAY, TIMER)?;
+        let due = arm(RELAY, milliseconds(5), ENABLE, OFF)?;
+        let r = direct64(id, [command::SPIN, milliseconds(20), 0, 0, 0])?;
+        let [status, start, end, ..] = words(&r, id)?;
+        expect("status of the spin", status, status::OK)?;
+        expect_that("it spun to its end", end - start >= milliseconds(20), end - start)?;
+        let at = came(RELAY, before, due)?;
+        if at >= start && at <= end {
+            return Ok(());
+        }
+    }
+    Err(Failure::because("it never came during a run of", id))
+}
+
+fn while_it_runs() -> Outcome {
+    listen(RELAY, TIMER)?;
+    due_during_a_spin(RELAY)?;
+    ignore(RELAY, TIMER)
+}
+
+/// percpu lets other partitions' interrupts through: relay is entered between two of its instructions.
+fn while_another_runs() -> Outcome {
+    listen(RELAY, TIMER)?;
+    due_during_a_spin(PERCPU)?;
+    ignore(RELAY, TIMER)
+}
+
+fn while_it_is_preempted() -> Outcome {
+    listen(RELAY, TIMER)?;
+    for _ in 0..50 {
+        let (before, _) = count(RELAY, TIMER)?;
+        let due = arm(RELAY, milliseconds(6), ENABLE, OFF)?;
+        gic::timer_after(milliseconds(1));
+        let mut r = direct64(RELAY, [command::SPIN, milliseconds(5), 0, 0, 0])?;
+        gic::timer_off();
+        let preempted = r[0] == INTERRUPT;
+        pass(10);
+        while r[0] == INTERRUPT {
+            r = call_with(RUN, &[r[1]])?;
+        }
+        let [status, start, end, ..] = words(&r, RELAY)?;
+        expect("status of the spin", status, status::OK)?;
+        let at = came(RELAY, before, due)?;
+        // Not while it was preempted: when it was resumed.
+        if preempted && at >= start && at <= end {
+            return ignore(RELAY, TIMER);
+        }
+    }
+    Err(Failure::because("it was never due while it was preempted:", RELAY))
+}
+
+fn masked() -> Outcome {
+    listen(RELAY, TIMER)?;
+    let (before, _) = count(RELAY, TIMER)?;
+    for control in [0, MASK, ENABLE | MASK] {
+        arm(RELAY, milliseconds(1), control, OFF)?;
+        pass(20);
+        expect("interrupts that came", count(RELAY, TIMER)?.0, before)?;
+    }
+    // One that is turned off in time does not come either.
+    arm(RELAY, milliseconds(500), ENABLE, OFF)?;
+    arm(RELAY, 0, 0, OFF)?;
+    pass(600);
+    expect("interrupts that came", count(RELAY, TIMER)?.0, before)?;
+    // Nor does one that the partition keeps out, until it lets it in.
+    bl33::sp::command(RELAY, command::INTERRUPT_ENABLE, [TIMER, 0, 0, 0])?;
+    let due = arm(RELAY, milliseconds(1), ENABLE, OFF)?;
+    pass(20);
+    expect("interrupts that came", count(RELAY, TIMER)?.0, before)?;
+    bl33::sp::command(RELAY, command::INTERRUPT_ENABLE, [TIMER, 1, 0, 0])?;
+    came(RELAY, before, due)?;
+    ignore(RELAY, TIMER)
+}
+
+fn armed_anew() -> Outcome {
+    listen(RELAY, TIMER)?;
+    let (before, _) = count(RELAY, TIMER)?;
+    arm(RELAY, milliseconds(60_000), ENABLE, OFF)?;
+    let due = arm(RELAY, milliseconds(2), ENABLE, OFF)?;
+    came(RELAY, before, due)?;
+    // The later one comes, and it alone.
+    arm(RELAY, milliseconds(200), ENABLE, OFF)?;
+    let due = arm(RELAY, milliseconds(400), ENABLE, OFF)?;
+    came(RELAY, before + 1, due)?;
+    pass(20);
+    expect("interrupts that came", count(RELAY, TIMER)?.0, before + 2)?;
+    ignore(RELAY, TIMER)
+}
+
+/// Each interrupt moves the timer on; several partitions at once.
+fn periodic() -> Outcome {
+    let periods = [(RELAY, 4), (PERCPU, 5)];
+    let mut before = [0; 2];
+    let start = time::now();
+    for ((id, ms), before) in periods.iter().zip(&mut before) {
+        listen(*id, TIMER)?;
+        *before = count(*id, TIMER)?.0;
+        arm(*id, milliseconds(*ms), ENABLE, milliseconds(*ms))?;
+    }
+    let all = || periods.iter().zip(before).all(|((id, _), b)| count(*id, TIMER).is_ok_and(|(c, _)| c >= b + 10));
+    expect_that(
+        "both come ten times",
+        time::wait_for(10_000, || {
+            pass(20);
+            all()
+        }),
+        0,
+    )?;
+    for ((id, ms), before) in periods.iter().zip(before) {
+        arm(*id, 0, 0, OFF)?;
+        let came = count(*id, TIMER)?.0 - before;
+        expect_that("no more often than it was due", came <= (time::now() - start) / milliseconds(*ms), came)?;
+        ignore(*id, TIMER)?;
+    }
+    expect_echo(0x71f)
+}
+
+/// A partition that never quiets its timer gets no more interrupts than it may, and the Normal world goes on.
+fn never_quiet() -> Outcome {
+    listen(RELAY, TIMER)?;
+    let (before, _) = count(RELAY, TIMER)?;
+    let start = time::now();
+    arm(RELAY, 0, ENABLE, LEAVE)?;
+    let again = time::wait_for(5000, || {
+        pass(5);
+        count(RELAY, TIMER).is_ok_and(|(c, _)| c >= before + 10)
+    });
+    expect_that("it comes again and again", again, before)?;
+    for n in 0..20 {
+        expect_echo(n)?;
+    }
+    arm(RELAY, 0, 0, OFF)?;
+    let most = (time::now() - start) / milliseconds(1) + 2;
+    let (now, _) = count(RELAY, TIMER)?;
+    let came = now - before;
+    expect_that("but not too often", came <= most, came)?;
+    pass(20);
+    expect("none once it is off", count(RELAY, TIMER)?.0, now)?;
+    ignore(RELAY, TIMER)
+}
+
+/// relay's timer is armed on CPU 1, which goes off before it is due: it comes on a CPU that stays.
+fn cpu_off() -> Outcome {
+    if cpus::count() < 2 {
+        return Ok(());
+    }
+    listen(RELAY, TIMER)?;
+    let (before, _) = count(RELAY, TIMER)?;
+    let start = time::now();
+    cpus::start(1, |_| arm(RELAY, milliseconds(1000), ENABLE, OFF).map(|_| ()))?;
+    cpus::join(1, 5000)?;
+    came(RELAY, before, start + milliseconds(1000))?;
+    ignore(RELAY, TIMER)
+}
+
+static BEFORE: AtomicU64 = AtomicU64::new(0);
+
+/// A timer of CPU 1's own context waits for its CPU, which comes on again after it is due.
+fn cpu_off_and_on() -> Outcome {
+    if cpus::count() < 2 {
+        return Ok(());
+    }
+    cpus::start(1, |_| {
+        listen(PERCPU, TIMER)?;
+        arm(PERCPU, milliseconds(500), ENABLE, OFF).map(|_| ())
+    })?;
+    cpus::join(1, 5000)?;
+    let (before, _) = count(PERCPU, TIMER)?;
+    pass(600);
+    expect("none while its CPU is off", count(PERCPU, TIMER)?.0, before)?;
+    // Counted across all of its contexts.
+    BEFORE.store(before, Release);
+    cpus::start(1, |_| {
+        came(PERCPU, BEFORE.load(Acquire), 0)?;
+        ignore(PERCPU, TIMER)
+    })?;
+    cpus::join(1, 10_000)?;
+    expect_echo(0x720)
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The EL1 physical timer of an execution context, emulated: `arch` keeps its registers, and here it is found out when
+//! each is due, whatever runs then. It becomes virtual interrupt 3 of its context.
+//!
+//! Each CPU's Secure EL2 timer is set to the first of the timers that were armed on that CPU, and stays so across all
+//! switches between partitions and worlds. A timer's interrupt is a level: it is withdrawn when the partition masks or
+//! re-arms the timer, and comes again after its deactivation while the timer's condition still holds.
+
+use alloc::boxed::Box;
+
+use crate::interrupt::Slot;
+use crate::partition::{ExecutionContext, Link, Partition, State};
+use crate::physical::AT_A_TIME;
+use crate::sync::Ordering;
+use crate::{Cpu, Port, Spmc};
+
+/// How often in a second one timer interrupts whatever runs, at the most: one that asks for more waits.
+const MOST_PER_SECOND: u64 = 1000;
+
+/// What is known of the timer of one context.
+struct Alarm {
+    context: Link,
+    /// When it is due; `None` while it is off, masked, or has interrupted its context.
+    at: Option<u64>,
+    /// It is not due before: it has just been.
+    rest: u64,
+    /// The CPU that it was armed on.
+    cpu: usize,
+}
+
+/// The timers of all contexts.
+pub(crate) struct Alarms(Box<[Alarm]>);
+
+impl Alarms {
+    /// Makes a place for every context of `partitions`, at boot.
+    pub(crate) fn new<P: Port>(partitions: &[Partition<P>]) -> Self {
+        let contexts = partitions.iter().flat_map(Partition::contexts);
+        Self(contexts.map(|c| Alarm { context: c.link(), at: None, rest: 0, cpu: 0 }).collect())
+    }
+
+    fn of(&mut self, context: Link) -> Option<&mut Alarm> {
+        self.0.iter_mut().find(|a| a.context == context)
+    }
+
+    /// Finds when the first of a CPU's timers is due.
+    fn first(&self, cpu: usize) -> Option<u64> {
+        self.0.iter().filter(|a| a.cpu == cpu).filter_map(|a| a.at).min()
+    }
+
+    /// Takes one of a CPU's timers that is due.
+    fn take_due(&mut self, cpu: usize, now: u64, rest: u64) -> Option<Link> {
+        let alarm = self.0.iter_mut().find(|a| a.cpu == cpu && a.at.is_some_and(|at| at <= now))?;
+        alarm.at = None;
+        alarm.rest = now.saturating_add(rest);
+        Some(alarm.context)
+    }
+}
+
+impl<P: Port> Spmc<P> {
+    /// Looks at the timer of the context that runs on this CPU again: it wrote it, or ended its interrupt.
+    pub(crate) fn timer_changed(&self, cpu: &Cpu<P>, context: &ExecutionContext<P>) {
+        let at = self.port.timer(context.context());
+        let mut alarms = self.alarms.lock();
+        let Some(alarm) = alarms.of(context.link()) else { return };
+        alarm.at = at.map(|at| at.max(alarm.rest));
+        alarm.cpu = cpu.index;
+        self.port.set_wake(alarms.first(cpu.index));
+        // Under the lock: another CPU that finds the old time due has told the context already, or does not any more.
+        let is_met = at.is_some_and(|at| at <= self.port.now());
+        if !is_met && context.interrupts.withdraw(Slot::TIMER) {
+            self.refresh(context);
+        }
+    }
+
+    /// Sets this CPU's timer to the first that is due on it.
+    pub(crate) fn set_alarm(&self, cpu: &Cpu<P>) {
+        self.port.set_wake(self.alarms.lock().first(cpu.index));
+    }
+
+    /// Interrupts the contexts whose timers are due on this CPU.
+    pub(crate) fn ring(&'static self, cpu: &Cpu<P>) {
+        for _ in 0..AT_A_TIME {
+            let Some((partition, context)) = self.next_due(cpu) else { break };
+            self.announce(cpu, partition, context);
+        }
+        self.set_alarm(cpu);
+    }
+
+    /// Makes the interrupt of one timer that is due pending; `None` once there is none.
+    fn next_due(&'static self, cpu: &Cpu<P>) -> Option<(&'static Partition<P>, &'static ExecutionContext<P>)> {
+        let rest = self.port.counter_hz() / MOST_PER_SECOND;
+        let mut alarms = self.alarms.lock();
+        loop {
+            let link = alarms.take_due(cpu.index, self.port.now(), rest)?;
+            let partition = self.partitions.get(link.partition as usize)?;
+            let context = self.partitions.context(link)?;
+            if !matches!(context.state(), State::Aborted | State::Stopped | State::Reset) {
+                self.raise(context, Slot::TIMER);
+                return Some((partition, context));
+            }
+        }
+    }
+
+    /// Forgets the timer of a context that died or begins anew.
+    pub(crate) fn forget_timer(&self, context: &ExecutionContext<P>) {
+        if let Some(alarm) = self.alarms.lock().of(context.link()) {
+            (alarm.at, alarm.rest) = (None, 0);
+        }
+    }
+
+    /// Returns when the timer of a context is due, and on which CPU.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn timer_of(&self, context: &ExecutionContext<P>) -> Option<(u64, usize)> {
+        self.alarms.lock().of(context.link()).and_then(|a| Some((a.at?, a.cpu)))
+    }
+
+    /// Takes a CPU off the list of those that are on, and gives the timers of contexts that may run elsewhere to the
+    /// first that stays. Returns those that stay, and whether that one has been given any.
+    pub(crate) fn leave_timers(&self, cpu: &Cpu<P>) -> (u32, bool) {
+        // Under the lock, so that of two CPUs that go off one sees what the other has left to it.
+        let mut alarms = self.alarms.lock();
+        let left = self.online.fetch_and(!(1 << cpu.index), Ordering::AcqRel) & !(1 << cpu.index);
+        let mut moved = false;
+        for alarm in alarms.0.iter_mut().filter(|a| left != 0 && a.cpu == cpu.index && a.at.is_some()) {
+            if self.partitions.get(alarm.context.partition as usize).is_some_and(|p| !p.is_per_cpu()) {
+                alarm.cpu = left.trailing_zeros() as usize;
+                moved = true;
+            }
+        }
+        self.port.set_wake(None);
+        (left, moved)
+    }
+}
