@@ -206,7 +206,7 @@ def loom():
 
 def memory_model():
     """Play a million random sequences of memory calls against the model."""
-    words = ["cargo", "test", "--quiet", "--locked", "-p", "spmc", "--lib", "random_sequences_agree_with_the_model"]
+    words = ["cargo", "test", "--quiet", "--locked", "-p", "spmc", "--lib", "memory::tests::model::"]
     return cargo_tests(words, 3000, HEMATITE_MODEL_SEQUENCES=1_000_000)
 
 

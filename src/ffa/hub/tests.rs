@@ -177,7 +177,7 @@ fn no_registers_and_no_bytes_make_it_panic() {
         state & state.rotate_left(23) & state.rotate_left(41)
     };
     let mut accepted = 0;
-    for round in 0..200_000u64 {
+    for round in 0..if cfg!(miri) { 2000 } else { 200_000u64 } {
         let x = [next() & !0xff | round % 16, next(), next() >> (round % 60), 0, next() * (round % 2)];
         if let Ok(call) = HubCall::decode(x) {
             assert_eq!(call.encode(), x);

@@ -175,8 +175,10 @@ impl Model {
                 Page::Owned(n) if (n == 0 || s.kind == Kind::Share) && spaces(at) == space => n,
                 _ => return Err(Error::Denied),
             };
-            // An owner gives no more than it has.
-            let written = s.receivers.iter().any(|(_, p)| p.data == Data::ReadWrite);
+            // An owner gives no more than it has; whoever gets a donation may write, and zeroes are written.
+            let written = s.kind == Kind::Donate
+                || s.flags & Flags::ZERO != 0
+                || s.receivers.iter().any(|(_, p)| p.data == Data::ReadWrite);
             if written && self.read_only.contains(&(owner, at)) {
                 return Err(Error::Denied);
             }
