@@ -18,6 +18,7 @@ pub mod mem;
 pub mod mode;
 pub mod psci;
 pub mod rtc;
+pub mod serial;
 pub mod share;
 pub mod simd;
 pub mod sp;

@@ -5,13 +5,15 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use bl33::ffa::*;
-use bl33::gic;
 use bl33::harness::{Case, Outcome, expect, expect_at, expect_that};
 use bl33::mem::{self, FREE};
+use bl33::rtc;
 use bl33::share::*;
 use bl33::sp::{command, death, expect_none, mapping, status, try_command, words};
 use bl33::time;
+use bl33::{gic, serial};
 
+use crate::interrupt::{count, ignore, listen};
 use crate::memory::mapped;
 
 pub(crate) const CASES: &[Case] = &[
@@ -21,6 +23,8 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("restart::against_its_permissions", || mapped(against_its_permissions)).asked(),
     Case::new("restart::writes_over_its_own_manifest", writes_over_its_own_manifest).asked(),
     Case::new("restart::nothing_of_the_former_life", nothing_of_the_former_life).asked(),
+    Case::new("restart::two_devices_of_two_partitions", two_devices_of_two_partitions).asked(),
+    Case::new("restart::its_interrupt_comes_back", its_interrupt_comes_back).asked(),
     Case::new("restart::queued_interrupt", queued_interrupt).asked(),
     Case::new("restart::spins_with_interrupts_queued", spins_with_interrupts_queued).asked(),
     Case::new("restart::dies_too_often", dies_too_often).asked(),
@@ -217,6 +221,58 @@ fn nothing_of_the_former_life() -> Outcome {
     }
     let [_, word, ..] = bl33::sp::command(HOSTILE, command::OWN_PAGE, [0, 0, 0, 0])?;
     expect_at("a word of its memory after the restart is not", SECRET, u64::from(word == SECRET), 0)
+}
+
+/// Expects a device's interrupt to have come so often to a partition, within a second.
+fn came(to: u64, id: u64, times: u64) -> Outcome {
+    time::wait_for(1000, || count(to, id).is_ok_and(|(n, _)| n >= times));
+    expect_at("how often the interrupt came, of id", id, count(to, id)?.0, times)
+}
+
+/// The two lines rise one right after the other: each goes to its owner, once.
+fn two_devices_of_two_partitions() -> Outcome {
+    listen(RELAY, rtc::INTERRUPT)?;
+    listen(HOSTILE, serial::INTERRUPT)?;
+    let (relays, hostiles) = (count(RELAY, rtc::INTERRUPT)?.0, count(HOSTILE, serial::INTERRUPT)?.0);
+    for n in 1..=20 {
+        if n % 2 == 0 {
+            rtc::fire();
+            serial::fire();
+        } else {
+            serial::fire();
+            rtc::fire();
+        }
+        came(RELAY, rtc::INTERRUPT, relays + n)?;
+        came(HOSTILE, serial::INTERRUPT, hostiles + n)?;
+    }
+    rtc::quiet();
+    serial::quiet();
+    ignore(RELAY, rtc::INTERRUPT)?;
+    ignore(HOSTILE, serial::INTERRUPT)?;
+    all_answer()
+}
+
+/// It dies with its interrupt enabled, then with one that it did not deactivate: in the next life it is disabled until
+/// the partition enables it, and comes as ever.
+fn its_interrupt_comes_back() -> Outcome {
+    const KEEP_ACTIVE: u64 = 3;
+    forgiven();
+    expect_error(&direct64(HOSTILE, [command::DIE, death::FFA_ABORT, 0, 0, 0])?, ABORTED)?;
+    for keeps in [false, true, true] {
+        listen(HOSTILE, serial::INTERRUPT)?;
+        expect("interrupts at the start of a life", count(HOSTILE, serial::INTERRUPT)?.0, 0)?;
+        serial::fire();
+        came(HOSTILE, serial::INTERRUPT, 1)?;
+        if keeps {
+            bl33::sp::command(HOSTILE, command::INTERRUPT_MODE, [KEEP_ACTIVE, 0, 0, 0])?;
+        }
+        serial::fire();
+        came(HOSTILE, serial::INTERRUPT, 2)?;
+        expect_error(&direct64(HOSTILE, [command::DIE, death::FFA_ABORT, 0, 0, 0])?, ABORTED)?;
+        all_answer()?;
+    }
+    serial::quiet();
+    expect("interrupts that nobody listens to", count(HOSTILE, serial::INTERRUPT)?.0, 0)
 }
 
 /// Its manifest queues Non-secure interrupts: they come when it has answered.

@@ -16,7 +16,7 @@ MEMORY_OF_FLAVOUR = {
     )
 }
 # The real-time clock (PL031) and the GPIO block (PL061), which both worlds reach.
-DEVICES = (("device-memory", 0x09010000, 0x1000), ("device-memory", 0x09030000, 0x1000))
+DEVICES = tuple(("device-memory", base, 0x1000) for base in (0x09010000, 0x09020000, 0x09030000))
 # TF-A copies the SPMC's manifest into one page.
 SPMC_MANIFEST_LIMIT = 4096
 
