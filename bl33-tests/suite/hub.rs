@@ -28,6 +28,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("hub::isolate_and_reset", || with_buffers(isolate_and_reset)).asked(),
     Case::new("hub::pause_and_resume", pause_and_resume).asked(),
     Case::new("hub::trip_and_try", trip_and_try).asked(),
+    Case::new("hub::kept_and_fetched", kept_and_fetched).asked(),
     Case::new("hub::spokes_see_what_concerns_them", || with_buffers(spokes_see)).asked(),
     Case::new("hub::refusals_are_told", || with_buffers(refusals_are_told)).asked(),
     Case::new("gone::coordinator", coordinator_gone).asked(),
@@ -46,6 +47,8 @@ const FORGET: u64 = 6;
 const EVENTS: u64 = 7;
 const PARTITIONS: u64 = 8;
 const CONTROL: u64 = 12;
+const KEEP: u64 = 14;
+const FETCH: u64 = 15;
 
 const BOTH: u64 = 0;
 const FROM_FIRST: u64 = 1;
@@ -67,6 +70,7 @@ const CORRELATION_REUSED: u64 = 8;
 const PAIR_HAS_WINDOW: u64 = 9;
 const NO_SUCH_WINDOW: u64 = 11;
 const PARTICIPANT_DOWN: u64 = 14;
+const NO_SUCH_ENTRY: u64 = 15;
 
 const WINDOW_RECORD: u64 = 96;
 
@@ -315,16 +319,34 @@ fn correlation_reused() -> Outcome {
     close(next)
 }
 
+/// Without RX buffers: the three partitions' records in three fetches each, and nothing behind them.
+fn kept_and_fetched() -> Outcome {
+    let [count, size, more, _] = ask(KEEP | PARTITIONS << 8, [0; 4])?;
+    expect("records kept", count, 3)?;
+    expect("bytes of each", size, 64)?;
+    expect("more", more, 0)?;
+    for (n, id) in [ECHO, RELAY, PERCPU].into_iter().enumerate() {
+        let [first, ..] = ask(FETCH, [n as u64 * size, 0, 0, 0])?;
+        expect_at("partition", n as u64, first & 0xffff, id)?;
+    }
+    ask(FETCH, [count * size - 1, 0, 0, 0])?;
+    refused(FETCH, [count * size, 0, 0, 0], NO_SUCH_ENTRY)?;
+    refused(FETCH, [0xffff_ffff, 0, 0, 0], NO_SUCH_ENTRY)
+}
+
 fn bad_calls() -> Outcome {
-    for code in [0, 14, 99, 255] {
+    for code in [0, 16, 99, 255] {
         refused(code, [0; 4], UNKNOWN_CALL).map_err(|f| f.at(code))?;
     }
-    for code in [DESCRIBE, CLOSE, WINDOWS, SUMMARIES, FORGET, EVENTS, PARTITIONS, 9, 10, 11, 13] {
+    for code in [DESCRIBE, CLOSE, WINDOWS, SUMMARIES, FORGET, EVENTS, PARTITIONS, 9, 10, 11, 13, FETCH] {
         refused(code | 1 << 8, [0; 4], MALFORMED).map_err(|f| f.at(code))?;
         refused(code | 1 << 63, [0; 4], MALFORMED).map_err(|f| f.at(code))?;
         for args in [[0, 1, 0, 0], [0, 0, 1 << 63, 0], [0, 0, 0, 1]] {
             refused(code, args, MALFORMED).map_err(|f| f.at(code))?;
         }
+    }
+    for kept in [0, DESCRIBE, OPEN, CONTROL, KEEP, FETCH, 16, 255] {
+        refused(KEEP | kept << 8, [0; 4], MALFORMED)?;
     }
     for what in [0, 6, 255] {
         refused(CONTROL | what << 8, [ECHO, 0, 0, 0], MALFORMED)?;

@@ -23,6 +23,58 @@ pub struct OpenWindow {
     pub limit: u16,
 }
 
+/// What can be listed, from an index or a number on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum List {
+    /// Open windows, as [`super::WindowRecord`]s.
+    Windows(u32),
+    /// Summaries of closed windows, oldest first, as [`super::WindowRecord`]s.
+    Summaries(u32),
+    /// Events, as [`super::EventRecord`]s.
+    Events(u64),
+    /// Partitions, as [`super::PartitionRecord`]s.
+    Partitions(u32),
+    /// Dead letters, as [`super::DeadLetterRecord`]s.
+    DeadLetters(u32),
+    /// One dead letter with its payload: one record of any size.
+    DeadLetter(u64),
+}
+
+impl List {
+    /// Returns which call lists it, and from where.
+    pub const fn parts(self) -> (CallCode, u64) {
+        match self {
+            Self::Windows(n) => (CallCode::Windows, n as u64),
+            Self::Summaries(n) => (CallCode::Summaries, n as u64),
+            Self::Events(n) => (CallCode::Events, n),
+            Self::Partitions(n) => (CallCode::Partitions, n as u64),
+            Self::DeadLetters(n) => (CallCode::DeadLetters, n as u64),
+            Self::DeadLetter(n) => (CallCode::DeadLetter, n),
+        }
+    }
+
+    fn decode(code: u64, from: u64) -> Result<Self, HubError> {
+        let word = || u32::try_from(from).map_err(|_| HubError::Malformed);
+        match CallCode::from_code(code).ok_or(HubError::Malformed)? {
+            CallCode::Windows => word().map(Self::Windows),
+            CallCode::Summaries => word().map(Self::Summaries),
+            CallCode::Events => Ok(Self::Events(from)),
+            CallCode::Partitions => word().map(Self::Partitions),
+            CallCode::DeadLetters => word().map(Self::DeadLetters),
+            CallCode::DeadLetter => Ok(Self::DeadLetter(from)),
+            CallCode::Describe
+            | CallCode::OpenWindow
+            | CallCode::CloseWindow
+            | CallCode::ForgetSummaries
+            | CallCode::PurgeDeadLetters
+            | CallCode::Control
+            | CallCode::CancelTask
+            | CallCode::Keep
+            | CallCode::Fetch => Err(HubError::Malformed),
+        }
+    }
+}
+
 /// A call of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HubCall {
@@ -32,26 +84,20 @@ pub enum HubCall {
     OpenWindow(OpenWindow),
     /// Closes the window with this id.
     CloseWindow(u32),
-    /// Lists open windows from an index on, as [`WindowRecord`]s.
-    Windows(u32),
-    /// Lists summaries of closed windows, oldest first, as [`WindowRecord`]s.
-    Summaries(u32),
+    /// Lists something in the caller's RX buffer.
+    List(List),
     /// Forgets all summaries; x4 of the response counts them.
     ForgetSummaries,
-    /// Lists events from a sequence number on, as [`EventRecord`]s.
-    Events(u64),
-    /// Lists partitions, as [`PartitionRecord`]s.
-    Partitions(u32),
-    /// Lists dead letters from an index on.
-    DeadLetters(u32),
-    /// Reads the dead letter with this number.
-    DeadLetter(u64),
     /// Purges all dead letters; x4 of the response counts them.
     PurgeDeadLetters,
     /// Cuts a spoke off or lets it in again.
     Control(Control, PartitionId),
     /// Cancels what is pending of a task; x4 of the response counts the messages.
     CancelTask(u64),
+    /// Lists something, which is kept to be fetched: at most [`super::KEPT`] bytes.
+    Keep(List),
+    /// Returns [`super::FETCHED`] bytes of what was kept, from an offset on, in x4 to x7 of the response.
+    Fetch(u32),
 }
 
 impl HubCall {
@@ -61,16 +107,13 @@ impl HubCall {
             Self::Describe => CallCode::Describe,
             Self::OpenWindow(_) => CallCode::OpenWindow,
             Self::CloseWindow(_) => CallCode::CloseWindow,
-            Self::Windows(_) => CallCode::Windows,
-            Self::Summaries(_) => CallCode::Summaries,
+            Self::List(list) => list.parts().0,
             Self::ForgetSummaries => CallCode::ForgetSummaries,
-            Self::Events(_) => CallCode::Events,
-            Self::Partitions(_) => CallCode::Partitions,
-            Self::DeadLetters(_) => CallCode::DeadLetters,
-            Self::DeadLetter(_) => CallCode::DeadLetter,
             Self::PurgeDeadLetters => CallCode::PurgeDeadLetters,
             Self::Control(..) => CallCode::Control,
             Self::CancelTask(_) => CallCode::CancelTask,
+            Self::Keep(_) => CallCode::Keep,
+            Self::Fetch(_) => CallCode::Fetch,
         }
     }
 
@@ -83,13 +126,7 @@ impl HubCall {
             | Self::PurgeDeadLetters
             | Self::Control(..)
             | Self::CancelTask(_) => true,
-            Self::Describe
-            | Self::Windows(_)
-            | Self::Summaries(_)
-            | Self::Events(_)
-            | Self::Partitions(_)
-            | Self::DeadLetters(_)
-            | Self::DeadLetter(_) => false,
+            Self::Describe | Self::List(_) | Self::Keep(_) | Self::Fetch(_) => false,
         }
     }
 
@@ -109,12 +146,13 @@ impl HubCall {
                     | (w.lifetime_ms as u64) << 32;
                 [x3, ids, w.correlation, low, high]
             }
-            Self::CloseWindow(n)
-            | Self::Windows(n)
-            | Self::Summaries(n)
-            | Self::Partitions(n)
-            | Self::DeadLetters(n) => [code, n as u64, 0, 0, 0],
-            Self::Events(n) | Self::DeadLetter(n) | Self::CancelTask(n) => [code, n, 0, 0, 0],
+            Self::CloseWindow(n) | Self::Fetch(n) => [code, n as u64, 0, 0, 0],
+            Self::CancelTask(n) => [code, n, 0, 0, 0],
+            Self::List(list) => [code, list.parts().1, 0, 0, 0],
+            Self::Keep(list) => {
+                let (kept, from) = list.parts();
+                [code | (kept.code() as u64) << 8, from, 0, 0, 0]
+            }
             Self::Control(what, id) => [code | (what.code() as u64) << 8, id.0 as u64, 0, 0, 0],
         }
     }
@@ -126,7 +164,7 @@ impl HubCall {
         if code == CallCode::OpenWindow {
             return OpenWindow::decode(x).map(Self::OpenWindow);
         }
-        let rest = if code == CallCode::Control { x3 >> 16 } else { x3 >> 8 };
+        let rest = if matches!(code, CallCode::Control | CallCode::Keep) { x3 >> 16 } else { x3 >> 8 };
         if (rest | x5 | x6 | x7) != 0 {
             return Err(HubError::Malformed);
         }
@@ -137,12 +175,14 @@ impl HubCall {
             CallCode::ForgetSummaries => none(Self::ForgetSummaries),
             CallCode::PurgeDeadLetters => none(Self::PurgeDeadLetters),
             CallCode::CloseWindow => word().map(Self::CloseWindow),
-            CallCode::Windows => word().map(Self::Windows),
-            CallCode::Summaries => word().map(Self::Summaries),
-            CallCode::Partitions => word().map(Self::Partitions),
-            CallCode::DeadLetters => word().map(Self::DeadLetters),
-            CallCode::Events => Ok(Self::Events(x4)),
-            CallCode::DeadLetter => Ok(Self::DeadLetter(x4)),
+            CallCode::Windows
+            | CallCode::Summaries
+            | CallCode::Events
+            | CallCode::Partitions
+            | CallCode::DeadLetters
+            | CallCode::DeadLetter => List::decode(x3, x4).map(Self::List),
+            CallCode::Keep => List::decode(x3 >> 8, x4).map(Self::Keep),
+            CallCode::Fetch => word().map(Self::Fetch),
             CallCode::CancelTask => Ok(Self::CancelTask(x4)),
             CallCode::Control => {
                 let what = Control::from_code(x3 >> 8 & 0xff).ok_or(HubError::Malformed)?;

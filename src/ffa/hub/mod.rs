@@ -5,14 +5,15 @@
 //! x4-x7 are its arguments. The response carries a [`HubError`] (0: none) in x3 and results in x4-x7. What is listed
 //! comes as records of a fixed size in the caller's RX buffer, which is the caller's until FFA_RX_RELEASE: x4 counts
 //! them, x5 is the size of one, x6 says whether there are more from the index that was asked for plus x4 on.
-//! All fields are little-endian; bytes that no field names are zero.
+//! A caller whose RX buffer somebody else works with (a driver, a hypervisor) has the service keep the records instead,
+//! and fetches them in responses. All fields are little-endian; bytes that no field names are zero.
 
 mod call;
 mod record;
 #[cfg(test)]
 mod tests;
 
-pub use call::{Description, HubCall, OpenWindow};
+pub use call::{Description, HubCall, List, OpenWindow};
 pub use record::{DeadLetterRecord, EventRecord, PartitionRecord, WindowRecord};
 
 use crate::Uuid;
@@ -26,6 +27,10 @@ pub const SERVICE: Uuid = match Uuid::parse("b4a2e6c1-7d35-4f0e-9a58-3c61d2f7e08
 pub const VERSION: u32 = 1 << 16;
 /// Most participants of one window.
 pub const MAX_PARTICIPANTS: usize = 4;
+/// Most bytes that are kept.
+pub const KEPT: usize = 4096;
+/// Bytes that one fetch brings.
+pub const FETCHED: usize = 32;
 /// Bytes of a [`WindowRecord`].
 pub const WINDOW_RECORD: usize = 96;
 /// Bytes of a [`PartitionRecord`].
@@ -163,6 +168,8 @@ codes! {
         PurgeDeadLetters = 11, "purge dead letters";
         Control = 12, "isolate, pause, resume, trip or reset";
         CancelTask = 13, "cancel a task";
+        Keep = 14, "keep what another call lists";
+        Fetch = 15, "fetch what was kept";
     }
 }
 

@@ -89,6 +89,11 @@ pub struct WindowRecord {
 }
 
 impl WindowRecord {
+    /// Returns those who take part.
+    pub fn participants(&self) -> &[PartitionId] {
+        self.participants.get(..self.count.into()).unwrap_or_default()
+    }
+
     /// Writes the record.
     pub fn encode(&self) -> [u8; WINDOW_RECORD] {
         let mut out = [0; WINDOW_RECORD];

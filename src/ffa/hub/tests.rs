@@ -22,16 +22,20 @@ fn calls_survive_the_registers() {
         HubCall::Describe,
         HubCall::OpenWindow(WINDOW),
         HubCall::CloseWindow(0x100),
-        HubCall::Windows(1),
-        HubCall::Summaries(2),
         HubCall::ForgetSummaries,
-        HubCall::Events(u64::MAX),
-        HubCall::Partitions(3),
-        HubCall::DeadLetters(4),
-        HubCall::DeadLetter(5),
         HubCall::PurgeDeadLetters,
         HubCall::CancelTask(6),
+        HubCall::Fetch(u32::MAX),
     ];
+    let lists = [
+        List::Windows(1),
+        List::Summaries(2),
+        List::Events(u64::MAX),
+        List::Partitions(3),
+        List::DeadLetters(4),
+        List::DeadLetter(5),
+    ];
+    calls.extend(lists.iter().flat_map(|l| [HubCall::List(*l), HubCall::Keep(*l)]));
     calls.extend(Control::ALL.iter().map(|c| HubCall::Control(*c, id)));
     let mut seen = std::collections::BTreeSet::new();
     for call in calls {
@@ -49,7 +53,7 @@ fn every_field_of_a_window_is_checked() {
         x[index] = change(x[index]);
         assert_eq!(HubCall::decode(x), Err(error), "x{} = {:#x}", index + 3, x[index]);
     };
-    for code in [0, 14, 255] {
+    for code in [0, 16, 255] {
         bad(0, &|x| x & !0xff | code, HubError::UnknownCall);
     }
     for direction in 2..16 {
@@ -69,7 +73,12 @@ fn every_field_of_a_window_is_checked() {
 #[test]
 fn what_a_call_does_not_use_must_be_zero() {
     for &code in CallCode::ALL.iter().filter(|c| **c != CallCode::OpenWindow) {
-        let base = if code == CallCode::Control { 1 << 8 } else { 0 } | code.code() as u64;
+        let more = match code {
+            CallCode::Control => 1 << 8,
+            CallCode::Keep => 4 << 8,
+            _ => 0,
+        };
+        let base = more | code.code() as u64;
         for i in 2..5 {
             let mut x = [base, 0, 0, 0, 0];
             x[i] = 1 << 63;
@@ -81,6 +90,9 @@ fn what_a_call_does_not_use_must_be_zero() {
         let x4 = HubCall::decode([base, u64::MAX, 0, 0, 0]);
         let any = matches!(code, CallCode::Events | CallCode::DeadLetter | CallCode::CancelTask);
         assert_eq!(x4.is_ok(), any, "{code:?}");
+    }
+    for kept in [0, 1, 2, 3, 6, 11, 12, 13, 14, 15, 16, 255] {
+        assert_eq!(HubCall::decode([14 | kept << 8, 0, 0, 0, 0]), Err(HubError::Malformed), "keeps {kept}");
     }
     for what in [0, 6, 255] {
         assert_eq!(HubCall::decode([12 | what << 8, 0x8001, 0, 0, 0]), Err(HubError::Malformed));

@@ -8,6 +8,7 @@ mod breaker;
 mod dead;
 mod deliver;
 mod event;
+mod kept;
 mod log;
 #[allow(dead_code, reason = "what only tests ask for")]
 mod post;
@@ -38,6 +39,7 @@ use crate::sync::{AtomicU32, Mutex, Ordering};
 use crate::{Partition, Port, Spmc};
 pub(crate) use event::Event;
 use event::{Events, NOBODY};
+use kept::Kept;
 use post::Post;
 #[cfg(all(test, not(loom)))]
 pub(crate) use seat::Random;
@@ -54,6 +56,8 @@ pub(crate) struct Hub {
     pub(crate) events: Mutex<Events>,
     /// Messages with envelopes. Locked before a mailbox, and not with anything else.
     pub(crate) post: Mutex<Post>,
+    /// What a list left to be fetched. Locked after everything that lists look at.
+    kept: Mutex<Kept>,
     /// Refusals of each end since boot.
     refusals: Box<[AtomicU32]>,
 }
@@ -88,6 +92,7 @@ impl Hub {
             windows: Windows::new(policy.windows as usize),
             events: Mutex::new(Events::default()),
             post: Mutex::new(post),
+            kept: Mutex::new(Kept::try_new().ok_or("hub: there is no memory for its lists")?),
             refusals: (0..ROWS).map(|_| AtomicU32::new(0)).collect(),
         })
     }

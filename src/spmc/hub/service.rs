@@ -6,7 +6,7 @@
 
 use ffa_abi::hub::{
     BreakerState, Closed, Control, DEAD_LETTER_RECORD, DeadLetterRecord, DeadReason, Description, EVENT_RECORD,
-    EventKind, HubCall, HubError, MAX_PARTICIPANTS, OpenWindow, PARTITION_RECORD, PartitionRecord, VERSION,
+    EventKind, HubCall, HubError, List, MAX_PARTICIPANTS, OpenWindow, PARTITION_RECORD, PartitionRecord, VERSION,
     WINDOW_RECORD, WindowRecord,
 };
 use ffa_abi::{Func, PartitionId, Regs};
@@ -14,6 +14,7 @@ use ffa_abi::{Func, PartitionId, Regs};
 use super::breaker::State;
 use super::dead::{Letter, Reason};
 use super::event::NOBODY;
+use super::kept::Kept;
 use super::post::Post;
 use super::window::{Summary, Terms};
 use super::{Event, Hub, Seat};
@@ -29,12 +30,27 @@ use crate::{Port, Spmc};
 struct Caller<'a> {
     id: PartitionId,
     end: End,
-    /// Where lists go; a VM has no buffer here.
-    mailbox: Option<&'a Mutex<Mailbox>>,
+    to: To<'a>,
     coordinates: bool,
 }
 
+/// Where lists go.
+#[derive(Clone, Copy)]
+enum To<'a> {
+    /// To the caller's RX buffer.
+    Mailbox(&'a Mutex<Mailbox>),
+    /// They are kept.
+    Kept(&'a Mutex<Kept>),
+    /// A VM has no buffer here.
+    Nowhere,
+}
+
 impl Caller<'_> {
+    /// Finds where records are kept: for the Normal world alone, whose RX buffer is a driver's or a hypervisor's.
+    fn kept<'h>(&self, hub: &'h Hub) -> Result<&'h Mutex<Kept>, HubError> {
+        if self.id == PartitionId::NORMAL_WORLD { Ok(&hub.kept) } else { Err(HubError::NotHere) }
+    }
+
     fn concerns(&self, terms: &Terms) -> bool {
         self.coordinates || terms.participants().contains(&self.end)
     }
@@ -51,21 +67,22 @@ impl<P: Port> Spmc<P> {
     /// Serves a direct request of the Normal world.
     pub(super) fn serve_normal(&self, source: PartitionId, regs: &mut Regs) {
         self.normal.version.settle();
-        let mailbox = (source == PartitionId::NORMAL_WORLD).then_some(&self.normal.mailbox);
-        self.serve(source, End::normal(source), mailbox, regs);
+        let primary = source == PartitionId::NORMAL_WORLD;
+        let to = if primary { To::Mailbox(&self.normal.mailbox) } else { To::Nowhere };
+        self.serve(source, End::normal(source), to, regs);
     }
 
     /// Serves a direct request of a partition.
     pub(super) fn serve_partition(&self, from: &Partition<P>, regs: &mut Regs) {
         from.version.settle();
-        self.serve(from.id(), End::partition(from.index), Some(&from.mailbox), regs);
+        self.serve(from.id(), End::partition(from.index), To::Mailbox(&from.mailbox), regs);
     }
 
-    fn serve(&self, id: PartitionId, end: End, mailbox: Option<&Mutex<Mailbox>>, regs: &mut Regs) {
+    fn serve(&self, id: PartitionId, end: End, to: To<'_>, regs: &mut Regs) {
         let [_, w1, _, x3, x4, x5, x6, x7, ..] = regs.x;
         let answer = match &self.hub {
             Some(hub) => {
-                let caller = Caller { id, end, mailbox, coordinates: hub.coordinator == Some(end) };
+                let caller = Caller { id, end, to, coordinates: hub.coordinator == Some(end) };
                 HubCall::decode([x3, x4, x5, x6, x7]).and_then(|call| self.hub_call(hub, &caller, call))
             }
             // Found there before.
@@ -93,18 +110,32 @@ impl<P: Port> Spmc<P> {
                 hub.note(window_event(now, EventKind::WindowClosed, caller.id, id));
                 Ok([0; 4])
             }
-            HubCall::Windows(from) => {
+            HubCall::ForgetSummaries => Ok([hub.windows.forget() as u64, 0, 0, 0]),
+            HubCall::PurgeDeadLetters => Ok([hub.post.lock().dead.purge(None), 0, 0, 0]),
+            HubCall::Control(what, id) => self.control(hub, what, id, now),
+            HubCall::CancelTask(task) => Ok([hub.post.lock().cancel(task), 0, 0, 0]),
+            HubCall::List(list) => self.show(hub, caller, list, now),
+            HubCall::Keep(list) => {
+                let kept = caller.kept(hub)?;
+                self.show(hub, &Caller { to: To::Kept(kept), ..*caller }, list, now)
+            }
+            HubCall::Fetch(offset) => caller.kept(hub)?.lock().fetch(offset as usize).ok_or(HubError::NoSuchEntry),
+        }
+    }
+
+    fn show(&self, hub: &Hub, caller: &Caller<'_>, list: List, now: u64) -> Answer {
+        match list {
+            List::Windows(from) => {
                 hub.windows.sweep(now);
                 let item = |n| hub.windows.nth_open(n, |t| caller.concerns(t)).map(|s| self.record_of(&s).encode());
                 self.list::<WINDOW_RECORD>(caller, from as usize, item)
             }
-            HubCall::Summaries(from) => {
+            List::Summaries(from) => {
                 hub.windows.sweep(now);
                 let item = |n| hub.windows.nth_summary(n, |t| caller.concerns(t)).map(|s| self.record_of(&s).encode());
                 self.list::<WINDOW_RECORD>(caller, from as usize, item)
             }
-            HubCall::ForgetSummaries => Ok([hub.windows.forget() as u64, 0, 0, 0]),
-            HubCall::Events(from) => {
+            List::Events(from) => {
                 let mut at = from;
                 let item = |_| {
                     let record = hub.events.lock().from(at, |e| caller.concerns_event(e))?;
@@ -113,8 +144,8 @@ impl<P: Port> Spmc<P> {
                 };
                 self.list::<EVENT_RECORD>(caller, 0, item)
             }
-            HubCall::Partitions(from) => {
-                // Before the mailbox that the list goes to, as ever.
+            List::Partitions(from) => {
+                // Before where the list goes to, as ever.
                 let post = hub.post.lock();
                 let item = |n| {
                     let mut seen = self.partitions.iter().filter(|p| self.may_see(hub, caller, p));
@@ -122,15 +153,12 @@ impl<P: Port> Spmc<P> {
                 };
                 self.list::<PARTITION_RECORD>(caller, from as usize, item)
             }
-            HubCall::DeadLetters(from) => {
+            List::DeadLetters(from) => {
                 let post = hub.post.lock();
                 let item = |n| self.dead_letter(&post, caller, n).map(|r| r.encode());
                 self.list::<DEAD_LETTER_RECORD>(caller, from as usize, item)
             }
-            HubCall::DeadLetter(number) => self.read_dead_letter(hub, caller, number),
-            HubCall::PurgeDeadLetters => Ok([hub.post.lock().dead.purge(None), 0, 0, 0]),
-            HubCall::Control(what, id) => self.control(hub, what, id, now),
-            HubCall::CancelTask(task) => Ok([hub.post.lock().cancel(task), 0, 0, 0]),
+            List::DeadLetter(number) => self.read_dead_letter(hub, caller, number),
         }
     }
 
@@ -199,9 +227,20 @@ impl<P: Port> Spmc<P> {
         if !caller.coordinates && letter.from != mine && letter.to != mine {
             return Err(HubError::Rights);
         }
-        let mut mailbox = caller.mailbox.ok_or(HubError::NoBuffer)?.lock();
+        let record = self.dead_record(letter).encode();
+        let mut mailbox = match caller.to {
+            To::Mailbox(mailbox) => mailbox.lock(),
+            To::Kept(kept) => {
+                let mut kept = kept.lock();
+                kept.clear();
+                // What does not fit is left away; the record has the length.
+                let _ = kept.append(&record) && kept.append(payload);
+                return Ok([1, kept.len() as u64, 0, 0]);
+            }
+            To::Nowhere => return Err(HubError::NoBuffer),
+        };
         let mut delivery = mailbox.begin_delivery().map_err(no_delivery)?;
-        delivery.append(self.port, &self.dead_record(letter).encode()).map_err(|_| HubError::NoBuffer)?;
+        delivery.append(self.port, &record).map_err(|_| HubError::NoBuffer)?;
         if !payload.is_empty() {
             delivery.append(self.port, payload).map_err(|_| HubError::NoBuffer)?;
         }
@@ -350,7 +389,7 @@ impl<P: Port> Spmc<P> {
         (queued, post.is_with(seat, self.port.now()).into(), breaker)
     }
 
-    /// Fills the caller's RX buffer with records from index `from` on. The buffer is the caller's afterwards, unless
+    /// Fills the caller's RX buffer, or what is kept, with records from index `from` on. The buffer is the caller's afterwards, unless
     /// there was none to write.
     fn list<const N: usize>(
         &self,
@@ -358,9 +397,24 @@ impl<P: Port> Spmc<P> {
         from: usize,
         mut item: impl FnMut(usize) -> Option<[u8; N]>,
     ) -> Answer {
-        let mut mailbox = caller.mailbox.ok_or(HubError::NoBuffer)?.lock();
-        let mut delivery = mailbox.begin_delivery().map_err(no_delivery)?;
         let (mut count, mut more) = (0usize, false);
+        let mut mailbox = match caller.to {
+            To::Mailbox(mailbox) => mailbox.lock(),
+            To::Kept(kept) => {
+                let mut kept = kept.lock();
+                kept.clear();
+                while let Some(record) = item(from.saturating_add(count)) {
+                    more = !kept.append(&record);
+                    if more {
+                        break;
+                    }
+                    count += 1;
+                }
+                return Ok([count as u64, N as u64, more as u64, 0]);
+            }
+            To::Nowhere => return Err(HubError::NoBuffer),
+        };
+        let mut delivery = mailbox.begin_delivery().map_err(no_delivery)?;
         while let Some(record) = item(from.saturating_add(count)) {
             if delivery.room() < N as u64 {
                 more = true;

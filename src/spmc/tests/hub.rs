@@ -2,7 +2,7 @@
 //! The hub as its callers see it: who talks, what windows let through, what the service answers.
 
 use ffa_abi::hub::{
-    Closed, Control, Description, Direction, EVENT_RECORD, EventRecord, HubCall, HubError, OpenWindow,
+    Closed, Control, Description, Direction, EVENT_RECORD, EventRecord, HubCall, HubError, List, OpenWindow,
     PARTITION_RECORD, PartitionRecord, SERVICE, WINDOW_RECORD, WindowRecord,
 };
 use ffa_abi::{Error, Func, PartitionId, Regs};
@@ -79,7 +79,7 @@ fn list<const N: usize>(w: &mut World, call: HubCall) -> alloc::vec::Vec<[u8; N]
 }
 
 fn summaries(w: &mut World) -> alloc::vec::Vec<WindowRecord> {
-    let raw = list::<WINDOW_RECORD>(w, HubCall::Summaries(0));
+    let raw = list::<WINDOW_RECORD>(w, HubCall::List(List::Summaries(0)));
     raw.iter().map(|r| WindowRecord::decode(r).expect("a good record")).collect()
 }
 
@@ -250,7 +250,7 @@ fn bad_windows_are_refused() {
         (HubCall::OpenWindow(OpenWindow { lifetime_ms: 0, ..good }), HubError::Malformed),
         (HubCall::OpenWindow(OpenWindow { limit: 0, ..good }), HubError::Malformed),
         (HubCall::CloseWindow(0), HubError::NoSuchWindow),
-        (HubCall::Windows(0), HubError::NoBuffer),
+        (HubCall::List(List::Windows(0)), HubError::NoBuffer),
     ] {
         assert_eq!(hub(&mut w, call), Err(why), "{call:?}");
     }
@@ -308,7 +308,7 @@ fn deaths_close_windows_and_are_told() {
     let [closed] = summaries(&mut w)[..] else { panic!("one summary") };
     assert_eq!(closed.closed, Some(Closed::ParticipantDied));
     assert_error(&talk(&mut w, 0, 1), Error::Denied);
-    let events: alloc::vec::Vec<_> = list::<EVENT_RECORD>(&mut w, HubCall::Events(0))
+    let events: alloc::vec::Vec<_> = list::<EVENT_RECORD>(&mut w, HubCall::List(List::Events(0)))
         .iter()
         .map(|e| EventRecord::decode(e).expect("a good record"))
         .collect();
@@ -319,7 +319,7 @@ fn deaths_close_windows_and_are_told() {
         [(WindowOpened, NWD), (Fault, id(2)), (Fault, id(1)), (Restart, id(1)), (Refusal, id(0))],
         "{events:?}"
     );
-    let states = list::<PARTITION_RECORD>(&mut w, HubCall::Partitions(0));
+    let states = list::<PARTITION_RECORD>(&mut w, HubCall::List(List::Partitions(0)));
     let states: alloc::vec::Vec<_> = states.iter().map(|r| PartitionRecord::decode(r).unwrap()).collect();
     assert_eq!(states.len(), 3);
     assert_eq!((states[2].flags, states[2].states), (PartitionRecord::DOWN, [0, 0, 0, 0, 0, 0, 0, 1]));
@@ -343,7 +343,7 @@ fn a_coordinator_that_dies_takes_all_windows_with_it() {
     let r = w.call(0, request(NWD, id(0), 1), &mut |_, _, regs| echo(regs));
     assert_eq!(r.fid(), Func::DirectResp.id32());
     // A spoke is shown the windows that it takes part in.
-    assert_eq!(list::<WINDOW_RECORD>(&mut w, HubCall::Windows(0)).len(), 1);
+    assert_eq!(list::<WINDOW_RECORD>(&mut w, HubCall::List(List::Windows(0))).len(), 1);
     assert_error(&w.call(0, request(NWD, id(2), 0), &mut |_, _, _| Exit::Fault), Error::Aborted);
     assert_error(&w.plain(request(NWD, id(0), 0)), Error::Denied);
     let [closed] = summaries(&mut w)[..] else { panic!("one summary") };
@@ -365,7 +365,7 @@ fn who_is_cut_off_is_reached_by_nobody_and_loses_its_windows() {
     assert_error(&w.plain(request(NWD, id(1), 0)), Error::Denied);
     // Others do not notice.
     assert_eq!(w.call(0, request(NWD, id(0), 0), &mut |_, _, regs| echo(regs)).fid(), Func::DirectResp.id32());
-    let states = list::<PARTITION_RECORD>(&mut w, HubCall::Partitions(0));
+    let states = list::<PARTITION_RECORD>(&mut w, HubCall::List(List::Partitions(0)));
     let breakers = states.iter().map(|r| PartitionRecord::decode(r).unwrap().breaker);
     use ffa_abi::hub::BreakerState;
     assert!(breakers.eq([BreakerState::Closed, BreakerState::Isolated, BreakerState::Closed]));
@@ -458,4 +458,30 @@ fn a_spoke_that_is_cut_off_does_not_reach_the_coordinator() {
     assert_eq!(through_run(0, request(id(0), id(2), 0)).fid(), Func::DirectResp.id32());
     answer(&through_run(2, ask(id(2), HubCall::Control(Control::Reset, id(1))))).unwrap();
     assert_eq!(through_run(1, to_hub).fid(), Func::DirectResp.id32());
+}
+
+/// Whoever does not own its RX buffer has lists kept, and fetches them: the same records.
+#[test]
+fn lists_are_kept_and_fetched() {
+    let mut w = three();
+    assert_eq!(hub(&mut w, HubCall::Fetch(0)), Err(HubError::NoSuchEntry), "nothing was kept");
+    hub(&mut w, HubCall::OpenWindow(window(&[1, 2], 7))).unwrap();
+    for (list, size, count) in
+        [(List::Partitions(0), PARTITION_RECORD, 3), (List::Windows(0), WINDOW_RECORD, 1), (List::Windows(1), 96, 0)]
+    {
+        let [n, each, more, _] = hub(&mut w, HubCall::Keep(list)).unwrap();
+        assert_eq!((n, each, more), (count, size as u64, 0), "{list:?}");
+        let total = n as usize * size;
+        let words: alloc::vec::Vec<u64> = (0..total as u32)
+            .step_by(ffa_abi::hub::FETCHED)
+            .flat_map(|at| hub(&mut w, HubCall::Fetch(at)).unwrap())
+            .collect();
+        let bytes: alloc::vec::Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        if let (List::Windows(0), Some(record)) = (list, bytes.first_chunk()) {
+            let record = WindowRecord::decode(record).unwrap();
+            assert_eq!((record.correlation, record.participants()), (7, &[id(1), id(2)][..]));
+        }
+        assert_eq!(hub(&mut w, HubCall::Fetch(total as u32)), Err(HubError::NoSuchEntry));
+    }
+    assert_eq!(hub(&mut w, HubCall::Keep(List::DeadLetter(9))), Err(HubError::NoSuchEntry));
 }
