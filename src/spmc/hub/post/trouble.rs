@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Strikes, breakers, deaths, and what the coordinator does about a spoke.
+
+use super::Post;
+use crate::hub::Seat;
+use crate::hub::breaker::{State, Strike};
+use crate::hub::dead::Reason;
+use crate::hub::log::Standing;
+
+impl Post {
+    /// Notes a strike against an endpoint. If it is one too many, the endpoint is cut off and what waits for it dies.
+    /// Tells whether that happened.
+    pub(crate) fn strike(&mut self, seat: Seat, strike: Strike, now: u64) -> bool {
+        let limits = self.bounds.limits;
+        if self.bounds.coordinator == Some(seat) {
+            return false;
+        }
+        let tripped = self.spoke_mut(seat).is_some_and(|s| s.breaker.strike(strike, now, &limits));
+        if tripped {
+            self.cut_off(seat, now);
+        }
+        tripped
+    }
+
+    #[inline]
+    pub(super) fn strike_route(&mut self, from: Seat, to: Seat, strike: Strike, now: u64) {
+        let limits = self.bounds.limits;
+        if let Some(route) = self.route_mut(from, to) {
+            route.strike(strike, now, &limits);
+        }
+    }
+
+    pub(super) fn note(&mut self, seat: Seat) {
+        let closed = self.spoke(seat).is_none_or(|s| s.breaker.state() == State::Closed);
+        self.suspects = if closed { self.suspects & !seat.bit() } else { self.suspects | seat.bit() };
+    }
+
+    fn cut_off(&mut self, seat: Seat, now: u64) {
+        self.note(seat);
+        self.tripped |= seat.bit();
+        // As many as there were: what is put to the dead letters here is counted against nobody.
+        let waiting = self.spoke(seat).and_then(|s| s.inbox.as_ref()).map_or(0, |i| i.queue.len());
+        for _ in 0..waiting {
+            self.bury(seat, Reason::Breaker, now);
+        }
+    }
+
+    /// Notes that an endpoint was aborted: what it had been handed is handed out again when it is back, and marked.
+    pub(crate) fn died(&mut self, seat: Seat, now: u64) {
+        if let Some(inbox) = self.inbox_mut(seat)
+            && let Some(place) = inbox.queue.head()
+            && let Some(record) = inbox.log.record_mut(place)
+            && record.standing == Standing::Delivered
+        {
+            (record.standing, record.due) = (Standing::Waiting, 0);
+        }
+        if let Some(spoke) = self.spoke_mut(seat) {
+            (spoke.slow, spoke.resume) = (0, 0);
+        }
+        self.strike(seat, Strike::Fault, now);
+    }
+
+    /// Cuts an endpoint off until the cool-down is over.
+    pub(crate) fn trip(&mut self, seat: Seat, now: u64) {
+        let limits = self.bounds.limits;
+        if let Some(spoke) = self.spoke_mut(seat) {
+            spoke.breaker.trip(now, &limits);
+        }
+        self.cut_off(seat, now);
+    }
+
+    /// Cuts an endpoint off until it is reset.
+    pub(crate) fn isolate(&mut self, seat: Seat, now: u64) {
+        if let Some(spoke) = self.spoke_mut(seat) {
+            spoke.breaker.isolate();
+        }
+        self.cut_off(seat, now);
+    }
+
+    /// Lets an endpoint in again, with all its routes.
+    pub(crate) fn reset(&mut self, seat: Seat) {
+        if let Some(spoke) = self.spoke_mut(seat) {
+            spoke.breaker.reset();
+        }
+        self.note(seat);
+        for n in 0..self.spokes.len() as u8 {
+            for (from, to) in [(seat, Seat(n)), (Seat(n), seat)] {
+                if let Some(route) = self.route_mut(from, to) {
+                    route.reset();
+                }
+            }
+        }
+    }
+
+    /// Cuts a route off until the cool-down is over.
+    pub(crate) fn trip_route(&mut self, from: Seat, to: Seat, now: u64) {
+        let limits = self.bounds.limits;
+        if let Some(route) = self.route_mut(from, to) {
+            route.trip(now, &limits);
+        }
+    }
+
+    /// Holds back what is for an endpoint, or lets it go on.
+    pub(crate) fn pause(&mut self, seat: Seat, paused: bool) {
+        if let Some(spoke) = self.spoke_mut(seat) {
+            spoke.paused = paused;
+            self.paused = if paused { self.paused | seat.bit() } else { self.paused & !seat.bit() };
+        }
+    }
+
+    /// Cancels the messages of a task that are not acked yet; they become dead letters when they would be delivered.
+    /// Returns how many.
+    pub(crate) fn cancel(&mut self, task: u64) -> u64 {
+        let mut count = 0;
+        for inbox in self.spokes.iter_mut().flat_map(|s| &mut s.inbox) {
+            for place in inbox.queue.places() {
+                if let Some(r) = inbox.log.record_mut(place).filter(|r| r.envelope.task == task) {
+                    count += u64::from(r.standing != Standing::Cancelled);
+                    r.standing = Standing::Cancelled;
+                }
+            }
+        }
+        count
+    }
+}
