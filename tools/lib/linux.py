@@ -219,10 +219,13 @@ def user_programs():
             env.run([f"{env.CROSS}gcc", "-static", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, source])
         found[source.stem] = program.read_bytes()
     flags = {**os.environ, "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER": f"{env.CROSS}gcc"}
-    words = ["cargo", "build", "--release", "--quiet", "--target", USER_TARGET, "--package", "agent-receipt"]
+    words = ["cargo", "build", "--release", "--quiet", "--target", USER_TARGET]
+    for name in ("agent-receipt", "hub"):
+        words += ["--package", name]
     if subprocess.run(words, cwd=env.ROOT, env=flags).returncode != 0:
-        env.die("building agent-receipt failed")
-    found["agent-receipt"] = (env.TARGET / USER_TARGET / "release" / "agent-receipt").read_bytes()
+        env.die("building the guest's programs failed")
+    for name in ("agent-receipt", "hub"):
+        found[name] = (env.TARGET / USER_TARGET / "release" / name).read_bytes()
     return found
 
 
@@ -264,6 +267,15 @@ def initramfs(kernel):
     target = OUT / f"initramfs-{kernel.release}.cpio"
     env.write_if_changed(target, archive.finish())
     return target
+
+
+def plain_flash(bl32):
+    """Build the firmware without a hub; return the flash image."""
+    flash = env.FIRMWARE / "linux.bin"
+    words = [env.ROOT / "tools/firmware", "--bl33", "none", "--flavour", "linux", "--flash", flash, "--partitions", PARTITIONS]
+    if subprocess.run([str(word) for word in [*words, "--bl32", bl32]]).returncode != 0:
+        env.die("the firmware could not be built")
+    return flash
 
 
 def machine(kernel, flash, pkvm, mode, cpus=4, icount=False, only="all"):

@@ -283,13 +283,15 @@ def supervised_flash(bl33="tests"):
     return image.firmware(bl33=bl33, names=SUPERVISED, flash=env.FIRMWARE / f"supervised-{bl33}.bin", spmc_manifest=dts)
 
 
-def hub_flash(coordinator, bl33="tests", names=image.FIRST_PARTITIONS, more=""):
+def hub_flash(coordinator, bl33="tests", names=image.FIRST_PARTITIONS, more="", flavour="default"):
     """Build the firmware with a hub around partitions, the usual ones by default; return the flash image."""
     names = list(names)
     node = f'\thub {{ compatible = "hematite,hub"; coordinator = "{coordinator}"; {more}breaker {{ cool-down-ms = <100>; }}; }};\n'
-    source = manifest.spmc_source(image.find_partitions(names=names), image.CPUS)
-    dts = env.write_if_changed(env.FIRMWARE / f"hub-{coordinator}-{bl33}.dts", source.replace("\thypervisor {", node + "\thypervisor {"))
-    return image.firmware(bl33=bl33, names=names, flash=env.FIRMWARE / f"hub-{coordinator}-{bl33}.bin", spmc_manifest=dts)
+    source = manifest.spmc_source(image.find_partitions(names=names), image.CPUS, flavour)
+    stem = f"hub-{coordinator}-{'linux' if bl33 == 'none' else bl33}"
+    dts = env.write_if_changed(env.FIRMWARE / f"{stem}.dts", source.replace("\thypervisor {", node + "\thypervisor {"))
+    flash = env.FIRMWARE / f"{stem}.bin"
+    return image.firmware(bl33=bl33, names=names, flash=flash, spmc_manifest=dts, flavour=flavour)
 
 
 def hub():
@@ -525,6 +527,7 @@ SUITES = [
     Suite("Miri", miri, beside=True),
     Suite("Linux modules, checkpatch", checkpatch),
     Suite("Linux 7 under pKVM", lambda: totals(["tools/test-linux"], 900)),
+    Suite("Linux 7 under pKVM, with a hub", lambda: totals(["tools/test-linux", "--hub"], 300)),
     Suite("U-Boot", lambda: totals(["tools/test-uboot"], 900)),
     # What takes long: make test-all.
     Suite("Linux, both kernels, with and without pKVM", lambda: totals(["tools/test-linux", "--all"], 1500), always=False),
