@@ -2,13 +2,19 @@
 //! Indirect messages (DEN0077A, "FFA_MSG_SEND2"): the header, who owns RX when, and the framework's notification that
 //! it is full. The Normal world's buffers are mapped by each case; the partitions keep theirs.
 
+use core::sync::atomic::{AtomicBool, Ordering::*};
+
+use bl33::cpus;
 use bl33::ffa::*;
 use bl33::harness::{Case, Failure, Outcome, expect, expect_at, expect_that};
 use bl33::mem::{self, PAGE, RX, TX};
 use bl33::sp::command;
+use bl33::time::{self, Random};
 
 use crate::memory::mapped;
-use crate::notify::{FROM_FRAMEWORK, Interrupts, ask, by, create, destroy, expect_listed, get, nothing_listed};
+use crate::notify::{
+    FROM_FRAMEWORK, Interrupts, ask, by, cleaned, create, destroy, expect_listed, get, nothing_listed,
+};
 use crate::rxtx::{map, unmap};
 
 pub(crate) const CASES: &[Case] = &[
@@ -17,12 +23,13 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("indirect::partition_to_normal_world", || mapped(partition_to_normal_world)),
     Case::new("indirect::partition_to_partition", || mapped(partition_to_partition)),
     Case::new("indirect::every_length", || mapped(every_length)),
-    Case::new("indirect::rx_full_is_notified", || mapped(rx_full_is_notified)),
+    Case::new("indirect::rx_full_is_notified", || cleaned(|| mapped(rx_full_is_notified))),
     Case::new("indirect::rx_has_one_owner", || mapped(rx_has_one_owner)),
     Case::new("indirect::waiting_gives_rx_back", || mapped(waiting_gives_rx_back)),
     Case::new("indirect::bad_headers", || mapped(bad_headers)),
     Case::new("indirect::bad_headers_of_a_partition", || mapped(bad_headers_of_a_partition)),
     Case::new("indirect::bad_ends", || mapped(bad_ends)),
+    Case::new("indirect::header_rewritten_during_the_call", || mapped(rewritten)).noisy(),
     Case::new("indirect::without_buffers", without_buffers),
     Case::new("indirect::rx_acquire", rx_acquire),
 ];
@@ -210,6 +217,53 @@ fn rx_full_is_notified() -> Outcome {
     expect_listed(RELAY, &[])?;
     release(RELAY)?;
     destroy(0)
+}
+
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Another CPU writes over the header while it is sent. What arrives is a whole one, to its receiver.
+fn rewritten() -> Outcome {
+    if cpus::count() < 2 {
+        return Ok(());
+    }
+    STOP.store(false, Release);
+    cpus::start(1, |_| {
+        let mut random = Random::new(0x5e2d);
+        let mut one_of = |values: [u64; 4]| values[random.below(4) as usize];
+        while !STOP.load(Acquire) {
+            let offset = one_of([SHORT, LONG, PAGE - 4, 0xffff_fffc]);
+            mem::put(TX + 8, offset | one_of([RELAY, RELAY, 0x9abc, RELAY << 16]) << 32);
+            mem::put(TX + 16, one_of([4, 8, PAGE - LONG, 0xffff_ffff]));
+        }
+        Ok(())
+    })?;
+    let sent = sent_meanwhile();
+    STOP.store(true, Release);
+    let joined = cpus::join(1, 10_000);
+    sent?;
+    joined?;
+    exchange(&Header::new(0, RELAY, LONG, 64), 11)
+}
+
+fn sent_meanwhile() -> Outcome {
+    mem::put(TX, 0);
+    let (mut arrived, mut refused) = (0, 0);
+    let end = time::now() + 20 * time::frequency();
+    while (arrived < 50 || refused < 50) && time::now() < end {
+        let r = send_as(0, 0, 2)?;
+        if error_code(&r).is_some() {
+            expect_error(&r, INVALID_PARAMETERS)?;
+            refused += 1;
+            continue;
+        }
+        arrived += 1;
+        let [_, word, size, _] = ask(RELAY, command::RX_READ, [0; 4])?;
+        let (offset, size) = (word & 0xffff_ffff, size & 0xffff_ffff);
+        expect("the ends of what arrived", word >> 32, RELAY)?;
+        expect_that("a message that lies in the page", offset >= SHORT && size > 0 && offset + size <= PAGE, offset)?;
+        release(RELAY)?;
+    }
+    expect_that("some arrived, of all", arrived > 0, refused)
 }
 
 fn rx_has_one_owner() -> Outcome {

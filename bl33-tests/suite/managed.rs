@@ -39,7 +39,7 @@ fn interrupted(to: u64, words: [u64; 5], fell_into: impl Fn(&Regs8) -> bool) -> 
         let before = interrupts();
         gic::timer_after(milliseconds(1));
         let r = direct64(to, words)?;
-        let came = time::wait_for(100, || interrupts() != before);
+        let came = time::wait_for(5000, || interrupts() != before);
         expect_that("the Normal world gets its interrupt", came, to)?;
         if fell_into(&r) {
             return Ok(r);
@@ -71,7 +71,7 @@ fn one_that_masks_it() -> Outcome {
         let [status, start, end, ..] = words(&r, MANAGED)?;
         expect("status", status, status::OK)?;
         expect_that("it spun to its end", end - start >= milliseconds(10), end - start)?;
-        let came = time::wait_for(100, || interrupts() != before);
+        let came = time::wait_for(5000, || interrupts() != before);
         expect_that("the Normal world gets its interrupt", came, 0)?;
     }
     // Nothing of it is left: the next one that lets interrupts in is not asked.
@@ -104,7 +104,7 @@ fn above_a_chain() -> Outcome {
         expect("status of the forward", status, status::OK)?;
         expect("status of the spin", inner, status::OK)?;
         expect_that("it spun to its end", end - start >= milliseconds(5), end - start)?;
-        let came = time::wait_for(100, || interrupts() != before);
+        let came = time::wait_for(5000, || interrupts() != before);
         expect_that("the Normal world gets its interrupt", came, 0)?;
     }
     // Called by the Normal world, relay is preempted as ever.
@@ -128,7 +128,7 @@ fn never_finishes() -> Outcome {
     expect_error(&direct64(MANAGED, [command::HANG, 0, 0, 0, 0])?, ABORTED)?;
     let waited = time::now() - start;
     expect_that("after about two seconds", waited < time::frequency() * 10, waited)?;
-    let came = time::wait_for(100, || interrupts() != before);
+    let came = time::wait_for(5000, || interrupts() != before);
     expect_that("the Normal world gets its interrupt", came, 0)?;
     expect_error(&direct64(MANAGED, [command::ADD, 1, 2, 0, 0])?, ABORTED)?;
     expect_echo(0x3a4)

@@ -36,7 +36,7 @@ pub(crate) const CASES: &[Case] = &[
 ];
 
 /// Runs a case, and clears up behind one that failed.
-fn cleaned(case: fn() -> Outcome) -> Outcome {
+pub(crate) fn cleaned(case: fn() -> Outcome) -> Outcome {
     let outcome = case();
     if outcome.is_err() {
         clear_up();

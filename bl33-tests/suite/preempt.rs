@@ -77,7 +77,7 @@ fn interrupted(to: u64, words: [u64; 5]) -> Result<Regs8, Failure> {
         }
         expect("x0 (FFA_INTERRUPT)", r[0], INTERRUPT)?;
         expect_zeros(&r, 2)?;
-        let came = time::wait_for(100, || count() != before);
+        let came = time::wait_for(5000, || count() != before);
         expect_that("the interrupt came to the Normal world", came, to)?;
         return Ok(r);
     }

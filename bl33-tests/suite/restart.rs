@@ -282,7 +282,7 @@ fn queued_interrupt() -> Outcome {
     gic::timer_after(time::frequency() / 1000);
     let r = direct64(HOSTILE, [command::SPIN, time::frequency() / 200, 0, 0, 0])?;
     expect("status of the spin", words(&r, HOSTILE)?[0], status::OK)?;
-    expect_that("the interrupt came afterwards", time::wait_for(100, || count() != before), before.into())
+    expect_that("the interrupt came afterwards", time::wait_for(5000, || count() != before), before.into())
 }
 
 /// In the end it is left down, and only it.

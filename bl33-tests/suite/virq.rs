@@ -6,9 +6,11 @@ use bl33::ffa::*;
 use bl33::harness::{Case, Failure, Outcome, expect, expect_that};
 use bl33::sp::{Conduit, command, raw};
 
+use crate::notify::cleaned;
+
 pub(crate) const CASES: &[Case] = &[
-    Case::new("virq::notification_pending", notification_pending),
-    Case::new("virq::notification_of_each_context", notification_of_each_context),
+    Case::new("virq::notification_pending", || cleaned(notification_pending)),
+    Case::new("virq::notification_of_each_context", || cleaned(notification_of_each_context)),
 ];
 
 const BIND: u64 = 0x8400_007f;
