@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use ffa_abi::{Error, Func, PartitionId, Regs};
 
 use super::{assert_error, calls};
+use crate::interrupt::Slot;
 use crate::manifest::{AbortAction, OtherSecureInterruptAction::Signalled};
 use crate::sim::world::{Spec, World, echo, id, request, wait};
 use crate::{Exit, KICK, Port, State};
@@ -165,12 +166,14 @@ fn a_timer_that_is_due_while_another_runs_interrupts_it_or_waits_for_it() {
 
 #[test]
 fn a_preempted_partition_finds_it_when_it_is_resumed() {
-    let mut w = World::booted(&[Spec::default()], 2);
+    let mut w = World::booted(&[Spec::default(), Spec::default()], 2);
     armed(&mut w, 0, 1000);
+    armed(&mut w, 1, 100_000);
     w.call(0, request(NWD, id(0), 0), &mut |_, _, _| Exit::NormalInterrupt);
     w.machine.pass_time(1000);
     assert_eq!(interrupted(&mut w, 0), []);
     assert!(irq(&w, 0));
+    assert_eq!(wake(&w, 0), w.spmc.timer_of(&w.partition(1).contexts()[0]).map(|(at, _)| at), "the next one");
     let run = [Func::Run.id32() as u64, (id(0).0 as u64) << 16, 0, 0, 0, 0, 0, 0];
     w.call(1, run, &mut |_, _, regs| respond(regs, 0));
     assert!(irq(&w, 0));
@@ -295,6 +298,7 @@ fn nothing_comes_of_the_timer_of_a_partition_that_died() {
         assert_error(&r, Error::Aborted);
         w.machine.pass_time(1000);
         assert_eq!(interrupted(&mut w, 0), []);
+        assert!(!w.partition(0).contexts()[0].interrupts.has(Slot::TIMER));
         assert_eq!(w.call(0, request(NWD, id(1), 1), &mut |_, _, regs| echo(regs)).x[4], 0x1001);
     }
 }

@@ -201,7 +201,7 @@ fn step(w: &mut World, at: &mut [At], r: &mut Random, faults: bool, seen: &mut S
     if r.below(10) == 0 {
         fire(w, r);
     }
-    let most = r.pick(&[20, 20, 20, 200_000]);
+    let most = r.pick(&[20, 20, 20, 20, 200, 200, 2000, 100_000]);
     w.machine.pass_time(r.below(most));
     w.machine.cpu.store(n, Relaxed);
     let cpu: &mut Cpu<SimMachine> = &mut w.cpus[n];
