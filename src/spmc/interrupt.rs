@@ -27,6 +27,8 @@ pub(crate) struct Slot(u8);
 impl Slot {
     /// The virtual timer's.
     pub(crate) const TIMER: Self = Self(VIRTUAL_TIMER as u8);
+    /// The notification pending interrupt's.
+    pub(crate) const NOTIFICATION: Self = Self(NOTIFICATION_PENDING as u8);
 
     /// Finds interrupt `id` of a partition: one of its devices', or a virtual one.
     pub(crate) fn find(manifest: &PartitionManifest, id: u32) -> Option<Self> {

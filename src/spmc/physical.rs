@@ -77,17 +77,26 @@ impl<P: Port> Spmc<P> {
     pub(crate) fn pend(&self, context: &ExecutionContext<P>, id: u32) {
         let Some(partition) = self.partitions.get(context.partition as usize) else { return };
         let Some(slot) = Slot::find(&partition.manifest, id) else { return };
-        self.raise(context, slot);
-        if context.state() == State::Running {
+        self.pend_slot(partition, context, slot);
+    }
+
+    /// Makes an interrupt pending in a context of `partition`, wherever it runs.
+    pub(crate) fn pend_slot(&self, partition: &Partition<P>, context: &ExecutionContext<P>, slot: Slot) {
+        if self.raise(context, slot) && context.state() == State::Running {
             // Perhaps on another CPU, which looks at the line when it comes here.
             self.port.kick(partition.is_per_cpu().then_some(context.vcpu as usize));
         }
     }
 
-    /// Makes an interrupt pending in a context that does not run, or runs on this CPU.
-    pub(crate) fn raise(&self, context: &ExecutionContext<P>, slot: Slot) {
+    /// Makes an interrupt pending in a context that does not run, or runs on this CPU. Tells whether it is let through:
+    /// one that is not moves no line, and whoever enables it later looks at what is pending.
+    pub(crate) fn raise(&self, context: &ExecutionContext<P>, slot: Slot) -> bool {
         context.interrupts.pend(slot);
-        self.refresh(context);
+        let open = context.interrupts.is_enabled(slot);
+        if open {
+            self.refresh(context);
+        }
+        open
     }
 
     /// Brings a context's interrupt lines in agreement with what is pending.

@@ -4,7 +4,7 @@
 
 use ffa_abi::{Func, PartitionId, Regs, Version};
 
-use crate::interrupt::{NOTIFICATION_PENDING, Slot};
+use crate::interrupt::Slot;
 use crate::mailbox::Pair;
 use crate::msg::endpoints;
 use crate::notification::{Info, Notifications, Wanted};
@@ -136,7 +136,7 @@ impl<P: Port> Spmc<P> {
         let contexts = all.interrupts(receiver, one);
         if let Some(partition) = self.partitions.find(receiver) {
             for context in partition.contexts().iter().filter(|c| contexts >> c.vcpu & 1 != 0) {
-                self.pend(context, NOTIFICATION_PENDING);
+                self.pend_slot(partition, context, Slot::NOTIFICATION);
             }
         }
         if delay {
@@ -151,9 +151,8 @@ impl<P: Port> Spmc<P> {
 
     /// Makes the notification pending interrupt pending in a context that starts, if something waits for it already.
     pub(crate) fn remind(&self, partition: &Partition<P>, context: &ExecutionContext<P>) {
-        let slot = Slot::find(&partition.manifest, NOTIFICATION_PENDING);
-        if let Some(slot) = slot.filter(|_| self.notifications.lock().quiet(partition.id()) >> context.vcpu & 1 == 0) {
-            context.interrupts.pend(slot);
+        if self.notifications.lock().quiet(partition.id()) >> context.vcpu & 1 == 0 {
+            context.interrupts.pend(Slot::NOTIFICATION);
         }
     }
 
@@ -191,9 +190,8 @@ impl<P: Port> Spmc<P> {
 
     /// Takes the notification pending interrupt back from those of a partition's contexts that have nothing to ask for.
     fn calm(&self, partition: &Partition<P>, contexts: u32) {
-        let Some(slot) = Slot::find(&partition.manifest, NOTIFICATION_PENDING) else { return };
         for context in partition.contexts().iter().filter(|c| contexts >> c.vcpu & 1 != 0) {
-            if context.interrupts.withdraw(slot) {
+            if context.interrupts.withdraw(Slot::NOTIFICATION) {
                 self.refresh(context);
             }
         }

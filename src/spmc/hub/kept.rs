@@ -32,7 +32,7 @@ impl Kept {
     pub(crate) fn append(&mut self, data: &[u8]) -> bool {
         let end = self.len.saturating_add(data.len());
         let Some(room) = self.bytes.get_mut(self.len..end) else { return false };
-        room.copy_from_slice(data);
+        room.iter_mut().zip(data).for_each(|(to, byte)| *to = *byte);
         self.len = end;
         true
     }
