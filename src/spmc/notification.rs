@@ -135,11 +135,13 @@ impl Receiver {
 pub(crate) struct Notifications {
     /// Too large to be moved about on a stack; it never grows.
     receivers: Box<ArrayVec<Receiver, RECEIVERS>>,
+    /// The Normal world's primary endpoint is among them: its scheduler wants to be told.
+    schedules: bool,
 }
 
 impl Default for Notifications {
     fn default() -> Self {
-        Self { receivers: Box::new(ArrayVec::new()) }
+        Self { receivers: Box::new(ArrayVec::new()), schedules: false }
     }
 }
 
@@ -164,8 +166,13 @@ impl Notifications {
         self.receivers.iter_mut().find(|r| r.id == id).ok_or(Refusal::NoBitmap)
     }
 
+    /// Tells whether the Normal world's primary endpoint has a bitmap, and so wants its scheduler told.
+    pub(crate) fn schedules(&self) -> bool {
+        self.schedules
+    }
+
     /// Tells whether `id` has a bitmap.
-    pub(crate) fn has(&self, id: PartitionId) -> bool {
+    fn has(&self, id: PartitionId) -> bool {
         self.receivers.iter().any(|r| r.id == id)
     }
 
@@ -177,7 +184,9 @@ impl Notifications {
         if self.has(id) {
             return Err(Refusal::BitmapExists);
         }
-        self.receivers.try_push(Receiver::new(id, contexts)).map_err(|_| Refusal::TooManyBitmaps)
+        self.receivers.try_push(Receiver::new(id, contexts)).map_err(|_| Refusal::TooManyBitmaps)?;
+        self.schedules |= id == PartitionId::NORMAL_WORLD;
+        Ok(())
     }
 
     /// Takes a bitmap away, unless something is pending in it.
@@ -187,6 +196,7 @@ impl Notifications {
             return Err(Refusal::NotificationPending);
         }
         self.receivers.swap_remove(at);
+        self.schedules &= id != PartitionId::NORMAL_WORLD;
         Ok(())
     }
 

@@ -172,7 +172,7 @@ impl<P: Port> Spmc<P> {
             return false;
         }
         let mut all = self.notifications.lock();
-        if !all.has(PartitionId::NORMAL_WORLD) || !all.ask_for_cycles(partition.id(), context.vcpu as u16) {
+        if !all.schedules() || !all.ask_for_cycles(partition.id(), context.vcpu as u16) {
             return false;
         }
         context.interrupts.tell();
@@ -308,7 +308,7 @@ impl<P: Port> Spmc<P> {
     #[cold]
     pub(crate) fn ask_again(&'static self, cpu: &mut Cpu<P>) {
         cpu.deferred = false;
-        if core::mem::take(&mut cpu.schedule) && self.notifications.lock().has(PartitionId::NORMAL_WORLD) {
+        if core::mem::take(&mut cpu.schedule) && self.notifications.lock().schedules() {
             self.port.raise_schedule_receiver();
         }
         for partition in self.partitions.iter() {

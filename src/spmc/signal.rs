@@ -144,7 +144,7 @@ impl<P: Port> Spmc<P> {
             let by_partition = cpu.current.is_some();
             cpu.schedule |= by_partition;
             cpu.deferred |= by_partition;
-        } else if all.has(PartitionId::NORMAL_WORLD) {
+        } else if all.schedules() {
             self.port.raise_schedule_receiver();
         }
     }
