@@ -3,6 +3,8 @@
 
 use core::arch::asm;
 
+use crate::sysreg::read_sysreg;
+
 /// Reads the physical counter, after everything before it has completed.
 #[inline(always)]
 pub fn now() -> u64 {
@@ -18,6 +20,11 @@ pub fn frequency() -> u64 {
     // SAFETY: reads an identification register.
     unsafe { asm!("mrs {}, cntfrq_el0", out(reg) f, options(nomem, nostack, preserves_flags)) };
     f
+}
+
+/// Tells whether this CPU has FEAT_ECV.
+pub fn has_ecv() -> bool {
+    read_sysreg!("id_aa64mmfr0_el1") >> 60 != 0
 }
 
 /// Waits for `done`, at most `ms` milliseconds; tells whether it came true.

@@ -147,7 +147,7 @@ fn system_register(cpu: &PerCpu, context: &Context, regs: &mut Regs, esr: u64) -
         } else {
             write_timer(context, register, register_value(context, regs, rt));
             skip(context);
-            return (timer_place(register) == PHYSICAL).then_some(Exit::Timer);
+            return Some(Exit::Timer);
         }
     } else if is_read {
         match read(context, register) {
@@ -180,10 +180,11 @@ fn timer_place(register: u64) -> usize {
     if register & name(0, 0, 0, 1, 0) != 0 { VIRTUAL } else { PHYSICAL }
 }
 
-/// Tells when the physical timer of a context is to interrupt it.
+/// Tells when the first timer of a context is to interrupt it; the virtual one only where it traps.
 pub(crate) fn timer(context: &Context) -> Option<u64> {
-    let armed = context.timers.get(PHYSICAL) & CTL_WRITABLE == CTL_ENABLE;
-    armed.then(|| context.timers.get(PHYSICAL + 1))
+    let traps = !context.groups().contains(Groups::TIMERS);
+    let armed = |at| (context.timers.get(at) & CTL_WRITABLE == CTL_ENABLE).then(|| context.timers.get(at + 1));
+    armed(PHYSICAL).into_iter().chain(armed(VIRTUAL).filter(|_| traps)).min()
 }
 
 const CTL_WRITABLE: u64 = 0b11;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The EL1 physical timer of partitions: it interrupts its context whatever runs when it is due.
+//! The EL1 timers of partitions: they interrupt their context whatever runs when they are due.
 
 use core::sync::atomic::{AtomicU64, Ordering::*};
 
@@ -14,9 +14,13 @@ use crate::interrupt::{count, ignore, listen, milliseconds};
 
 pub(crate) const CASES: &[Case] = &[
     Case::new("timer::registers", registers),
-    Case::new("timer::in_the_normal_world", in_the_normal_world),
-    Case::new("timer::while_it_runs", while_it_runs),
-    Case::new("timer::while_another_runs", while_another_runs),
+    Case::new("timer::in_the_normal_world", || in_the_normal_world(PHYSICAL)),
+    Case::new("timer::virtual_in_the_normal_world", || in_the_normal_world(VIRTUAL)),
+    Case::new("timer::while_it_runs", || while_it_runs(PHYSICAL)),
+    Case::new("timer::virtual_while_it_runs", || while_it_runs(VIRTUAL)),
+    Case::new("timer::virtual_while_another_runs", || while_another_runs(VIRTUAL)),
+    Case::new("timer::both_of_one_context", both_of_one_context),
+    Case::new("timer::while_another_runs", || while_another_runs(PHYSICAL)),
     Case::new("timer::while_it_is_preempted", while_it_is_preempted),
     Case::new("timer::masked", masked),
     Case::new("timer::armed_anew", armed_anew),
@@ -36,8 +40,21 @@ const STATUS: u64 = 4;
 const OFF: u64 = 0;
 const LEAVE: u64 = 1;
 
+/// The last word of TIMER_ARM: which timer.
+const PHYSICAL: u64 = 0;
+const VIRTUAL: u64 = 1;
+
 fn arm(id: u64, ticks: u64, control: u64, then: u64) -> Result<u64, Failure> {
-    Ok(bl33::sp::command(id, command::TIMER_ARM, [ticks, control, then, 0])?[0])
+    arm_one(PHYSICAL, id, ticks, control, then)
+}
+
+fn arm_one(which: u64, id: u64, ticks: u64, control: u64, then: u64) -> Result<u64, Failure> {
+    Ok(bl33::sp::command(id, command::TIMER_ARM, [ticks, control, then, which])?[0])
+}
+
+/// Tells whether a timer has an interrupt: the virtual one where it traps (FEAT_ECV).
+fn interrupts(which: u64) -> bool {
+    which == PHYSICAL || time::has_ecv()
 }
 
 /// Lets `ms` milliseconds pass in the Normal world.
@@ -57,29 +74,39 @@ fn came(id: u64, before: u64, due: u64) -> Result<u64, Failure> {
 }
 
 fn registers() -> Outcome {
-    for id in [RELAY, PERCPU] {
-        let at = arm(id, milliseconds(1000), MASK, OFF)?;
-        let [control, compare, value, now] = bl33::sp::command(id, command::TIMER_READ, [0; 4])?;
+    for (id, which) in [(RELAY, PHYSICAL), (RELAY, VIRTUAL), (PERCPU, PHYSICAL), (PERCPU, VIRTUAL)] {
+        let read = || bl33::sp::command(id, command::TIMER_READ, [which, 0, 0, 0]);
+        let at = arm_one(which, id, milliseconds(1000), MASK, OFF)?;
+        let [control, compare, value, now] = read()?;
         expect("CTL", control, MASK)?;
         expect("CVAL", compare, at)?;
         expect_that("TVAL is what is left", value <= milliseconds(1000) && value >= at - now, value)?;
-        arm(id, 0, ENABLE | MASK, OFF)?;
-        let [control, _, value, _] = bl33::sp::command(id, command::TIMER_READ, [0; 4])?;
+        arm_one(which, id, 0, ENABLE | MASK, OFF)?;
+        let [control, _, value, _] = read()?;
         expect("CTL of one that is due", control, ENABLE | MASK | STATUS)?;
         expect_that("TVAL is negative", value as u32 as i32 <= 0 && value >> 32 == 0, value)?;
-        arm(id, 0, 0, OFF)?;
-        expect("CTL", bl33::sp::command(id, command::TIMER_READ, [0; 4])?[0], 0)?;
+        arm_one(which, id, 0, 0, OFF)?;
+        expect("CTL", read()?[0], 0)?;
     }
     Ok(())
 }
 
-fn in_the_normal_world() -> Outcome {
+fn in_the_normal_world(which: u64) -> Outcome {
     for id in [RELAY, PERCPU] {
         listen(id, TIMER)?;
+        if !interrupts(which) {
+            let (before, _) = count(id, TIMER)?;
+            arm_one(which, id, milliseconds(1), ENABLE, OFF)?;
+            pass(10);
+            arm_one(which, id, 0, 0, OFF)?;
+            expect("interrupts that came", count(id, TIMER)?.0, before)?;
+            ignore(id, TIMER)?;
+            continue;
+        }
         let mut in_time = 0;
         for _ in 0..100 {
             let (before, _) = count(id, TIMER)?;
-            let due = arm(id, milliseconds(2), ENABLE, OFF)?;
+            let due = arm_one(which, id, milliseconds(2), ENABLE, OFF)?;
             pass(10);
             let end = time::now();
             in_time += u64::from(came(id, before, due)? <= end);
@@ -93,34 +120,55 @@ fn in_the_normal_world() -> Outcome {
     expect_echo(0x71e)
 }
 
-/// Arms relay's timer and spins in `id`; tries until it is due, and comes, within the spin. A busy host may keep the CPU
+/// Arms a timer of relay's and spins in `id`; tries until it is due, and comes, within the spin. A busy host may keep the CPU
 /// too long, before or after.
-fn due_during_a_spin(id: u64) -> Outcome {
+fn due_during_a_spin(which: u64, id: u64) -> Outcome {
+    if !interrupts(which) {
+        return Ok(());
+    }
+    listen(RELAY, TIMER)?;
     for _ in 0..50 {
         let (before, _) = count(RELAY, TIMER)?;
-        let due = arm(RELAY, milliseconds(5), ENABLE, OFF)?;
+        let due = arm_one(which, RELAY, milliseconds(5), ENABLE, OFF)?;
         let r = direct64(id, [command::SPIN, milliseconds(20), 0, 0, 0])?;
         let [status, start, end, ..] = words(&r, id)?;
         expect("status of the spin", status, status::OK)?;
         expect_that("it spun to its end", end - start >= milliseconds(20), end - start)?;
         let at = came(RELAY, before, due)?;
         if at >= start && at <= end {
-            return Ok(());
+            return ignore(RELAY, TIMER);
         }
     }
     Err(Failure::because("it never came during a run of", id))
 }
 
-fn while_it_runs() -> Outcome {
-    listen(RELAY, TIMER)?;
-    due_during_a_spin(RELAY)?;
-    ignore(RELAY, TIMER)
+fn while_it_runs(which: u64) -> Outcome {
+    due_during_a_spin(which, RELAY)
 }
 
 /// percpu lets other partitions' interrupts through: relay is entered between two of its instructions.
-fn while_another_runs() -> Outcome {
+fn while_another_runs(which: u64) -> Outcome {
+    due_during_a_spin(which, PERCPU)
+}
+
+/// They have one interrupt, which comes for the earlier one and then for the later one, whichever is armed first.
+fn both_of_one_context() -> Outcome {
+    if !interrupts(VIRTUAL) {
+        return Ok(());
+    }
     listen(RELAY, TIMER)?;
-    due_during_a_spin(PERCPU)?;
+    for [first, second] in [[PHYSICAL, VIRTUAL], [VIRTUAL, PHYSICAL]] {
+        let (before, _) = count(RELAY, TIMER)?;
+        let later = arm_one(first, RELAY, milliseconds(1000), ENABLE, OFF)?;
+        let due = arm_one(second, RELAY, milliseconds(2), ENABLE, OFF)?;
+        came(RELAY, before, due)?;
+        came(RELAY, before + 1, later)?;
+        // The one that is masked does not stand in the other's way.
+        arm_one(first, RELAY, 0, ENABLE | MASK, OFF)?;
+        let due = arm_one(second, RELAY, milliseconds(2), ENABLE, OFF)?;
+        came(RELAY, before + 2, due)?;
+        arm_one(first, RELAY, 0, 0, OFF)?;
+    }
     ignore(RELAY, TIMER)
 }
 

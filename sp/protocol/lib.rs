@@ -137,9 +137,9 @@ pub mod command {
     pub const INTERRUPT_DEACTIVATE: u64 = 0x93;
     /// Sends an interrupt to another context of the partition.
     pub const INTERRUPT_SEND: u64 = 0x94;
-    /// Arms the EL1 physical timer.
+    /// Arms an EL1 timer.
     pub const TIMER_ARM: u64 = 0x98;
-    /// Reads the EL1 physical timer.
+    /// Reads an EL1 timer.
     pub const TIMER_READ: u64 = 0x99;
 }
 

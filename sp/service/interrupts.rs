@@ -3,7 +3,7 @@
 
 use crate::{Answer, Failure};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
-use sp_rt::{interrupt, memory::now, timer};
+use sp_rt::{interrupt, memory::now, timer::Timer};
 
 const IDS: usize = 256;
 /// [`arm_timer`]: the interrupt turns it off.
@@ -20,7 +20,7 @@ static TOTAL: AtomicU64 = AtomicU64::new(0);
 static LAST: AtomicU32 = AtomicU32::new(0);
 static LAST_AT: AtomicU64 = AtomicU64::new(0);
 static MODE: AtomicU64 = AtomicU64::new(0);
-static PERIOD: AtomicU64 = AtomicU64::new(0);
+static PERIODS: [AtomicU64; 2] = [const { AtomicU64::new(OFF) }; 2];
 static MANAGED_EXIT: AtomicBool = AtomicBool::new(false);
 
 fn handle(id: u32) -> bool {
@@ -34,10 +34,12 @@ fn handle(id: u32) -> bool {
         MANAGED_EXIT.store(true, Relaxed);
     }
     if id == interrupt::VIRTUAL_TIMER {
-        match PERIOD.load(Relaxed) {
-            OFF => timer::set_control(0),
-            LEAVE => {}
-            period => timer::set_compare(timer::compare().wrapping_add(period)),
+        for (timer, period) in Timer::ALL.iter().zip(&PERIODS).filter(|(timer, _)| timer.is_due()) {
+            match period.load(Relaxed) {
+                OFF => timer.set_control(0),
+                LEAVE => {}
+                period => timer.set_compare(timer.compare().wrapping_add(period)),
+            }
         }
     }
     MODE.load(Relaxed) & KEEP_ACTIVE == 0
@@ -95,18 +97,24 @@ pub(crate) fn send(vcpu: u64) -> Answer {
     Ok([interrupt::send_ipi(vcpu as u16).into(), 0, 0, 0])
 }
 
-/// Sets the timer to `ticks` from now and its control register to `control`; says what its interrupt does to it: turns it
-/// off, leaves it, or moves it on by `period`. Returns its compare value.
-pub(crate) fn arm_timer(ticks: u64, control: u64, period: u64) -> Answer {
-    PERIOD.store(period, Relaxed);
-    timer::set_control(0);
+fn timer(which: u64) -> Result<(Timer, &'static AtomicU64), Failure> {
+    Timer::ALL.into_iter().zip(&PERIODS).nth(which as usize).ok_or(Failure::BadCommand)
+}
+
+/// Sets a timer to `ticks` from now and its control register to `control`; says what its interrupt does to it: turns it
+/// off, leaves it, or moves it on by `then`. Returns its compare value.
+pub(crate) fn arm_timer(ticks: u64, control: u64, then: u64, which: u64) -> Answer {
+    let (timer, period) = timer(which)?;
+    period.store(then, Relaxed);
+    timer.set_control(0);
     let at = now().wrapping_add(ticks);
-    timer::set_compare(at);
-    timer::set_control(control);
+    timer.set_compare(at);
+    timer.set_control(control);
     Ok([at, 0, 0, 0])
 }
 
-/// Returns the timer's control, compare and timer values, and the counter.
-pub(crate) fn read_timer() -> [u64; 4] {
-    [timer::control(), timer::compare(), timer::value(), now()]
+/// Returns a timer's control, compare and timer values, and the counter.
+pub(crate) fn read_timer(which: u64) -> Answer {
+    let (timer, _) = timer(which)?;
+    Ok([timer.control(), timer.compare(), timer.value(), now()])
 }

@@ -159,8 +159,8 @@ fn carry_out(context: &Context, message: &mut Message) -> Answer {
         c::INTERRUPT_COUNT => interrupts::count(x),
         c::INTERRUPT_DEACTIVATE => interrupts::deactivate(x),
         c::INTERRUPT_SEND => interrupts::send(x),
-        c::TIMER_ARM => interrupts::arm_timer(x, y, z),
-        c::TIMER_READ => Ok(interrupts::read_timer()),
+        c::TIMER_ARM => interrupts::arm_timer(x, y, z, w),
+        c::TIMER_READ => interrupts::read_timer(x),
         // Not a command.
         _ => Err(Failure::BadCommand),
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The EL1 physical timer of an execution context, emulated: `arch` keeps its registers, and here it is found out when
-//! each is due, whatever runs then. It becomes virtual interrupt 3 of its context.
+//! The EL1 timers of an execution context, emulated: `arch` keeps their registers, and here it is found out when the
+//! first of the two is due, whatever runs then. It becomes virtual interrupt 3 of its context; both have that one, the
+//! physical timer as in Hafnium, the virtual one as in its earlier releases.
 //!
 //! Each CPU's Secure EL2 timer is set to the first of the timers that were armed on that CPU, and stays so across all
 //! switches between partitions and worlds. A timer's interrupt is a level: it is withdrawn when the partition masks or
@@ -17,10 +18,10 @@ use crate::{Cpu, Port, Spmc};
 /// How often in a second one timer interrupts whatever runs, at the most: one that asks for more waits.
 const MOST_PER_SECOND: u64 = 1000;
 
-/// What is known of the timer of one context.
+/// What is known of the timers of one context, which are one here: the first that is due.
 struct Alarm {
     context: Link,
-    /// When it is due; `None` while it is off, masked, or has interrupted its context.
+    /// When it is due; `None` while both are off or masked, or it has interrupted its context.
     at: Option<u64>,
     /// It is not due before: it has just been.
     rest: u64,

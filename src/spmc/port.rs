@@ -62,7 +62,7 @@ pub enum Exit {
     Hvc,
     /// WFI or WFE that would wait; execution continues after it.
     Wait,
-    /// It wrote its EL1 physical timer, as [`Port::timer`] shows; execution continues after it.
+    /// It wrote an EL1 timer, as [`Port::timer`] shows; execution continues after it.
     Timer,
     /// A Secure group 1 interrupt is pending (IRQ); it has not been acknowledged.
     SecureInterrupt,
@@ -153,8 +153,8 @@ pub trait Port: Sync + Sized + 'static {
     /// Gives whatever keeps Non-secure interrupts waiting on this CPU its full [`LONGEST_WAIT`] again, if anything does.
     fn restart_deadline(&self);
 
-    /// Tells when the EL1 physical timer of a context raises its interrupt: its compare value, in ticks of
-    /// [`Port::now`]; `None` while it is disabled or masked (CNTP_CTL_EL0).
+    /// Tells when the EL1 timers of a context raise their interrupt: the lesser compare value, in ticks of
+    /// [`Port::now`], of those that are enabled and not masked (CNTP_CTL_EL0, CNTV_CTL_EL0).
     fn timer(&self, context: &Self::Context) -> Option<u64>;
 
     /// Makes [`WAKE`] come to this CPU when [`Port::now`] reaches `at`, whatever runs then; `None`: never.

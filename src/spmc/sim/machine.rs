@@ -43,7 +43,7 @@ pub struct SimContext {
     pub lines: Mutex<Lines>,
     /// Non-secure interrupts wait while it runs; the tests choose when one arrives.
     pub queued: AtomicBool,
-    /// Its timer, if it is armed and not masked; a test that changes it ends the run with [`crate::Exit::Timer`].
+    /// The first of its timers that is armed and not masked; a test that changes it ends the run with [`crate::Exit::Timer`].
     pub timer: Mutex<Option<u64>>,
     /// What it was last reset to.
     pub entry: Mutex<Option<Entry>>,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The EL1 physical timer of partitions: it interrupts its context whatever runs when it is due.
+//! The EL1 timers of partitions: they interrupt their context whatever runs when they are due.
 
 use alloc::vec::Vec;
 
