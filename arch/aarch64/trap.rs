@@ -4,7 +4,7 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use ffa_abi::Regs;
-use spmc::{Exit, Fault, FaultKind, Ipa, Space};
+use spmc::{Exit, Fault, FaultKind, Ipa};
 
 use crate::context::{Context, Groups};
 use crate::percpu::PerCpu;
@@ -42,7 +42,7 @@ pub(crate) fn handle(cpu: &PerCpu, context: &Context, regs: &mut Regs, esr: u64)
 
 fn abort(cpu: &PerCpu, context: &Context, kind: FaultKind, esr: u64) -> Exit {
     let va = mrs!("far_el2");
-    let fault = Fault { kind, esr, pc: context.elr.load(Relaxed), va, ipa: fault_ipa(esr, va), space: fault_space() };
+    let fault = Fault { kind, esr, pc: context.elr.load(Relaxed), va, ipa: fault_ipa(esr, va) };
     failed(cpu, fault)
 }
 
@@ -63,12 +63,6 @@ fn fault_ipa(esr: u64, va: u64) -> Ipa {
         (mrs!("hpfar_el2") >> 4 & 0xfff_ffff_ffff) << 12
     };
     Ipa(page | va & 0xfff)
-}
-
-/// Says in which IPA space HPFAR_EL2's address is.
-fn fault_space() -> Space {
-    const NS: u64 = 1 << 63;
-    if mrs!("hpfar_el2") & NS != 0 { Space::NonSecure } else { Space::Secure }
 }
 
 /// Gives a group of registers to a context for good, and lets it try again.

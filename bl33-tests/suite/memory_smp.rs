@@ -7,7 +7,7 @@ use bl33::ffa::*;
 use bl33::harness::{Case, Failure, Outcome, expect, expect_that};
 use bl33::mem::{self, FREE, PAGE, TX};
 use bl33::share::*;
-use bl33::sp::{command, status, try_command};
+use bl33::sp::{self, Conduit, command, status, try_command};
 use bl33::time::{self, Random};
 use bl33::{cpus, mode};
 
@@ -17,11 +17,13 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("memory_smp::descriptor_rewritten_during_the_call", || mapped(rewritten)).noisy(),
     Case::new("memory_smp::rounds_on_all_cpus", || mapped(rounds)),
     Case::new("memory_smp::one_page_from_all_cpus", || mapped(one_page)).noisy(),
+    Case::new("mfault_4::block_split_under_another_cpu", || mapped(split)).asked(),
 ];
 
 static MEETING: AtomicU32 = AtomicU32::new(0);
 static STOP: AtomicBool = AtomicBool::new(false);
 static DONE: AtomicU64 = AtomicU64::new(0);
+static BLOCK: AtomicU64 = AtomicU64::new(0);
 
 /// One CPU sends, the others write nonsense over the descriptor meanwhile. Whatever the SPMC makes of it, the page is
 /// whole in the end.
@@ -139,4 +141,48 @@ fn one_page() -> Outcome {
     })?;
     let taken = DONE.load(Acquire);
     expect_that("some were taken, of all", taken > 0, taken)
+}
+
+/// A block of 2 MiB that is lost to the Normal world.
+const LOST: u64 = mem::POOL_END - 0x40_0000;
+const PATTERN: u64 = 0xcafe_face;
+
+/// One context of a partition shares a page of a block and takes it back, again and again, which splits and joins the
+/// block; another context reads the block meanwhile, and notices nothing.
+fn split() -> Outcome {
+    let send = Send { attributes: 0, ..Send::new(&[(PERCPU, 0)], &[(LOST, 512)]) };
+    let block = self::send(MEM_DONATE_64, &send)?;
+    retrieve(PERCPU, block, READ_WRITE | NEVER_EXECUTE, 0)?;
+    sp::command(PERCPU, command::FILL, [block, PATTERN, 0, 0])?;
+    // A share of one page, as the partition lays it out.
+    let receiver = RELAY | READ_WRITE << 16 | 64 << 32;
+    let words = [PERCPU | NORMAL << 16, 0, 0, 16 | 1 << 32, 48, 0, receiver, 0, 1 | 1 << 32, 0, LOST + 7 * PAGE, 1];
+    for (at, three) in (0..).step_by(24).zip(words.chunks(3)) {
+        sp::command(PERCPU, command::TX_WRITE, [at, three[0], three[1], three[2]])?;
+    }
+    MEETING.store(0, Release);
+    STOP.store(false, Release);
+    DONE.store(0, Release);
+    BLOCK.store(block, Release);
+    cpus::on_all(2, 30_000, |cpu| {
+        cpus::meet(&MEETING, 2)?;
+        if cpu != 0 {
+            while !STOP.load(Acquire) {
+                let [words, ..] = sp::command(PERCPU, command::CHECK, [BLOCK.load(Acquire), PATTERN, 0, 0])?;
+                expect("words that are as they were", words, 0x20_0000 / 4)?;
+                DONE.fetch_add(1, Release);
+            }
+            return Ok(());
+        }
+        let outcome = (0..mode::rounds(200, 500, 5000)).try_for_each(|_| {
+            let [fid, _, low, high] = sp::raw(PERCPU, Conduit::Smc, [MEM_SHARE_64, 96, 96, 0, 0, 0, 0, 0])?;
+            expect("x0 of the share", fid, SUCCESS_32)?;
+            let [fid, ..] = sp::raw(PERCPU, Conduit::Smc, [MEM_RECLAIM, low, high, 0, 0, 0, 0, 0])?;
+            expect("x0 of the reclaim", fid, SUCCESS_32)
+        });
+        STOP.store(true, Release);
+        outcome
+    })?;
+    let read = DONE.load(Acquire);
+    expect_that("the block was read meanwhile, times", read > 0, read)
 }

@@ -8,7 +8,6 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use ffa_abi::Regs;
 
 use crate::manifest::Interrupt;
-use crate::stage2::Access;
 use crate::{Ipa, Lines, Pa, Space};
 
 /// The SGI by which the SPMC makes a CPU, perhaps this one, look for work; no partition may own it.
@@ -98,24 +97,15 @@ pub struct Fault {
     pub va: u64,
     /// The faulting IPA, from HPFAR_EL2 and FAR_EL2; meaningless for [`FaultKind::Other`].
     pub ipa: Ipa,
-    /// Which IPA space that is in (HPFAR_EL2.NS); known for translation faults.
-    pub space: Space,
 }
 
 impl Fault {
-    /// Returns the access that met a stage-2 translation fault; `None` for any other fault.
-    pub const fn missed(&self) -> Option<Access> {
+    /// Tells whether it is a stage-2 translation fault: an access, or a stage-1 walk, met nothing in the tables.
+    pub const fn is_translation(&self) -> bool {
         const TRANSLATION: u64 = 0b0001;
-        const S1PTW: u64 = 1 << 7;
-        const WRITE: u64 = 1 << 6;
-        if self.esr >> 2 & 0xf != TRANSLATION {
-            return None;
-        }
         match self.kind {
-            FaultKind::DataAbort if self.esr & (WRITE | S1PTW) == WRITE => Some(Access::WRITE),
-            FaultKind::InstructionAbort if self.esr & S1PTW == 0 => Some(Access::EXECUTE),
-            FaultKind::DataAbort | FaultKind::InstructionAbort => Some(Access::READ),
-            FaultKind::SError | FaultKind::Other => None,
+            FaultKind::DataAbort | FaultKind::InstructionAbort => self.esr >> 2 & 0xf == TRANSLATION,
+            FaultKind::SError | FaultKind::Other => false,
         }
     }
 }

@@ -396,13 +396,14 @@ impl<P: Port> Spmc<P> {
         }
     }
 
-    /// Tells whether a fault's reason is gone: it met a block while another CPU split or joined it. The lock that the
-    /// tables were changed under is what waits for the end of that.
+    /// Tells whether a fault's reason may be gone: a walk meets nothing where another CPU splits or joins a block. The
+    /// lock that the tables are changed under is what waits for the end of that; the access is tried again once for
+    /// each time that they were changed.
     fn is_over(&self, context: &ExecutionContext<P>) -> bool {
-        let fault = self.port.fault();
         let partition = self.partitions.get(context.partition as usize);
-        let (Some(access), Some(partition)) = (fault.missed(), partition) else { return false };
-        partition.stage2.lock().allows(self.port, fault.space, fault.ipa, access)
+        let Some(partition) = partition.filter(|_| self.port.fault().is_translation()) else { return false };
+        let changes = partition.stage2.lock().changes();
+        context.looks_at_tables(changes)
     }
 
     fn report_fault(&self, context: &ExecutionContext<P>) {

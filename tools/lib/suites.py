@@ -422,7 +422,7 @@ def bad_spmc_manifest():
 def deaths():
     """Boot once for each pair of deaths, and for each death by memory: a stopped partition stays so."""
     outcome = Outcome(0, 0)
-    for name in ("death_1", "death_2", "death_3", "death_4", "death_5", "mfault_1", "mfault_2", "mfault_3"):
+    for name in ("death_1", "death_2", "death_3", "death_4", "death_5", "mfault_1", "mfault_2", "mfault_3", "mfault_4"):
         one = boot(name, 60, only=name)
         outcome.passed += one.passed
         outcome.failed += one.failed

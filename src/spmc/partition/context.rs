@@ -140,6 +140,8 @@ pub struct ExecutionContext<P: Port> {
     restart: AtomicU64,
     /// Has said FFA_MSG_WAIT once since its last reset.
     ready: AtomicBool,
+    /// How often its partition's tables had been changed when it met a fault last.
+    tables: AtomicU64,
     pub(crate) interrupts: Interrupts,
     /// Its partition's endpoint identifier.
     pub(crate) id: PartitionId,
@@ -165,6 +167,7 @@ impl<P: Port> ExecutionContext<P> {
             callee: AtomicU16::new(Link::pack(None)),
             restart: AtomicU64::new(0),
             ready: AtomicBool::new(false),
+            tables: AtomicU64::new(0),
             interrupts: Interrupts::default(),
             id,
             // The manifest's limits (16 partitions, 8 CPUs) keep both within a byte.
@@ -237,6 +240,11 @@ impl<P: Port> ExecutionContext<P> {
 
     pub(crate) fn set_ready(&self, ready: bool) {
         self.ready.store(ready, Ordering::Release);
+    }
+
+    /// Notes how often its partition's tables have been changed; tells whether they were since the last time.
+    pub(crate) fn looks_at_tables(&self, changes: u64) -> bool {
+        self.tables.swap(changes, Ordering::Relaxed) != changes
     }
 
     /// Returns the state in which it computes: Starting until it has said that it is ready, then Running.

@@ -45,6 +45,8 @@ impl From<Stop<Error>> for Error {
 #[cfg_attr(test, derive(Clone))]
 pub struct Stage2 {
     roots: Stage2Roots,
+    /// How often they were changed, or may have been.
+    changes: u64,
 }
 
 impl Stage2 {
@@ -56,7 +58,7 @@ impl Stage2 {
             return Err(Error::NoTableMemory);
         };
         port.tables_written();
-        Ok(Self { roots: Stage2Roots { vmid, secure, non_secure } })
+        Ok(Self { roots: Stage2Roots { vmid, secure, non_secure }, changes: 0 })
     }
 
     /// Returns what a context loads.
@@ -64,8 +66,14 @@ impl Stage2 {
         self.roots
     }
 
+    /// Counts the walks that were started, each of which may have changed the tables.
+    pub const fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// Starts a walk of one IPA space.
     pub fn walk<'a, P: Port>(&mut self, port: &'a P, space: Space) -> Walk<'a, P> {
+        self.changes = self.changes.wrapping_add(1);
         Walk::new(port, self.root(space), Some((self.roots, space)))
     }
 
@@ -120,12 +128,6 @@ impl Stage2 {
         let e = self.query(port, space, ipa);
         let allowed = e.is_valid() && e.attributes().access.contains(access);
         allowed.then(|| Pa(e.pa().0 | (ipa.0 % PAGE_SIZE)))
-    }
-
-    /// Tells whether the tables allow an access that faulted: then it met a block being split or joined, and is to
-    /// be tried again.
-    pub fn allows<P: Port>(&self, port: &P, space: Space, ipa: Ipa, access: Access) -> bool {
-        self.translate(port, space, ipa, access).is_some()
     }
 
     /// Returns all tables to the pool. No context of the partition may run any more.

@@ -305,7 +305,7 @@ impl<'a, P: Port> Walk<'a, P> {
     }
 
     /// Exchanges block and table under the open level-2 table by break-before-make. Another CPU that runs the
-    /// partition may take a stage-2 fault in between; [`super::Stage2::allows`] tells the handler that it was none.
+    /// partition may take a stage-2 fault in between; [`super::Stage2::changes`] tells the handler that it may be none.
     fn replace(&mut self, number: u64, valid: bool, new: Entry) {
         let Some(middle) = &self.middle else { return };
         let word = &middle.words[(number % ENTRIES) as usize];

@@ -618,28 +618,33 @@ fn the_routing_policy_says_who_may_receive() {
 }
 
 #[test]
-fn a_fault_whose_reason_is_gone_is_tried_again() {
+fn a_fault_is_tried_again_once_for_each_change_of_the_tables() {
     use crate::{Exit, Fault, FaultKind};
     const REQUEST: [u64; 8] = [0xc400_006f, 0x8001, 0, 1, 2, 3, 4, 5];
     const TRANSLATION: u64 = 0b00_0110;
     const PERMISSION: u64 = 0b00_1110;
-    let own = world::base(0) + 0x1000;
-    // Mapped again by now: goes on. Not mapped, in the other space, or another kind of fault: dies.
-    for (ipa, space, esr, lives) in [
-        (own, Space::Secure, TRANSLATION, true),
-        (own, Space::Secure, TRANSLATION | 1 << 6, true),
-        (own, Space::NonSecure, TRANSLATION, false),
-        (NW, Space::NonSecure, TRANSLATION, false),
-        (own, Space::Secure, PERMISSION, false),
+    // The esr, how many faults in a row, whether the tables change before each, and whether it lives.
+    for (kind, esr, faults, change, lives) in [
+        (FaultKind::DataAbort, TRANSLATION, 1, false, true),
+        (FaultKind::InstructionAbort, TRANSLATION, 1, false, true),
+        (FaultKind::DataAbort, TRANSLATION | 1 << 7, 1, false, true),
+        (FaultKind::DataAbort, TRANSLATION, 2, false, false),
+        (FaultKind::DataAbort, TRANSLATION, 9, true, true),
+        (FaultKind::DataAbort, PERMISSION, 1, true, false),
+        (FaultKind::SError, TRANSLATION, 1, true, false),
     ] {
         let mut w = world::World::booted(&[world::Spec::default()], 1);
-        w.machine.set_fault(Fault { kind: FaultKind::DataAbort, esr, pc: 0, va: ipa, ipa: Ipa(ipa), space });
+        w.machine.set_fault(Fault { kind, esr, pc: 0, va: 0, ipa: Ipa(0) });
         let mut entered = 0;
+        let (machine, partition) = (w.machine, w.partition(0));
         let reply = w.call(0, REQUEST, &mut |_, _, regs| {
             entered += 1;
-            if entered == 1 { Exit::Fault } else { world::echo(regs) }
+            if change {
+                partition.stage2.lock().walk(machine, Space::Secure).finish();
+            }
+            if entered <= faults { Exit::Fault } else { world::echo(regs) }
         });
         let answered = reply.fid() == Func::DirectResp.id64();
-        assert_eq!((answered, entered), (lives, if lives { 2 } else { 1 }), "{ipa:#x} {space:?} {esr:#x}");
+        assert_eq!((answered, entered), (lives, faults + lives as u64), "{kind:?} {esr:#x} {faults}");
     }
 }
