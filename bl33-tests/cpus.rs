@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Other CPUs: each job is a whole life of a CPU, from PSCI CPU_ON to CPU_OFF.
+//!
+//! Between the cases they are on and sleep, until a case starts them. TF-A waits in WFE on a CPU that is off, which to
+//! QEMU is a busy loop: it would take most of the host's time from the CPU that works.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
 
 use crate::harness::{Failure, Outcome, expect_at};
 use crate::{gic, psci, sysreg, time};
@@ -20,12 +23,18 @@ const FAILED: u32 = 3;
 struct Slot {
     state: AtomicU32,
     job: AtomicU64,
+    asleep: AtomicBool,
     failure: spin_cell::FailureCell,
 }
 
-static SLOTS: [Slot; MAX] =
-    [const { Slot { state: AtomicU32::new(IDLE), job: AtomicU64::new(0), failure: spin_cell::FailureCell::new() } };
-        MAX];
+static SLOTS: [Slot; MAX] = [const {
+    Slot {
+        state: AtomicU32::new(IDLE),
+        job: AtomicU64::new(0),
+        asleep: AtomicBool::new(false),
+        failure: spin_cell::FailureCell::new(),
+    }
+}; MAX];
 
 /// Hands one failure from the CPU that met it to the boot CPU.
 mod spin_cell {
@@ -62,9 +71,33 @@ pub fn count() -> usize {
     (0..MAX).find(|&n| gic::redistributor(n).1).map_or(MAX, |last| last + 1)
 }
 
+/// Lets the CPUs that are off sleep instead, until [`start`]. One that cannot be started stays as it is: the case that
+/// needs it says so.
+pub(crate) fn sleep() {
+    for (n, slot) in SLOTS.iter().enumerate().take(count()).skip(1) {
+        if !slot.asleep.swap(true, AcqRel) && switch_on(n, slot, asleep).is_err() {
+            slot.asleep.store(false, Release);
+        }
+    }
+}
+
+/// The job of a CPU that no case has started.
+fn asleep(cpu: u64) -> Outcome {
+    gic::sleep_while(|| SLOTS.get(cpu as usize).is_some_and(|slot| slot.asleep.load(Acquire)));
+    Ok(())
+}
+
 /// Starts CPU `n` (not 0) on a job.
 pub fn start(n: usize, job: Job) -> Outcome {
     let Some(slot) = SLOTS.get(n) else { return Err(Failure::because("no such CPU", n as u64)) };
+    if slot.asleep.swap(false, AcqRel) {
+        gic::wake(n);
+        went_off(n)?;
+    }
+    switch_on(n, slot, job)
+}
+
+fn switch_on(n: usize, slot: &Slot, job: Job) -> Outcome {
     slot.job.store(job as usize as u64, Relaxed);
     slot.state.store(IDLE, Release);
     let (mpidr, _) = gic::redistributor(n);
@@ -81,14 +114,17 @@ pub fn join(n: usize, ms: u64) -> Outcome {
         let what = if state == IDLE { "CPU never came up:" } else { "CPU did not finish its job:" };
         return Err(Failure::because(what, n as u64));
     }
-    let (mpidr, _) = gic::redistributor(n);
-    if !time::wait_for(2000, || psci::affinity_info(mpidr) == psci::OFF) {
-        return Err(Failure::because("CPU did not go off:", n as u64));
-    }
+    went_off(n)?;
     match slot.failure.get() {
         Some(f) if slot.state.load(Acquire) == FAILED => Err(f),
         _ => Ok(()),
     }
+}
+
+fn went_off(n: usize) -> Outcome {
+    let (mpidr, _) = gic::redistributor(n);
+    let off = time::wait_for(2000, || psci::affinity_info(mpidr) == psci::OFF);
+    if off { Ok(()) } else { Err(Failure::because("CPU did not go off:", n as u64)) }
 }
 
 /// Runs a job on the first `n` CPUs at once, the boot CPU among them, and waits for all of them.

@@ -21,6 +21,8 @@ const GICR_ISENABLER0: usize = SGI_FRAME + 0x100;
 const GICR_ICENABLER0: usize = SGI_FRAME + 0x180;
 /// The EL2 physical timer's interrupt.
 const WATCHDOG: u32 = 26;
+/// The SGI that ends a CPU's sleep.
+const WAKE: u32 = 7;
 
 /// The EL2 virtual timer's interrupt, for cases: no partition has anything to do with that timer.
 pub const TIMER: u32 = 28;
@@ -87,6 +89,30 @@ pub fn init_cpu() {
     isb();
     // SAFETY: the vectors are installed and handle interrupts.
     unsafe { asm!("msr daifclr, #2", options(nomem, nostack)) };
+}
+
+/// Sleeps while `asleep`; the CPU looks at it again when [`wake`] asks.
+pub(crate) fn sleep_while(asleep: impl Fn() -> bool) {
+    enable(WAKE);
+    // SAFETY: masks interrupts, so that one that comes between the look and the sleep still ends the sleep.
+    unsafe { asm!("msr daifset, #2", options(nomem, nostack)) };
+    while asleep() {
+        // SAFETY: waits; memory may have changed afterwards.
+        unsafe { asm!("wfi", options(nostack, preserves_flags)) };
+    }
+    // SAFETY: as it was in `init_cpu`.
+    unsafe { asm!("msr daifclr, #2", options(nomem, nostack)) };
+}
+
+/// Wakes CPU `n`, which sleeps in [`sleep_while`].
+pub(crate) fn wake(n: usize) {
+    let affinity = redistributor(n).0;
+    let [aff0, aff1, aff2, aff3, ..] = affinity.to_le_bytes().map(u64::from);
+    let target = 1 << (aff0 & 0xf) | aff1 << 16 | aff2 << 32 | aff3 << 48;
+    // SAFETY: a barrier: the CPU finds what was written for it.
+    unsafe { asm!("dsb ish", options(nostack, preserves_flags)) };
+    write_sysreg!("S3_0_C12_C11_5", target | u64::from(WAKE) << 24); // ICC_SGI1R_EL1
+    isb();
 }
 
 fn isb() {
@@ -156,7 +182,7 @@ extern "C" fn bl33_irq() {
         el1_timer_off();
     }
     let handler = HANDLER.load(Relaxed);
-    if handler != 0 {
+    if handler != 0 && intid != WAKE {
         // SAFETY: only `set_handler` writes it, from a `fn(u32)`.
         let handler: fn(u32) = unsafe { core::mem::transmute::<usize, fn(u32)>(handler) };
         handler(intid);

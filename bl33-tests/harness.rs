@@ -4,7 +4,7 @@
 
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
-use crate::{gic, mode, print, println, psci};
+use crate::{cpus, gic, mode, print, println, psci};
 
 /// A case has this long, in seconds, before the watchdog ends the run; more in the long mode.
 const LIMIT_S: u64 = 60;
@@ -140,6 +140,7 @@ fn asm_cases() -> &'static [AsmCase] {
 static NOISY_NAME: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
 
 fn run_one(name: &'static str, noisy: bool, run: impl FnOnce() -> Outcome) {
+    cpus::sleep();
     if noisy {
         NOISY_NAME[0].store(name.as_ptr() as usize, Relaxed);
         NOISY_NAME[1].store(name.len(), Relaxed);

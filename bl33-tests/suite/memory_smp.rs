@@ -127,7 +127,7 @@ fn one_page() -> Outcome {
     DONE.store(0, Release);
     cpus::on_all(cpus::count(), 18_000, |_| {
         cpus::meet(&MEETING, cpus::count() as u32)?;
-        for _ in 0..500 {
+        for _ in 0..mode::rounds(100, 500, 500) {
             let send = Send { attributes: 0, ..Send::new(&[(RELAY, READ_WRITE)], &[(FREE, 1)]) };
             let r = send_raw(MEM_LEND_64, &send)?;
             if error_code(&r).is_some() {

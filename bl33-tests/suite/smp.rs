@@ -131,7 +131,7 @@ fn calls_without_a_partition() -> Outcome {
     MEETING.store(0, Release);
     cpus::on_all(cpus::count(), 15_000, |_| {
         cpus::meet(&MEETING, cpus::count() as u32)?;
-        for _ in 0..500 {
+        for _ in 0..mode::rounds(100, 500, 500) {
             expect_success(&call_with(FEATURES, &[DIRECT_REQ_64])?)?;
             expect_error(&call_with(DIRECT_REQ_64, &[0x9abc])?, INVALID_PARAMETERS)?;
             let r = call_with(PARTITION_INFO_GET, &[0, 0, 0, 0, 1])?;
