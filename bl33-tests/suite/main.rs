@@ -17,6 +17,7 @@ mod memory;
 mod memory_bad;
 mod memory_smp;
 mod notify;
+mod notify_bad;
 mod partition;
 mod post;
 mod power;
@@ -49,6 +50,7 @@ const GROUPS: &[&[Case]] = &[
     preempt::CASES,
     interrupt::CASES,
     notify::CASES,
+    notify_bad::CASES,
     indirect::CASES,
     virq::CASES,
     timer::CASES,

@@ -26,11 +26,6 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("notify::lists_that_do_not_fit", || cleaned(lists_that_do_not_fit)),
     Case::new("notify::delayed_interrupt", || cleaned(delayed_interrupt)),
     Case::new("notify::no_interrupt_without_a_bitmap", || cleaned(no_interrupt_without_a_bitmap)),
-    Case::new("notify::bad_bind", || cleaned(bad_bind)),
-    Case::new("notify::bad_set", || cleaned(bad_set)),
-    Case::new("notify::bad_get", || cleaned(bad_get)),
-    Case::new("notify::pending_is_kept", || cleaned(pending_is_kept)),
-    Case::new("notify::partitions_have_no_say_in_bitmaps", || cleaned(partitions_have_no_say_in_bitmaps)),
     Case::new("notify::interrupt_on_a_cpu_that_comes_on_later", || cleaned(interrupt_on_a_cpu_that_comes_on_later)),
     Case::new("notify::none_is_lost_between_cpus", || cleaned(none_is_lost_between_cpus)),
 ];
@@ -69,10 +64,10 @@ fn clear_up() {
 
 /// The VM that the hypervisor speaks for.
 const VM: u64 = 5;
-const PER_VCPU: u64 = 1;
-const DELAY: u64 = 2;
-const FROM_PARTITIONS: u64 = 1;
-const FROM_VMS: u64 = 2;
+pub(crate) const PER_VCPU: u64 = 1;
+pub(crate) const DELAY: u64 = 2;
+pub(crate) const FROM_PARTITIONS: u64 = 1;
+pub(crate) const FROM_VMS: u64 = 2;
 pub(crate) const FROM_FRAMEWORK: u64 = 4;
 
 /// Gives a partition a command and runs it on until it answers: the schedule-receiver interrupt may preempt it.
@@ -97,29 +92,29 @@ pub(crate) fn call_as(id: u64, regs: Regs8) -> Result<Regs8, Failure> {
     if id < 0x8000 { call(regs) } else { by(id, regs) }
 }
 
-fn regs(fid: u64, high: u64, low: u64, x2: u64, bits: u64) -> Regs8 {
+pub(crate) fn regs(fid: u64, high: u64, low: u64, x2: u64, bits: u64) -> Regs8 {
     [fid, high << 16 | low, x2, bits & 0xffff_ffff, bits >> 32, 0, 0, 0]
 }
 
-fn good(r: Regs8) -> Outcome {
+pub(crate) fn good(r: Regs8) -> Outcome {
     expect("w2 of the success", expect_success(&r)?, 0)?;
     expect_zeros(&r, 3)
 }
 
 /// Binds (or unbinds) notifications of `receiver` to `sender`, as the receiver.
-fn bind(receiver: u64, sender: u64, bits: u64, flags: u64) -> Outcome {
+pub(crate) fn bind(receiver: u64, sender: u64, bits: u64, flags: u64) -> Outcome {
     good(call_as(receiver, regs(NOTIFICATION_BIND, sender, receiver, flags, bits))?)
 }
 
-fn unbind(receiver: u64, sender: u64, bits: u64) -> Outcome {
+pub(crate) fn unbind(receiver: u64, sender: u64, bits: u64) -> Outcome {
     good(call_as(receiver, regs(NOTIFICATION_UNBIND, sender, receiver, 0, bits))?)
 }
 
-fn set_raw(sender: u64, receiver: u64, bits: u64, flags: u64) -> Result<Regs8, Failure> {
+pub(crate) fn set_raw(sender: u64, receiver: u64, bits: u64, flags: u64) -> Result<Regs8, Failure> {
     call_as(sender, regs(NOTIFICATION_SET, sender, receiver, flags, bits))
 }
 
-fn set(sender: u64, receiver: u64, bits: u64, flags: u64) -> Outcome {
+pub(crate) fn set(sender: u64, receiver: u64, bits: u64, flags: u64) -> Outcome {
     good(set_raw(sender, receiver, bits, flags)?)
 }
 
@@ -134,7 +129,7 @@ pub(crate) fn get(receiver: u64, vcpu: u64, flags: u64) -> Result<[u64; 3], Fail
     Ok([r[2] | r[3] << 32, r[4] | r[5] << 32, r[6] | r[7] << 32])
 }
 
-fn expect_got(receiver: u64, vcpu: u64, flags: u64, want: [u64; 3]) -> Outcome {
+pub(crate) fn expect_got(receiver: u64, vcpu: u64, flags: u64, want: [u64; 3]) -> Outcome {
     let got = get(receiver, vcpu, flags)?;
     for (kind, (got, want)) in got.into_iter().zip(want).enumerate() {
         expect_at("pending from partitions 0, VMs 1, framework 2:", kind as u64, got, want)?;
@@ -340,7 +335,7 @@ fn for_a_vm() -> Outcome {
     destroy(VM)
 }
 
-fn to_vcpu(vcpu: u64) -> u64 {
+pub(crate) fn to_vcpu(vcpu: u64) -> u64 {
     vcpu << 16 | PER_VCPU
 }
 
@@ -449,127 +444,6 @@ fn no_interrupt_without_a_bitmap() -> Outcome {
     expect_got(RELAY, 0, FROM_PARTITIONS | FROM_VMS, [0, 1, 0])?;
     unbind(PERCPU, RELAY, 1)?;
     unbind(RELAY, 0, 1)
-}
-
-fn bad_bind() -> Outcome {
-    create(0, 4)?;
-    for fid in [NOTIFICATION_BIND, NOTIFICATION_UNBIND] {
-        for (by, sender, receiver, x2, bits, code) in [
-            (0, RELAY, 0, 0, 0, INVALID_PARAMETERS),          // no bit
-            (0, RELAY, PERCPU, 0, 1, INVALID_PARAMETERS),     // for a partition
-            (0, RELAY, 9, 0, 1, INVALID_PARAMETERS),          // a VM without a bitmap
-            (0, 0, 0, 0, 1, INVALID_PARAMETERS),              // from itself
-            (0, 5, 0, 0, 1, INVALID_PARAMETERS),              // between VMs
-            (0, 0x80ff, 0, 0, 1, INVALID_PARAMETERS),         // from nobody
-            (RELAY, RELAY, RELAY, 0, 1, INVALID_PARAMETERS),  // from itself
-            (RELAY, 0, PERCPU, 0, 1, INVALID_PARAMETERS),     // for another partition
-            (RELAY, PERCPU, 0, 0, 1, INVALID_PARAMETERS),     // for the Normal world
-            (RELAY, 0x80ff, RELAY, 0, 1, INVALID_PARAMETERS), // from nobody
-            (RELAY, PERCPU, RELAY, 0, 0, INVALID_PARAMETERS), // no bit
-        ] {
-            let r = call_as(by, regs(fid, sender, receiver, x2, bits))?;
-            expect_error(&r, code).map_err(|f| f.at(sender << 16 | receiver))?;
-        }
-    }
-    for flags in [2, 1 << 16, 1 << 31] {
-        let r = call(regs(NOTIFICATION_BIND, RELAY, 0, flags, 1))?;
-        expect_error(&r, INVALID_PARAMETERS).map_err(|f| f.at(flags))?;
-    }
-    // All or none: bit 63 alone is taken, and nothing of the rest is bound with it.
-    bind(0, RELAY, 1 << 63, 0)?;
-    expect_error(&call(regs(NOTIFICATION_BIND, PERCPU, 0, 0, u64::MAX))?, DENIED)?;
-    expect_error(&call(regs(NOTIFICATION_BIND, RELAY, 0, 0, 1 << 63))?, DENIED)?;
-    expect_error(&set_raw(PERCPU, 0, 1, 0)?, DENIED)?;
-    // Neither unbound by another sender's name, nor in part.
-    expect_error(&call(regs(NOTIFICATION_UNBIND, PERCPU, 0, 0, 1 << 63))?, DENIED)?;
-    expect_error(&call(regs(NOTIFICATION_UNBIND, RELAY, 0, 0, 1 << 63 | 1))?, DENIED)?;
-    unbind(0, RELAY, 1 << 63)?;
-    expect_error(&call(regs(NOTIFICATION_UNBIND, RELAY, 0, 0, 1 << 63))?, DENIED)?;
-    destroy(0)
-}
-
-fn bad_set() -> Outcome {
-    create(0, 4)?;
-    bind(0, RELAY, 0b001, 0)?;
-    bind(0, RELAY, 0b010, PER_VCPU)?;
-    // A partition with one context has context 0 and no other.
-    bind(RELAY, 0, 0b001, 0)?;
-    bind(RELAY, 0, 0b010, PER_VCPU)?;
-    for (by, sender, receiver, flags, bits, code) in [
-        (RELAY, RELAY, 0, 0, 0, INVALID_PARAMETERS), // no bit
-        (RELAY, RELAY, 0, 0, 0b100, DENIED),         // unbound
-        (RELAY, RELAY, 0, 0, 0b101, DENIED),         // in part
-        (RELAY, RELAY, 0, 0, 1 << 63, DENIED),
-        (PERCPU, PERCPU, 0, 0, 0b001, DENIED),                  // bound to another
-        (PERCPU, RELAY, 0, 0, 0b001, INVALID_PARAMETERS),       // with another's id
-        (RELAY, 0, RELAY, 0, 0b001, INVALID_PARAMETERS),        // with the Normal world's
-        (0, RELAY, 0, 0, 0b001, INVALID_PARAMETERS),            // with a partition's
-        (0, 0, 5, 0, 0b001, INVALID_PARAMETERS),                // between VMs
-        (0, 0, 0x80ff, 0, 0b001, INVALID_PARAMETERS),           // to nobody
-        (0, 0, ECHO, 0, 0b001, INVALID_PARAMETERS),             // takes none
-        (RELAY, RELAY, 0, 4, 0b001, INVALID_PARAMETERS),        // a flag that is none
-        (RELAY, RELAY, 0, 1 << 16, 0b001, INVALID_PARAMETERS),  // a vCPU of a global one
-        (RELAY, RELAY, 0, PER_VCPU, 0b001, INVALID_PARAMETERS), // global ones to a vCPU
-        (RELAY, RELAY, 0, 0, 0b010, INVALID_PARAMETERS),        // and the other way round
-        (RELAY, RELAY, 0, PER_VCPU, 0b011, INVALID_PARAMETERS), // both at once
-        (RELAY, RELAY, 0, 4 << 16 | PER_VCPU, 0b010, INVALID_PARAMETERS),
-        (0, 0, RELAY, 1 << 16 | PER_VCPU, 0b010, INVALID_PARAMETERS),
-        (0, 0, RELAY, 0xffff << 16 | PER_VCPU, 0b010, INVALID_PARAMETERS),
-    ] {
-        let r = call_as(by, regs(NOTIFICATION_SET, sender, receiver, flags, bits))?;
-        expect_error(&r, code).map_err(|f| f.at(flags << 32 | bits))?;
-    }
-    nothing_listed()?;
-    set(0, RELAY, 0b010, to_vcpu(0))?;
-    expect_got(RELAY, 0, FROM_VMS, [0, 0b010, 0])?;
-    unbind(RELAY, 0, 0b011)?;
-    unbind(0, RELAY, 0b011)?;
-    destroy(0)
-}
-
-fn bad_get() -> Outcome {
-    let get = |receiver, vcpu: u64, flags| call_with(NOTIFICATION_GET, &[vcpu << 16 | receiver, flags]);
-    expect_error(&get(0, 0, 1)?, INVALID_PARAMETERS)?;
-    create(0, 4)?;
-    for (receiver, vcpu, flags) in [(0, 4, 1), (0, 0xffff, 1), (0, 0, 0x10), (0, 0, 1 << 31), (5, 0, 1), (RELAY, 0, 1)]
-    {
-        expect_error(&get(receiver, vcpu, flags)?, INVALID_PARAMETERS).map_err(|f| f.at(vcpu << 16 | receiver))?;
-    }
-    for (receiver, vcpu) in [(0, 0), (PERCPU, 0), (RELAY, 1), (RELAY, 0xffff)] {
-        let r = by(RELAY, [NOTIFICATION_GET, vcpu << 16 | receiver, 1, 0, 0, 0, 0, 0])?;
-        expect_error(&r, INVALID_PARAMETERS).map_err(|f| f.at(vcpu << 16 | receiver))?;
-    }
-    // Nothing is asked for, and nothing is a fine answer.
-    expect_got(0, 0, 0, [0; 3])?;
-    destroy(0)
-}
-
-/// What is pending can neither be unbound nor be lost with the bitmap.
-fn pending_is_kept() -> Outcome {
-    create(0, 4)?;
-    bind(0, RELAY, 0b11, 0)?;
-    set(RELAY, 0, 0b01, DELAY)?;
-    expect_error(&call(regs(NOTIFICATION_UNBIND, RELAY, 0, 0, 0b01))?, DENIED)?;
-    expect_error(&call(regs(NOTIFICATION_UNBIND, RELAY, 0, 0, 0b11))?, DENIED)?;
-    expect_error(&call_with(NOTIFICATION_BITMAP_DESTROY, &[0])?, DENIED)?;
-    unbind(0, RELAY, 0b10)?;
-    expect_listed(0, &[])?;
-    expect_got(0, 0, FROM_PARTITIONS, [0b01, 0, 0])?;
-    unbind(0, RELAY, 0b01)?;
-    destroy(0)
-}
-
-fn partitions_have_no_say_in_bitmaps() -> Outcome {
-    for (fid, x1, x2) in [
-        (NOTIFICATION_BITMAP_CREATE, 0, 4),
-        (NOTIFICATION_BITMAP_CREATE, 5, 4),
-        (NOTIFICATION_BITMAP_DESTROY, 0, 0),
-        (NOTIFICATION_INFO_GET_32, 0, 0),
-        (NOTIFICATION_INFO_GET_64, 0, 0),
-    ] {
-        expect_error(&by(RELAY, [fid, x1, x2, 0, 0, 0, 0, 0])?, NOT_SUPPORTED).map_err(|f| f.at(fid))?;
-    }
-    Ok(())
 }
 
 /// EL3 sets the interrupt up anew on each CPU that comes on: it stays the Normal world's all the same.

@@ -25,6 +25,7 @@ mod refusal;
 mod regions;
 mod routing;
 mod services;
+mod values;
 
 pub use blob::{BlobError, CheckedBlob};
 pub use core_manifest::{Attribute, CoreManifest, ExecState, MAX_PARTITIONS, PartitionEntry};

@@ -45,8 +45,6 @@ fn exhaust<T: core::fmt::Debug>(w: &World, mut call: impl FnMut() -> Result<T, E
     }
 }
 
-const NW: u64 = base(0);
-
 /// Ranges on both sides of block and level-1 boundaries, more than a transaction holds itself.
 fn scattered(who: usize) -> Vec<(u64, u32)> {
     let at = base(who);

@@ -3,8 +3,6 @@
 use super::super::table::MAX_OPEN_OF_PARTITION;
 use super::*;
 
-const NW: u64 = base(0);
-
 fn world(open: usize) -> World {
     World::new(SimMachine::leaked(256), open)
 }

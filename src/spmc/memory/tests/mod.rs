@@ -11,6 +11,8 @@ mod misuse;
 mod model;
 #[cfg(loom)]
 mod races_under_loom;
+#[cfg(not(loom))]
+mod refusals;
 
 use alloc::boxed::Box;
 use alloc::string::ToString;
@@ -34,6 +36,8 @@ use crate::{Ipa, PAGE_SIZE, Pa, Port, Space, Spmc, Vmid};
 
 /// The endpoints: the Normal world first.
 pub(super) const IDS: [u16; 4] = [0, 0x8001, 0x8002, 0x8003];
+/// The Normal world's memory.
+const NW: u64 = base(0);
 /// Pages that each endpoint owns, from [`base`] on: two blocks and a little more.
 pub(super) const OWN: u64 = 1024 + 16;
 /// Pages of Normal-world RAM before its own window ends: the same number, so that all windows look alike.

@@ -5,8 +5,6 @@ use alloc::sync::Arc;
 
 use super::*;
 
-const NW: u64 = base(0);
-
 /// Plays `left` and `right` at the same time on fresh worlds that `prepare` made; `check` looks at the outcome.
 fn race<T: 'static, L: 'static, R: 'static>(
     prepare: fn(&World) -> T,
