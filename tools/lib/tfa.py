@@ -34,7 +34,8 @@ COMMON = {
     "BUILD_MESSAGE_TIMESTAMP": '""',
 }
 SEL2 = {"ENABLE_FEAT_SEL2": "1", "ARM_ARCH_MINOR": "5"}
-# Each set of flags by its name; a set's patches are in tools/tfa-patches/<name>/.
+# Each set of flags by its name; a set's patches are in tools/tfa-patches/<name>/, those that every build of the fetched
+# source gets in tools/tfa-patches/all/.
 FLAVOURS = {
     # BL33 is a bare image in the flash image.
     "default": {**COMMON, **SEL2},
@@ -91,7 +92,8 @@ def build(flavour="default"):
     """Build a flavour where its build is not in the cache; return the folder that holds its binaries."""
     flags = FLAVOURS[flavour]
     tree = source()
-    patches = sorted((env.ROOT / "tools" / "tfa-patches" / flavour).glob("*.patch"))
+    folders = [flavour] if os.environ.get("TFA_DIR") else ["all", flavour]
+    patches = [patch for name in folders for patch in sorted((env.ROOT / "tools/tfa-patches" / name).glob("*.patch"))]
     compiler = env.run([f"{env.CROSS}gcc", "-dumpfullversion"]).strip()
     key = repr((str(tree), VERSION, compiler, sorted(flags.items()), [env.sha256(patch) for patch in patches]))
     base = env.cache("tfa", f"build-{flavour}-{env.sha256(key.encode())[:12]}")
