@@ -2,6 +2,7 @@
 //! Stage 1 of S-EL2: an identity map without a page that is both writable and executable, stacks with holes
 //! below them, and two window pages per CPU for memory that is not mapped.
 
+use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use aarch64_cpu::registers::{MAIR_EL2, SCTLR_EL2, TCR_EL2};
@@ -128,6 +129,23 @@ macro_rules! symbol {
 /// Returns the SPMC's own memory: image, stacks, tables, pool.
 pub(crate) fn own_memory() -> (u64, u64) {
     (SECURE_RAM.0, symbol!(__span_end))
+}
+
+/// Returns where the image's instructions are.
+pub(crate) fn text() -> Range<u64> {
+    SECURE_RAM.0..symbol!(__text_end)
+}
+
+/// Returns what is mapped of the stack that `sp` points into, or into the hole below, from `sp` on.
+pub(crate) fn stack_from(sp: u64) -> Range<u64> {
+    let start = (sp & !(SLOT - 1)) + SLOT / 2;
+    let size = match start {
+        BOOT_STACK => CPUS as u64 * STACK_SIZE,
+        STACKS_VA..BOOT_STACK => STACK_SIZE,
+        // No stack.
+        _ => 0,
+    };
+    sp.max(start) & !7..start + size
 }
 
 /// Fills the tables. Runs once, with the MMU off, on the first CPU; `manifest` is the page to map read-only.

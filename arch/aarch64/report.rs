@@ -4,11 +4,8 @@
 use core::panic::PanicInfo;
 use core::sync::atomic::Ordering::Relaxed;
 
-use crate::asm::STACK_BIT;
-use crate::mmu::STACKS_VA;
-use crate::percpu;
-use crate::platform::CPUS;
 use crate::uart;
+use crate::{mmu, percpu};
 
 /// The registers that vectors.S stored, in its order.
 #[repr(C)]
@@ -35,19 +32,19 @@ pub(crate) extern "C" fn own_fatal(record: &Record) -> ! {
         let [a, b, c, d] = core::array::from_fn(|n| row.get(n).copied().unwrap_or_default());
         uart::line(format_args!("  x{:<2} {a:016x} {b:016x} {c:016x} {d:016x}", i * 4));
     }
-    end(record.x[29])
+    end(record.sp)
 }
 
 /// Reports a panic and stops this CPU: the panic handler of the firmware.
 pub fn panicked(info: &PanicInfo<'_>) -> ! {
     uart::line(format_args!("\nPANIC on CPU {}: {info}", percpu::cpu_index()));
-    let frame: u64;
-    // SAFETY: reads the frame pointer.
-    unsafe { core::arch::asm!("mov {}, x29", out(reg) frame, options(nomem, nostack, preserves_flags)) };
-    end(frame)
+    let sp: u64;
+    // SAFETY: reads the stack pointer.
+    unsafe { core::arch::asm!("mov {}, sp", out(reg) sp, options(nomem, nostack, preserves_flags)) };
+    end(sp)
 }
 
-fn end(frame: u64) -> ! {
+fn end(sp: u64) -> ! {
     let context = percpu::this().current.get();
     if !context.is_null() {
         // SAFETY: contexts are never freed, and their fields are atomics.
@@ -59,29 +56,31 @@ fn end(frame: u64) -> ! {
             context.elr.load(Relaxed),
         ));
     }
-    backtrace(frame);
+    callers(sp);
     uart::line(format_args!("CPU {} stopped", percpu::cpu_index()));
     loop {
         barrier!("wfi");
     }
 }
 
-/// Walks the frame records of this CPU's stack.
-fn backtrace(mut frame: u64) {
-    let stacks = STACKS_VA..STACKS_VA + (CPUS as u64 + 1) * (2 << STACK_BIT);
-    for _ in 0..32 {
-        if frame % 16 != 0 || !stacks.contains(&frame) || frame & 1 << STACK_BIT == 0 {
-            break;
-        }
-        // SAFETY: an aligned address in the mapped half of a stack's slot; a record of two words does not leave it.
-        let (next, link) =
-            unsafe { ((frame as *const u64).read_volatile(), (frame as *const u64).add(1).read_volatile()) };
-        uart::line(format_args!("  called from {link:#x}"));
-        if next <= frame {
-            break;
-        }
-        frame = next;
+/// Lists what on this CPU's stack are addresses behind calls: of those who wait for a return, and some that have returned.
+fn callers(sp: u64) {
+    // SAFETY: aligned addresses of words of the stack that are mapped.
+    let words = mmu::stack_from(sp).step_by(8).map(|at| unsafe { (at as *const u64).read_volatile() });
+    for link in words.filter(|&word| follows_call(word)).take(32) {
+        uart::line(format_args!("  maybe called from {link:#x}"));
     }
+}
+
+/// Tells whether the image has a BL or BLR before this address.
+fn follows_call(link: u64) -> bool {
+    let call = link.wrapping_sub(4);
+    if link % 4 != 0 || !mmu::text().contains(&call) {
+        return false;
+    }
+    // SAFETY: an instruction of the image, whose pages may be read, too.
+    let instruction = unsafe { (call as *const u32).read_volatile() };
+    instruction >> 26 == 0b100101 || instruction & 0xffff_fc1f == 0xd63f_0000
 }
 
 fn class(ec: u64) -> &'static str {

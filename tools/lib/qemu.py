@@ -32,7 +32,7 @@ NOISE = re.compile(
 MODE_WORDS = 0x60200000
 # The SPMC says this when it stops a CPU, which it never should.
 SPMC_DEAD = re.compile(r"^PANIC on CPU ")
-CALLER = re.compile(r"^  called from (0x[0-9a-f]+)$")
+CALLER = re.compile(r"^  maybe called from (0x[0-9a-f]+)$")
 # How long a machine that EL3 gave up on may still print.
 DEAD_GRACE = 2.0
 TAIL = 25
@@ -281,7 +281,7 @@ def judge_tests(result):
 
 
 def name_callers(lines):
-    """Add to a backtrace of the SPMC the functions that its addresses are in."""
+    """Add to the callers in a report of the SPMC the functions that they are in."""
     elf = env.TARGET / "aarch64-unknown-none-softfloat" / "release" / "hematite"
     addresses = [match[1] for line in lines if (match := CALLER.match(line))]
     if not addresses or not elf.exists():
