@@ -279,6 +279,7 @@ impl<P: Port> Spmc<P> {
             (from.lock(), to)
         };
         let pair = from.pair().ok_or(Refusal::BufferNotMapped)?;
+        header.check_end(&pair)?;
         if to.pair().is_none() {
             return Err(Refusal::ReceiverNotReady);
         }
@@ -360,11 +361,19 @@ impl Header {
         let [flags, reserved, offset, ends, size] = words;
         let (sender, receiver) = endpoints(ends as u64);
         // A sender of v1.2 may use the short header of v1.1.
-        let fits = offset as u64 + size as u64 <= pair.len;
-        if flags != 0 || reserved != 0 || (offset as usize) < Self::V1_1 || offset % 4 != 0 || size == 0 || !fits {
+        if flags != 0 || reserved != 0 || (offset as usize) < Self::V1_1 || offset % 4 != 0 || size == 0 {
             return Err(Refusal::MessageHeader);
         }
-        Ok(Self { raw, len: len.min(offset as usize), sender, receiver, offset, size })
+        let header = Self { raw, len: len.min(offset as usize), sender, receiver, offset, size };
+        header.check_end(pair)?;
+        Ok(header)
+    }
+
+    /// Checks that the message ends inside a buffer of `pair`: whoever copies it asks again about the pair that it
+    /// holds, which may be another one by then.
+    pub(crate) fn check_end(&self, pair: &Pair) -> Result<(), Refusal> {
+        let fits = u64::from(self.offset) + u64::from(self.size) <= pair.len;
+        if fits { Ok(()) } else { Err(Refusal::MessageHeader) }
     }
 
     fn bytes(&self) -> &[u8] {
@@ -379,5 +388,34 @@ impl Header {
             // The short header.
             _ => [0; 2],
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::sim::world::{Spec, World, base};
+    use crate::{PAGE_SIZE, Pa, Space};
+
+    #[test]
+    fn buffers_that_shrink_between_header_and_text_give_nothing_of_what_lies_behind_them() {
+        let w = World::booted(&[Spec::default(), Spec::default()], 1);
+        let [from, to] = [0, 1].map(|n| w.partition(n));
+        let pair = |n, pages| {
+            let (rx, len) = (Pa(base(n) + 8 * PAGE_SIZE), pages * PAGE_SIZE);
+            Pair { space: Space::Secure, tx: Pa(base(n)), rx, len }
+        };
+        let size = 2 * PAGE_SIZE as u32 - 20;
+        let words = [0, 0, 20, 0x8001_8002, size].map(u32::to_le_bytes).concat();
+        w.machine.write(Space::Secure, Pa(base(0)), &words).unwrap();
+        let header = Header::read(w.machine, &pair(0, 2), Version::V1_1).ok().expect("it is sound");
+        to.mailbox.lock().map(pair(1, 2)).unwrap();
+        // Another context of the sender has mapped a smaller pair meanwhile.
+        from.mailbox.lock().map(pair(0, 1)).unwrap();
+        assert_eq!(w.spmc.deliver(Some(from), Some(to), &header), Err(Refusal::MessageHeader));
+        assert!(!to.mailbox.lock().rx_is_with_consumer());
+        from.mailbox.lock().unmap().unwrap();
+        from.mailbox.lock().map(pair(0, 2)).unwrap();
+        assert_eq!(w.spmc.deliver(Some(from), Some(to), &header), Ok(()));
     }
 }

@@ -129,10 +129,7 @@ impl<P: Port> Spmc<P> {
         let mailbox = caller.map_or(&self.normal.mailbox, |p| &p.mailbox).lock();
         let pair = mailbox.pair().ok_or(Refusal::BufferNotMapped)?;
         let len = (header.size as usize).checked_sub(envelope::SIZE).ok_or(Refusal::Envelope)?;
-        // The header was checked against this pair or the one before it: what is read stays inside.
-        if u64::from(header.offset) + u64::from(header.size) > pair.len {
-            return Err(Refusal::MessageHeader);
-        }
+        header.check_end(&pair)?;
         let at = pair.tx.checked_add(header.offset.into()).ok_or(Refusal::MessageHeader)?;
         let mut words = [0; envelope::WORDS];
         self.port.read_words(pair.space, at, &mut words).map_err(|_| Refusal::BufferFault)?;
