@@ -102,10 +102,13 @@ impl<P: Port> Spmc<P> {
         head: &'static ExecutionContext<P>,
         regs: &mut Regs,
     ) -> Result<Next<P>, Refusal> {
-        // Whoever wins the head owns the chain. It is won into the state that it will have: Blocked if it waits
-        // for a callee, active if it is itself the end.
-        let won = if head.callee().is_some() { State::Blocked } else { head.active() };
-        head.state.try_move(State::Preempted, won).map_err(Refusal::of_state)?;
+        // Whoever wins the head owns the chain. Its links are looked at only then: another CPU may have run it, and
+        // have been preempted again, since it was found preempted.
+        head.state.try_move(State::Preempted, State::Blocked).map_err(Refusal::of_state)?;
+        if head.call().caller.is_some() {
+            let _ = head.state.try_move(State::Blocked, State::Preempted);
+            return Err(Refusal::TargetBusy);
+        }
         let mut last = head;
         for _ in 0..CHAIN_MAX {
             let bound_elsewhere = self
@@ -113,13 +116,16 @@ impl<P: Port> Spmc<P> {
                 .get(last.partition as usize)
                 .is_some_and(|p| p.is_per_cpu() && last.vcpu as usize != cpu.index);
             if bound_elsewhere {
-                let _ = head.state.try_move(won, State::Preempted);
+                let _ = head.state.try_move(State::Blocked, State::Preempted);
                 return Err(Refusal::OtherCpu);
             }
             match last.callee().and_then(|link| self.partitions.context(link)) {
                 Some(callee) => last = callee,
                 None => break,
             }
+        }
+        if last.link() == head.link() {
+            let _ = head.state.try_move(State::Blocked, head.active());
         }
         let mut at = head;
         while let Some(callee) = at.callee().and_then(|link| self.partitions.context(link)) {
