@@ -27,6 +27,9 @@ pub(crate) struct Slot(u8);
 impl Slot {
     /// The virtual timer's.
     pub(crate) const TIMER: Self = Self(VIRTUAL_TIMER as u8);
+    /// No interrupt, and never let through: whoever waits for the context to come to rest makes it pending, so that
+    /// this is noticed.
+    pub(crate) const AT_REST: Self = Self(0);
     /// The notification pending interrupt's.
     pub(crate) const NOTIFICATION: Self = Self(NOTIFICATION_PENDING as u8);
 

@@ -308,6 +308,7 @@ impl<P: Port> Spmc<P> {
     #[cold]
     pub(crate) fn ask_again(&'static self, cpu: &mut Cpu<P>) {
         cpu.deferred = false;
+        self.carry_out_all(cpu.index);
         if core::mem::take(&mut cpu.schedule) && self.notifications.lock().schedules() {
             self.port.raise_schedule_receiver();
         }

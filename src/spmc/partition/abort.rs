@@ -2,11 +2,12 @@
 //! What becomes of a partition that was aborted: its manifest's `abort-action`.
 //!
 //! The action waits until none of its contexts is in the middle of something. From the abort on the partition is
-//! closed: nobody enters it, so the contexts that another CPU still runs come to rest one by one, and whoever finds
-//! the partition closed tries to carry the action out again.
+//! closed: nobody enters it, so the contexts that another CPU still runs come to rest one by one; the CPU of the last
+//! one, or whoever else finds the partition closed, tries to carry the action out again.
 
 use ffa_abi::{Error, Func, Regs};
 
+use crate::interrupt::Slot;
 use crate::mailbox::{Mailbox, Pair};
 use crate::manifest::AbortAction;
 use crate::msg::endpoints;
@@ -135,15 +136,23 @@ impl<P: Port> Spmc<P> {
         Some(self.begin(cpu, partition, context, Some((call, Error::Retry)), regs))
     }
 
+    /// Carries out the abort actions that wait for contexts which may be at rest by now.
+    pub(crate) fn carry_out_all(&self, cpu: usize) {
+        self.partitions.iter().filter(|p| p.standing.is_closed()).for_each(|p| self.carry_out(cpu, p));
+    }
+
     /// Carries out the abort action if every context of the partition is at rest.
     fn carry_out(&self, cpu: usize, partition: &Partition<P>) {
         let _deciding = partition.standing.deciding.lock();
-        if !partition.standing.is_closed() {
-            // Another CPU has done it meanwhile, and the partition may be running again.
+        let contexts = partition.contexts();
+        if !partition.standing.is_closed() || contexts.iter().all(|c| c.state() == State::Stopped) {
+            // It has been done; the partition may be running again.
             return;
         }
-        let contexts = partition.contexts();
         for c in contexts {
+            // Before its state is looked at: if it comes to rest after that, its CPU looks here again on its way back to
+            // the Normal world.
+            c.interrupts.pend(Slot::AT_REST);
             let _ = c.state.try_move(State::Idle, State::Aborted);
             let _ = c.state.try_move(State::Reset, State::Aborted);
         }

@@ -219,6 +219,23 @@ fn contexts_of_other_cpus_come_to_rest_first_and_start_again_on_their_own_cpu() 
 }
 
 #[test]
+fn the_action_is_carried_out_once_as_soon_as_the_last_context_comes_to_rest() {
+    let mut w = with(AbortAction::Destroy, 2);
+    w.machine.write(Space::Secure, Pa(base(0)), b"a secret").unwrap();
+    w.call(1, request(NWD, id(0), 0), &mut |_, _, _| Exit::NormalInterrupt);
+    assert_error(&w.call(0, request(NWD, id(0), 0), &mut |_, _, _| Exit::Fault), Error::Aborted);
+    assert_eq!(&first_bytes(&w), b"a secret", "context 1 is in the middle of its work");
+    // Nobody asks for the partition again: what others lent to it would stay with it.
+    let run = [Func::Run.id32() as u64, 0x8001_0001, 0, 0, 0, 0, 0, 0];
+    w.call(1, run, &mut |_, _, regs| calls(regs, [Func::DirectResp.id32() as u64, 0x8001_0000, 0, 0, 7, 0, 0, 0]));
+    assert_eq!(first_bytes(&w), [0; 8]);
+    assert!(w.partition(0).contexts().iter().all(|c| c.state() == State::Stopped));
+    w.machine.write(Space::Secure, Pa(base(0)), b"a relic ").unwrap();
+    assert_error(&w.plain(request(NWD, id(0), 0)), Error::Aborted);
+    assert_eq!(&first_bytes(&w), b"a relic ", "and not again for each request");
+}
+
+#[test]
 fn after_a_restart_the_first_context_of_all_starts_alone() {
     let mut w = with(AbortAction::Restart, 2);
     assert_error(&w.call(0, request(NWD, id(0), 0), &mut |_, _, _| Exit::Fault), Error::Aborted);
