@@ -1,90 +1,17 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""The suites that `make test` and `make test-all` run: a table at the end of this file.
-
-A suite is a function that returns an `Outcome`. One that cannot run is a failure; one in which no test ran is one too.
-"""
-import dataclasses
+"""The suites that `make test` and `make test-all` run: a table at the end of this file."""
 import functools
 import json
 import os
 import re
-import signal
 import subprocess
-import time
-import typing
 
-from . import env, image, linux, manifest, qemu
+from . import boots, env, image, linux, manifest, qemu
+from .suite import Outcome, Stop, Suite, cargo_tests, check, command, totals
 
-CARGO_RESULT = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored;", re.M)
 PYTHON_RESULT = re.compile(r"^Ran (\d+) tests? in ", re.M)
-TOTALS = re.compile(r"^(\d+) passed, (\d+) failed$", re.M)
 # Seconds per fuzz target in test-all; `FUZZ_TIME` overrides it.
 FUZZ_SECONDS = 120
-
-
-@dataclasses.dataclass
-class Outcome:
-    """What a suite found: counts, and the text that explains a failure."""
-
-    passed: int
-    failed: int
-    text: str = ""
-
-
-@dataclasses.dataclass
-class Suite:
-    """A row of the table. What takes long is not run always, but by `make test-all`; what keeps one core busy and
-    builds in a folder of its own runs beside the others."""
-
-    name: str
-    run: typing.Callable[[], Outcome]
-    always: bool = True
-    beside: bool = False
-
-
-class Stop(Exception):
-    """Ends a suite as failed, with the reason."""
-
-
-def command(words, limit, cwd=env.ROOT, **variables):
-    """Run a command and its children under a time limit; return its status and its output."""
-    environment = {**os.environ, **{name: str(value) for name, value in variables.items()}}
-    process = subprocess.Popen(
-        [str(word) for word in words],
-        cwd=cwd,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    try:
-        output, _ = process.communicate(timeout=limit)
-        return process.returncode, output
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        output, _ = process.communicate()
-        return -1, f"{output}\nended after its limit of {limit} s\n"
-
-
-def check(words, limit=300, **variables):
-    """Run a command whose exit status is the verdict: one test."""
-    status, output = command(words, limit, **variables)
-    return Outcome(int(status == 0), int(status != 0), output)
-
-
-def cargo_tests(words, limit=600, ignored_is_failure=True, **variables):
-    """Run a cargo command that runs tests, and count them. A test marked as ignored does not count as passed."""
-    status, output = command(words, limit, **variables)
-    passed, failed, ignored = (sum(map(int, column)) for column in zip((0, 0, 0), *CARGO_RESULT.findall(output)))
-    if ignored and ignored_is_failure:
-        failed += ignored
-        output += f"\n{ignored} tests are marked as ignored\n"
-    if status != 0 and failed == 0:
-        failed = 1
-    return Outcome(passed, failed, output)
 
 
 @functools.cache
@@ -138,10 +65,7 @@ def lint_manifests():
     packed = [spmc, packages, *(partition.folder / "manifest.dts" for partition in partitions)]
     outcome = Outcome(0, 0)
     for files in (*([one] for one in manifests), packed):
-        one = check(["cargo", "lint-manifests", *files])
-        outcome.passed += one.passed
-        outcome.failed += one.failed
-        outcome.text += one.text if one.failed else ""
+        outcome.add(check(["cargo", "lint-manifests", *files]))
     return outcome
 
 
@@ -226,258 +150,31 @@ def fuzz():
         words += [seeds] if seeds.is_dir() else []
         one = check([*words, "--", f"-max_total_time={seconds}", "-timeout=10"], seconds + 600)
         print(f"== fuzzed {target}: {', '.join(re.findall(r'^Done (.*)$', one.text, re.M))}", flush=True)
-        outcome.passed += one.passed
-        outcome.failed += one.failed
-        outcome.text += one.text if one.failed else ""
+        outcome.add(one)
     return outcome
 
 
-# ---- the firmware
-
-
-@functools.cache
-def tests_flash():
-    """Build the firmware with the BL33 tests once for all suites; return the flash image."""
-    return image.firmware(flash=env.FIRMWARE / "flash.bin")
-
-
-def boot(name, limit, length=qemu.FULL, only="", **machine):
-    """Boot the BL33 tests on a machine and count them."""
-    machine["extra"] = qemu.mode(length, only=only)
-    result = qemu.run(qemu.Machine(tests_flash(), **machine), limit, name=name, show="quiet")
-    return from_result(result)
-
-
-def restarts():
-    """Boot with the partition that dies in every way and is restarted."""
-    names = ["echo", "relay", "percpu", "hostile"]
-    flash = image.firmware(names=names, flash=env.FIRMWARE / "restarts.bin")
-    machine = qemu.Machine(flash, cpus=2, extra=qemu.mode(only="restart"))
-    return from_result(qemu.run(machine, 120, name="restarts", show="quiet"))
-
-
-def managed():
-    """Boot with the partition that is told of Non-secure interrupts and finishes by itself."""
-    names = ["echo", "relay", "percpu", "managed"]
-    flash = image.firmware(names=names, flash=env.FIRMWARE / "managed.bin")
-    machine = qemu.Machine(flash, cpus=2, extra=qemu.mode(only="managed"))
-    return from_result(qemu.run(machine, 120, name="managed", show="quiet"))
-
-
-# What the SPMC's manifest has beside the rest where messages are supervised.
-HUB = """\thub {
-\t\tcompatible = "hematite,hub";
-\t\tqueue-messages = <8>;
-\t\tmessage-bytes = <256>;
-\t\tredeliver-ms = <20>;
-\t\tbreaker { missing-acks = <6>; cool-down-ms = <100>; };
-\t};
-"""
-SUPERVISED = ["steady", "slow", "stormy"]
-
-
-def supervised_flash(bl33="tests"):
-    """Build the firmware in which messages are supervised, with the partitions made for it; return the flash image."""
-    source = manifest.spmc_source(image.find_partitions(names=SUPERVISED), image.CPUS)
-    dts = env.write_if_changed(env.FIRMWARE / "supervised.dts", source.replace("\thypervisor {", HUB + "\thypervisor {"))
-    return image.firmware(bl33=bl33, names=SUPERVISED, flash=env.FIRMWARE / f"supervised-{bl33}.bin", spmc_manifest=dts)
-
-
-def hub_flash(coordinator, bl33="tests", names=image.FIRST_PARTITIONS, more="", flavour="default"):
-    """Build the firmware with a hub around partitions, the usual ones by default; return the flash image."""
-    names = list(names)
-    node = f'\thub {{ compatible = "hematite,hub"; coordinator = "{coordinator}"; {more}breaker {{ cool-down-ms = <100>; }}; }};\n'
-    source = manifest.spmc_source(image.find_partitions(names=names), image.CPUS, flavour)
-    stem = f"hub-{coordinator}-{'linux' if bl33 == 'none' else bl33}"
-    dts = env.write_if_changed(env.FIRMWARE / f"{stem}.dts", source.replace("\thypervisor {", node + "\thypervisor {"))
-    flash = env.FIRMWARE / f"{stem}.bin"
-    return image.firmware(bl33=bl33, names=names, flash=flash, spmc_manifest=dts, flavour=flavour)
-
-
-def hub():
-    """Boot with a hub: the Normal world coordinates, then relay does, and dies."""
-    outcome = Outcome(0, 0)
-    for coordinator, group in (("normal-world", "hub"), ("vm2", "gone")):
-        machine = qemu.Machine(hub_flash(coordinator), cpus=2, extra=qemu.mode(only=group))
-        one = from_result(qemu.run(machine, 90, name=f"hub-{coordinator}", show="quiet"))
-        outcome.passed, outcome.failed = outcome.passed + one.passed, outcome.failed + one.failed
-        outcome.text += one.text
-    return outcome
-
-
-def supervised():
-    """Boot with supervised messages. One instruction is one tick of the clock: what a storm costs others is counted."""
-    machine = qemu.Machine(supervised_flash(), cpus=1, icount=True, extra=qemu.mode(only="post::"))
-    one = from_result(qemu.run(machine, 120, name="supervised", show="quiet"))
-    machine = qemu.Machine(supervised_flash(), cpus=2, extra=qemu.mode(only="postsmp"))
-    two = from_result(qemu.run(machine, 120, name="supervised-smp", show="quiet"))
-    return Outcome(one.passed + two.passed, one.failed + two.failed, one.text + two.text)
-
-
-def stress(limit, length=qemu.FULL):
-    """Boot with the partitions that die and are restarted, and do everything at once on all CPUs."""
-    names = ["echo", "relay", "percpu", "hostile", "hydra"]
-    flash = image.firmware(names=names, flash=env.FIRMWARE / "stress.bin")
-    machine = qemu.Machine(flash, extra=qemu.mode(length, only="stress"))
-    return from_result(qemu.run(machine, limit, name="stress", show="quiet"))
-
-
-# The time that the receipts' calls were signed for (`receipts_cases::AT`).
-RECEIPTS_CLOCK = ("-rtc", "base=2026-11-20T21:20:18")
-
-
-def receipts():
-    """Boot the receipts partition beside another one, with the image that drives it."""
-    flash = image.firmware(bl33="receipts", names=["echo", "receipts"], flash=env.FIRMWARE / "receipts.bin")
-    machine = qemu.Machine(flash, cpus=2, extra=RECEIPTS_CLOCK)
-    return from_result(qemu.run(machine, 180, name="receipts", show="quiet"))
-
-
-def receipts_restarted():
-    """Boot the receipts partition that dies when it is asked to, and is restarted."""
-    flash = image.firmware(bl33="receipts", names=["mortal"], flash=env.FIRMWARE / "mortal.bin")
-    machine = qemu.Machine(flash, cpus=1, extra=[*RECEIPTS_CLOCK, *qemu.mode(only="survive:")])
-    return from_result(qemu.run(machine, 120, name="mortal", show="quiet"))
-
-
-def four_worlds():
-    """Boot with granule protection: an access in the wrong physical address space faults."""
-    flash = image.firmware(flash=env.FIRMWARE / "flash-rme.bin", flavour="rme")
-    machine = qemu.Machine(flash, cpu="max,x-rme=on", extra=qemu.mode(qemu.FULL))
-    return from_result(qemu.run(machine, 180, name="rme", show="quiet"))
-
-
-# What is wrong with a package, the bytes to write at which offset, and what the boot report must say of it.
-BAD_PACKAGES = {
-    "magic": (0, b"XXXX", r'"percpu" is left out: package: magic is 0x58585858'),
-    "offset": (8, b"\xff\xff\xff\x7f", r'"percpu" is left out: package: pm_offset is 0x7fffffff'),
-    "tree": (0x1000, bytes(4), r'"percpu" is left out: partition manifest: '),
-    "size": (0x1004, b"\xff\xff\xff\xff", r'"percpu" is left out: partition manifest: total size 0xffffffff'),
-}
-
-
-def bad_packages():
-    """Boot with a malformed package: it costs its partition, is named in the boot report, and the others answer."""
-    tests_flash()
-    bl32, bl33 = ((env.FIRMWARE / name).read_bytes() for name in ("hematite.bin", "bl33-tests.bin"))
-    partitions = image.find_partitions()
-    outcome = Outcome(0, 0)
-    for name, (offset, data, report) in BAD_PACKAGES.items():
-        for partition in partitions:
-            good = (env.FIRMWARE / f"{partition.name}.pkg").read_bytes()
-            bad = good[:offset] + data + good[offset + len(data) :]
-            partition.package_bytes = bad if partition.name == "percpu" else good
-        flash = image.pack(bl32, bl33, partitions, env.FIRMWARE / f"bad-{name}.bin")
-        machine = qemu.Machine(flash, extra=qemu.mode(only="direct::"))
-        result = qemu.run(machine, 60, name=f"bad-{name}", show="quiet")
-        good = result.good and any(re.search(report, line) for line in result.secure_lines)
-        outcome.passed, outcome.failed = outcome.passed + good, outcome.failed + (not good)
-        outcome.text += "" if good else f"{qemu.explanation(result)}\nFAILED: {name}: expected the report /{report}/\n"
-    return outcome
-
-
-# What is changed in an SPMC manifest that the SPMC then refuses, and what it must say of it.
-BAD_SPMC_MANIFESTS = {
-    "memory": ('device_type = "memory"', 'device_type = "none"', r'.*device_type = "memory"'),
-    "boot-cpu": ("reg = <0 0x0>", "reg = <0 0x900>", r"/cpus: reg is 0x0, expected among the CPUs: it is the MPIDR"),
-    "twin-cpu": ("reg = <0 0x1>", "reg = <0 0x0>", r"/cpus/cpu@1: reg is 0x0, expected an MPIDR that no other CPU has"),
-    "no-cpu": ("\tcpus {", "\tcores {", r'.*expected a node "cpus"'),
-}
-
-
-def with_spmc_manifest(name, change, only, **machine):
-    """Boot the tests with an SPMC manifest that is changed: text to find, text to put there."""
-    tests_flash()
-    bl32, bl33 = ((env.FIRMWARE / name).read_bytes() for name in ("hematite.bin", "bl33-tests.bin"))
-    partitions = image.find_partitions()
-    source = manifest.spmc_source(partitions, image.CPUS)
-    if change[0] not in source:
-        raise Stop(f"the SPMC manifest has no {change[0]!r}")
-    dts = env.write_if_changed(env.FIRMWARE / f"spmc-{name}.dts", source.replace(*change))
-    for partition in partitions:
-        partition.package_bytes = (env.FIRMWARE / f"{partition.name}.pkg").read_bytes()
-    flash = image.pack(bl32, bl33, partitions, env.FIRMWARE / f"spmc-{name}.bin", spmc_manifest=dts)
-    machine = qemu.Machine(flash, extra=qemu.mode(only=only), **machine)
-    return qemu.run(machine, 60, name=f"spmc-{name}", show="quiet")
-
-
-def bad_spmc_manifest():
-    """Boot with SPMC manifests that are refused: the SPMC says what is wrong, once; the Normal world finds no FF-A and
-    goes on. Then with one that does not list CPU 3: that one alone finds none."""
-    outcome = Outcome(0, 0)
-    rows = [
-        (name, (find, put), "absent::", rf"^fatal: SPMC manifest: (?!SPMC){reason}")
-        for name, (find, put, reason) in BAD_SPMC_MANIFESTS.items()
-    ]
-    rows.append(("unlisted", ("reg = <0 0x3>", "reg = <0 0x300>"), "unlisted", "^CPU 0x3 is refused: no node of /cpus"))
-    for name, change, only, report in rows:
-        result = with_spmc_manifest(name, change, only)
-        said = any(re.search(report, line) for line in result.secure_lines)
-        good = result.good and said
-        outcome.passed, outcome.failed = outcome.passed + good, outcome.failed + (not good)
-        outcome.text += "" if good else f"{qemu.explanation(result)}\nFAILED: {name}: expected the report /{report}/\n"
-    return outcome
-
-
-def deaths():
-    """Boot once for each pair of deaths, and for each death by memory: a stopped partition stays so."""
-    outcome = Outcome(0, 0)
-    for name in ("death_1", "death_2", "death_3", "death_4", "death_5", "mfault_1", "mfault_2", "mfault_3", "mfault_4"):
-        one = boot(name, 60, only=name)
-        outcome.passed += one.passed
-        outcome.failed += one.failed
-        outcome.text += one.text
-    return outcome
-
-
-def older_cpu():
-    """Boot on a Neoverse N2: without the newest traps, and with branch history to overwrite at each entry."""
-    tests_flash()
-    outcome = Outcome(0, 0)
-    for name in ("direct::", "regs::", "smp::", "timer::"):
-        machine = qemu.Machine(tests_flash(), cpu="neoverse-n2", extra=qemu.mode(only=name))
-        result = qemu.run(machine, 90, name=f"n2-{name.strip(':')}", show="quiet")
-        one = from_result(result)
-        said = any(line.startswith("branch history: overwritten by 32 branches") for line in result.secure_lines)
-        outcome.passed += one.passed
-        outcome.failed += one.failed + (not said)
-        outcome.text += one.text + ("" if said else "FAILED: the boot report does not name the branch history\n")
-    return outcome
-
-
-def from_result(result):
-    """Turn a run on QEMU into an outcome."""
-    return Outcome(result.passed, result.failed, "" if result.good else qemu.explanation(result))
+# ---- the image
 
 
 def build_firmware():
     """Build and pack the firmware: one test."""
-    return Outcome(int(tests_flash().exists()), 0)
+    return Outcome(int(boots.tests_flash().exists()), 0)
 
 
 def reproducible():
     """Check that the same sources give the same images in another folder."""
-    tests_flash()
+    boots.tests_flash()
     return check(["tools/reproducible"], 600)
 
 
 def panic_sites():
     """Check that the loop that answers calls reaches no place that can panic but those that have been argued."""
-    tests_flash()
+    boots.tests_flash()
     return check(["tools/panic-sites", "--check"])
 
 
 # ---- other Normal worlds
-
-
-def totals(words, limit):
-    """Run a command that ends with `N passed, N failed`."""
-    status, output = command(words, limit)
-    found = TOTALS.findall(output)
-    passed, failed = map(int, found[-1]) if found else (0, 0)
-    if status != 0 and failed == 0:
-        failed = 1
-    return Outcome(passed, failed, output)
 
 
 def coverage():
@@ -492,9 +189,7 @@ def checkpatch():
     ignored = "LINUX_VERSION_CODE,CONSTANT_COMPARISON,MACRO_ARG_REUSE"
     script = linux.linux_source() / "scripts/checkpatch.pl"
     for source in sorted(path for path in (linux.SOURCES / "modules").rglob("*") if path.is_file()):
-        one = check([script, "--strict", "--no-tree", "--terse", "--no-summary", "--ignore", ignored, "-f", source], 60)
-        outcome.passed, outcome.failed = outcome.passed + one.passed, outcome.failed + one.failed
-        outcome.text += one.text if one.failed else ""
+        outcome.add(check([script, "--strict", "--no-tree", "--terse", "--no-summary", "--ignore", ignored, "-f", source], 60))
     return outcome
 
 
@@ -506,21 +201,21 @@ SUITES = [
     Suite("host tests", host_tests),
     Suite("partition manifests", lint_manifests),
     Suite("firmware builds", build_firmware),
-    Suite("firmware, 4 CPUs", lambda: boot("cpus4", 180)),
-    Suite("firmware, 1 CPU, counted time", lambda: boot("cpus1-icount", 180, cpus=1, icount=True)),
-    Suite("firmware, an older CPU", older_cpu),
-    Suite("firmware, a v1.0 Normal world", lambda: boot("v1_0", 60, only="v1_0")),
-    Suite("firmware, a v1.1 Normal world", lambda: boot("v1_1", 60, only="v1_1")),
-    Suite("firmware, partitions that die", deaths),
-    Suite("firmware, a partition that is restarted", restarts),
-    Suite("firmware, a partition with a managed exit", managed),
-    Suite("firmware, everything at once, 10 s", lambda: stress(120)),
-    Suite("firmware, malformed packages", bad_packages),
-    Suite("firmware, malformed SPMC manifest", bad_spmc_manifest),
-    Suite("firmware, a hub and its windows", hub),
-    Suite("firmware, supervised messages", supervised),
-    Suite("firmware, receipts", receipts),
-    Suite("firmware, receipts that outlive a restart", receipts_restarted),
+    Suite("firmware, 4 CPUs", lambda: boots.boot("cpus4", 180)),
+    Suite("firmware, 1 CPU, counted time", lambda: boots.boot("cpus1-icount", 180, cpus=1, icount=True)),
+    Suite("firmware, an older CPU", boots.older_cpu),
+    Suite("firmware, a v1.0 Normal world", lambda: boots.boot("v1_0", 60, only="v1_0")),
+    Suite("firmware, a v1.1 Normal world", lambda: boots.boot("v1_1", 60, only="v1_1")),
+    Suite("firmware, partitions that die", boots.deaths),
+    Suite("firmware, a partition that is restarted", boots.restarts),
+    Suite("firmware, a partition with a managed exit", boots.managed),
+    Suite("firmware, everything at once, 10 s", lambda: boots.stress(120)),
+    Suite("firmware, malformed packages", boots.bad_packages),
+    Suite("firmware, malformed SPMC manifest", boots.bad_spmc_manifest),
+    Suite("firmware, a hub and its windows", boots.hub),
+    Suite("firmware, supervised messages", boots.supervised),
+    Suite("firmware, receipts", boots.receipts),
+    Suite("firmware, receipts that outlive a restart", boots.receipts_restarted),
     Suite("firmware, places that can panic", panic_sites),
     Suite("same image from another folder", reproducible),
     Suite("loom", loom, beside=True),
@@ -532,29 +227,13 @@ SUITES = [
     # What takes long: make test-all.
     Suite("Linux, both kernels, with and without pKVM", lambda: totals(["tools/test-linux", "--all"], 1500), always=False),
     Suite("Linux, 10 boots in a row", lambda: totals(["tools/test-linux", "--repeat", "10"], 3600), always=False),
-    Suite("firmware, four worlds (RME)", four_worlds, always=False),
-    Suite("firmware, 1 CPU", lambda: boot("cpus1", 180, cpus=1), always=False),
-    Suite("firmware, 8 CPUs", lambda: boot("cpus8", 600, cpus=8), always=False),
-    Suite("firmware, 4 CPUs, long", lambda: boot("long4", 3600, qemu.LONG), always=False),
+    Suite("firmware, four worlds (RME)", boots.four_worlds, always=False),
+    Suite("firmware, 1 CPU", lambda: boots.boot("cpus1", 180, cpus=1), always=False),
+    Suite("firmware, 8 CPUs", lambda: boots.boot("cpus8", 600, cpus=8), always=False),
+    Suite("firmware, 4 CPUs, long", lambda: boots.boot("long4", 3600, qemu.LONG), always=False),
     Suite("line coverage of the host tests", coverage, always=False),
-    Suite("firmware, everything at once, 10 minutes", lambda: stress(1500, qemu.LONG), always=False),
+    Suite("firmware, everything at once, 10 minutes", lambda: boots.stress(1500, qemu.LONG), always=False),
     Suite("licences of dependencies", licences, always=False),
     Suite("memory model, a million sequences", memory_model, always=False, beside=True),
     Suite("fuzzing", fuzz, always=False, beside=True),
 ]
-
-
-def run_suite(suite):
-    """Run one suite; whatever it throws is its failure."""
-    began = time.monotonic()
-    try:
-        outcome = suite.run()
-    except Stop as stop:
-        outcome = Outcome(0, 1, str(stop))
-    except SystemExit as stop:
-        outcome = Outcome(0, 1, f"{stop.code}")
-    except Exception as error:  # a broken suite is a failed suite, and the others still run
-        outcome = Outcome(0, 1, f"{type(error).__name__}: {error}")
-    if outcome.passed == 0 and outcome.failed == 0:
-        outcome.failed, outcome.text = 1, f"{outcome.text}\nno test ran"
-    return outcome, time.monotonic() - began

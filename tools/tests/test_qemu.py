@@ -7,7 +7,7 @@ import tempfile
 import time
 import unittest
 
-from lib import env, qemu, suites
+from lib import env, qemu, suite
 
 PASSING = "NOTICE:  BL31: here\ntest a::one ... ok\ntest a::two ... ok\n2 passed, 0 failed\n"
 
@@ -121,14 +121,14 @@ class Suites(unittest.TestCase):
     """The test driver counts a suite that did not run as failed."""
 
     def outcome(self, function):
-        return suites.run_suite(suites.Suite("a suite", function))[0]
+        return suite.run_suite(suite.Suite("a suite", function))[0]
 
     def test_no_test(self):
-        self.assertEqual(self.outcome(lambda: suites.Outcome(0, 0)).failed, 1)
+        self.assertEqual(self.outcome(lambda: suite.Outcome(0, 0)).failed, 1)
 
     def test_stop(self):
         def stop():
-            raise suites.Stop("cannot run here")
+            raise suite.Stop("cannot run here")
 
         self.assertEqual(self.outcome(stop).failed, 1)
 
@@ -139,19 +139,19 @@ class Suites(unittest.TestCase):
         self.assertEqual(self.outcome(lambda: 1 // 0).failed, 1)
 
     def test_status_counts(self):
-        self.assertEqual(suites.check(["false"]).failed, 1)
-        self.assertEqual(suites.check(["true"]).passed, 1)
+        self.assertEqual(suite.check(["false"]).failed, 1)
+        self.assertEqual(suite.check(["true"]).passed, 1)
 
     def test_limit(self):
-        self.assertEqual(suites.check(["sleep", "30"], limit=0.2).failed, 1)
+        self.assertEqual(suite.check(["sleep", "30"], limit=0.2).failed, 1)
 
     def test_cargo_counts(self):
         text = "test result: ok. 5 passed; 0 failed; 0 ignored; 0 measured\\n"
-        outcome = suites.cargo_tests(["printf", text + text])
+        outcome = suite.cargo_tests(["printf", text + text])
         self.assertEqual((outcome.passed, outcome.failed), (10, 0))
-        outcome = suites.cargo_tests(["printf", text.replace("0 ignored", "2 ignored")])
+        outcome = suite.cargo_tests(["printf", text.replace("0 ignored", "2 ignored")])
         self.assertEqual((outcome.passed, outcome.failed), (5, 2))
-        outcome = suites.cargo_tests(["sh", "-c", f"printf '{text}'; exit 1"])
+        outcome = suite.cargo_tests(["sh", "-c", f"printf '{text}'; exit 1"])
         self.assertEqual(outcome.failed, 1)
 
 
