@@ -24,6 +24,9 @@ const WATCHDOG: u32 = 26;
 /// The SGI that ends a CPU's sleep.
 const WAKE: u32 = 7;
 
+/// The priority mask that lets every interrupt of the Normal world in.
+pub const PRIORITY_MASK: u64 = 0xf0;
+
 /// The EL2 virtual timer's interrupt, for cases: no partition has anything to do with that timer.
 pub const TIMER: u32 = 28;
 
@@ -84,7 +87,7 @@ pub(crate) fn init() {
 pub fn init_cpu() {
     write_sysreg!("S3_4_C12_C9_5", 0xf); // ICC_SRE_EL2
     isb();
-    write_sysreg!("S3_0_C4_C6_0", 0xf0); // ICC_PMR_EL1
+    set_priority_mask(PRIORITY_MASK);
     write_sysreg!("S3_0_C12_C12_7", 1); // ICC_IGRPEN1_EL1
     isb();
     // SAFETY: the vectors are installed and handle interrupts.
@@ -112,6 +115,17 @@ pub(crate) fn wake(n: usize) {
     // SAFETY: a barrier: the CPU finds what was written for it.
     unsafe { asm!("dsb ish", options(nostack, preserves_flags)) };
     write_sysreg!("S3_0_C12_C11_5", target | u64::from(WAKE) << 24); // ICC_SGI1R_EL1
+    isb();
+}
+
+/// Reads ICC_PMR_EL1, as the Normal world sees it.
+pub fn priority_mask() -> u64 {
+    read_sysreg!("S3_0_C4_C6_0")
+}
+
+/// Writes ICC_PMR_EL1.
+pub fn set_priority_mask(mask: u64) {
+    write_sysreg!("S3_0_C4_C6_0", mask);
     isb();
 }
 

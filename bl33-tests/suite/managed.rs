@@ -34,7 +34,7 @@ fn interrupts() -> u32 {
 
 /// Makes a request that lasts and interrupts it after 1 ms. On a busy host the interrupt may come before the call or
 /// after it, as `count` tells: then it is tried again.
-fn interrupted(to: u64, words: [u64; 5], fell_into: impl Fn(&Regs8) -> bool) -> Result<Regs8, Failure> {
+pub(crate) fn interrupted(to: u64, words: [u64; 5], fell_into: impl Fn(&Regs8) -> bool) -> Result<Regs8, Failure> {
     for _ in 0..50 {
         let before = interrupts();
         gic::timer_after(milliseconds(1));

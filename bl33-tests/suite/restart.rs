@@ -14,7 +14,9 @@ use bl33::time;
 use bl33::{gic, serial};
 
 use crate::interrupt::{count, ignore, listen};
+use crate::managed::interrupted;
 use crate::memory::mapped;
+use crate::preempt::finish;
 
 pub(crate) const CASES: &[Case] = &[
     Case::new("restart::every_way_to_die", every_way_to_die).asked(),
@@ -26,6 +28,8 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("restart::two_devices_of_two_partitions", two_devices_of_two_partitions).asked(),
     Case::new("restart::its_interrupt_comes_back", its_interrupt_comes_back).asked(),
     Case::new("restart::queued_interrupt", queued_interrupt).asked(),
+    Case::new("restart::wrong_priority_mask_after_queued_interrupts", wrong_priority_mask_after_queued_interrupts)
+        .asked(),
     Case::new("restart::spins_with_interrupts_queued", spins_with_interrupts_queued).asked(),
     Case::new("restart::dies_too_often", dies_too_often).asked(),
 ];
@@ -283,6 +287,49 @@ fn queued_interrupt() -> Outcome {
     let r = direct64(HOSTILE, [command::SPIN, time::frequency() / 200, 0, 0, 0])?;
     expect("status of the spin", words(&r, HOSTILE)?[0], status::OK)?;
     expect_that("the interrupt came afterwards", time::wait_for(5000, || count() != before), before.into())
+}
+
+/// Whatever ends a section in which interrupts were queued, the Normal world's priority mask is as it was: it finds it
+/// so, and it decides again who is preempted.
+fn wrong_priority_mask_after_queued_interrupts() -> Outcome {
+    let ticks = time::frequency() / 200;
+    let spin = [command::SPIN, ticks, 0, 0, 0];
+    let death = [command::DIE, death::FFA_ABORT, 0, 0, 0];
+    forgiven();
+    for mask in [gic::PRIORITY_MASK, 0xc0, 0xa0] {
+        gic::set_priority_mask(mask);
+        let kept = |after| expect_at("ICC_PMR_EL1, the mask being", after, gic::priority_mask(), mask);
+        queued_interrupt()?;
+        kept(1)?;
+        listen(HOSTILE, serial::INTERRUPT)?;
+        let (before, _) = count(HOSTILE, serial::INTERRUPT)?;
+        serial::fire();
+        came(HOSTILE, serial::INTERRUPT, before + 1)?;
+        kept(2)?;
+        // relay is preempted when what it has called returns to it.
+        gic::timer_after(ticks / 5);
+        let (r, _) = finish(direct64(RELAY, [command::FORWARD, HOSTILE, command::SPIN, ticks, 0])?, RELAY)?;
+        expect("status of the forward", words(&r, RELAY)?[0], status::OK)?;
+        kept(3)?;
+        // relay is not, when hostile has called it.
+        gic::timer_after(ticks / 5);
+        let r = direct64(HOSTILE, [command::FORWARD, RELAY, command::SPIN, ticks, 0])?;
+        expect("status of the forward", words(&r, HOSTILE)?[0], status::OK)?;
+        kept(4)?;
+        expect_error(&direct64(HOSTILE, death)?, ABORTED)?;
+        kept(5)?;
+        let (r, _) = finish(interrupted(RELAY, spin, |r| r[0] == INTERRUPT)?, RELAY)?;
+        expect("status of the spin", words(&r, RELAY)?[0], status::OK)?;
+        kept(6)?;
+    }
+    serial::quiet();
+    // It lets nothing in: then nothing preempts relay, which alone would be.
+    gic::set_priority_mask(0);
+    gic::timer_after(ticks / 5);
+    let r = direct64(HOSTILE, spin).and_then(|_| direct64(RELAY, spin));
+    gic::timer_off();
+    gic::set_priority_mask(gic::PRIORITY_MASK);
+    expect("status of the spin", words(&r?, RELAY)?[0], status::OK)
 }
 
 /// In the end it is left down, and only it.

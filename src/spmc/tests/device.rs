@@ -104,7 +104,7 @@ fn a_restart_gives_a_partition_its_interrupts_back_as_they_were_at_boot() {
 }
 
 #[test]
-fn interrupts_leave_a_cpu_that_goes_off_with_those_that_are_pending() {
+fn cpu_off_with_interrupts_pending_leaves_them_to_one_that_stays() {
     let mut w = World::booted(&[owner(AbortAction::Stop), Spec::default()], 2);
     enable(&mut w, 0, A);
     assert_eq!(route(&w), 0);
@@ -137,7 +137,7 @@ fn interrupts_leave_a_cpu_that_goes_off_with_those_that_are_pending() {
 }
 
 #[test]
-fn a_cpu_that_comes_back_finds_what_is_pending_for_it() {
+fn cpu_off_and_on_with_interrupts_pending_finds_them_again() {
     let mut w = World::booted(&[Spec { contexts: 2, ..Spec::default() }], 2);
     enable(&mut w, 1, 9);
     let mut regs = Regs::ZERO;
@@ -155,6 +155,14 @@ fn a_cpu_that_comes_back_finds_what_is_pending_for_it() {
     w.cpus[1] = crate::Cpu::new(1);
     w.start(1, &mut |_, _, _| unreachable!("it has started before"));
     assert_eq!(kicks(&w), [Some(1)]);
+    fire(&w, KICK);
+    let mut entered = 0;
+    let r = w.call(1, INTERRUPT, &mut |me, vcpu, regs| {
+        assert_eq!((me, vcpu, regs.x[2]), (id(0), 1, 9));
+        entered += 1;
+        wait(regs)
+    });
+    assert_eq!((r.x[0], entered), (RESUME, 1));
 }
 
 #[test]

@@ -200,7 +200,7 @@ fn a_second_secure_interrupt_before_deactivate_is_delivered_as_well() {
 }
 
 #[test]
-fn an_interrupt_during_initialisation_waits_until_the_partition_is_ready() {
+fn an_interrupt_during_partition_initialisation_waits_until_it_is_ready() {
     let mut w = World::cold(&specs(Queued), 1);
     let machine = w.machine;
     let mut step = 0;
@@ -235,7 +235,7 @@ fn an_interrupt_during_initialisation_waits_until_the_partition_is_ready() {
 }
 
 #[test]
-fn an_early_interrupt_does_not_settle_the_version() {
+fn an_early_interrupt_before_version_does_not_settle_it() {
     let mut w = World::booted(&specs(Queued), 1);
     {
         assert_eq!(w.plain(INTERRUPT).x[0], RESUME);
@@ -337,7 +337,7 @@ fn another_partition_goes_on_where_its_manifest_queues_and_the_owner_runs_afterw
 }
 
 #[test]
-fn an_interrupt_against_a_direct_response_is_not_lost() {
+fn an_interrupt_against_direct_resp_on_two_cpus_is_not_lost() {
     // The owner is about to answer on CPU 0 when its interrupt is taken on CPU 1.
     let mut w = World::booted(&specs(Queued), 2);
     enable(&mut w, 0, &[A]);
@@ -360,7 +360,7 @@ fn an_interrupt_against_a_direct_response_is_not_lost() {
 }
 
 #[test]
-fn an_interrupt_while_its_owner_migrates_meets_it_on_the_new_cpu() {
+fn an_interrupt_while_migrating_a_single_context_partition_meets_it_on_the_new_cpu() {
     let mut w = World::booted(&specs(Queued), 2);
     enable(&mut w, 0, &[A]);
     let r = w.call(0, request(NWD, id(0), 7), &mut |_, _, _| Exit::NormalInterrupt);
