@@ -174,9 +174,12 @@ impl Interrupts {
     }
 
     /// Tells whether any interrupt is pending, enabled or not.
+    ///
+    /// It is asked after the context became Idle, and writes what it finds: whoever makes an interrupt pending after that
+    /// sees the context Idle.
     #[inline(always)]
     pub(crate) fn any(&self) -> bool {
-        self.pending.load(Ordering::Relaxed) != 0
+        self.pending.fetch_or(0, Ordering::AcqRel) != 0
     }
 
     /// Finds an interrupt for which a waiting context is to be woken.

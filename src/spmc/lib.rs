@@ -22,6 +22,8 @@ mod features;
 mod hub;
 mod info;
 mod interrupt;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod mailbox;
 pub mod manifest;
 mod memory;

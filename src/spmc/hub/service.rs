@@ -451,7 +451,7 @@ fn state_number(state: crate::State) -> usize {
         State::Idle => 2,
         State::Running => 3,
         State::Blocked => 4,
-        State::Preempted => 5,
+        State::Preempted | State::Suspended => 5,
         State::Aborted => 6,
         State::Stopped => 7,
     }

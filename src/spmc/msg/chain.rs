@@ -66,11 +66,10 @@ impl<P: Port> Spmc<P> {
         self.port.park_interrupted(last.context(), regs);
         self.give_up_managed_exit(last);
         let head = self.head_of(last);
-        let mut at = last;
-        let mut from = last.active();
+        let (mut at, mut from) = (last, last.active());
         for _ in 0..CHAIN_MAX {
             let caller = at.call().caller.and_then(|link| self.partitions.context(link));
-            let _ = at.state.try_move(from, State::Preempted);
+            let _ = at.state.try_move(from, if caller.is_some() { State::Suspended } else { State::Preempted });
             match caller {
                 Some(caller) => (at, from) = (caller, State::Blocked),
                 None => break,
@@ -102,13 +101,9 @@ impl<P: Port> Spmc<P> {
         head: &'static ExecutionContext<P>,
         regs: &mut Regs,
     ) -> Result<Next<P>, Refusal> {
-        // Whoever wins the head owns the chain. Its links are looked at only then: another CPU may have run it, and
-        // have been preempted again, since it was found preempted.
+        // Whoever wins the head owns the chain, and only then looks at it: until then another CPU may have resumed and
+        // preempted it again, as another chain.
         head.state.try_move(State::Preempted, State::Blocked).map_err(Refusal::of_state)?;
-        if head.call().caller.is_some() {
-            let _ = head.state.try_move(State::Blocked, State::Preempted);
-            return Err(Refusal::TargetBusy);
-        }
         let mut last = head;
         for _ in 0..CHAIN_MAX {
             let bound_elsewhere = self
@@ -124,15 +119,12 @@ impl<P: Port> Spmc<P> {
                 None => break,
             }
         }
-        if last.link() == head.link() {
-            let _ = head.state.try_move(State::Blocked, head.active());
-        }
         let mut at = head;
         while let Some(callee) = at.callee().and_then(|link| self.partitions.context(link)) {
-            let becomes = if callee.callee().is_some() { State::Blocked } else { callee.active() };
-            let _ = callee.state.try_move(State::Preempted, becomes);
+            let _ = callee.state.try_move(State::Suspended, State::Blocked);
             at = callee;
         }
+        let _ = last.state.try_move(State::Blocked, last.active());
         cpu.keep_normal(regs);
         self.port.unpark_interrupted(last.context(), regs);
         cpu.current = Some(last);

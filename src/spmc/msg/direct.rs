@@ -301,7 +301,7 @@ impl Refusal {
         match state {
             State::Reset | State::Starting => Self::TargetStarting,
             // Idle: another CPU had it and is done with it again; the caller may try once more.
-            State::Idle | State::Running | State::Blocked | State::Preempted => Self::TargetBusy,
+            State::Idle | State::Running | State::Blocked | State::Preempted | State::Suspended => Self::TargetBusy,
             State::Aborted => Self::TargetAborted,
             State::Stopped => Self::TargetStopped,
         }

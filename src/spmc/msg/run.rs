@@ -35,8 +35,7 @@ impl<P: Port> Spmc<P> {
                 cpu.keep_normal(regs);
                 Ok(self.wake(cpu, target, None, 1, regs))
             }
-            // Only a head resumes: a context in the middle of a chain waits for its callee or for its turn.
-            Err(State::Preempted) if target.call().caller.is_none() => self.resume(cpu, target, regs),
+            Err(State::Preempted) => self.resume(cpu, target, regs),
             Err(state) => Err(Refusal::of_state(state)),
         }
     }

@@ -134,7 +134,7 @@ pub struct ExecutionContext<P: Port> {
     /// How it was entered. Written by whoever wins it, read by whoever holds it: the state's release and acquire
     /// order it, so relaxed accesses do.
     call: AtomicU64,
-    /// Whom it called, while Blocked or Preempted with a callee.
+    /// Whom it called, while it waits for an answer.
     callee: AtomicU16,
     /// While it starts again after its partition's death: the call that is answered when it is ready, and how.
     restart: AtomicU64,

@@ -2,7 +2,8 @@
 //! The life of an execution context: one atomic byte, one table of moves.
 //!
 //! A move is one compare-and-swap. Whoever wins the move into [`State::Starting`] or [`State::Running`] owns the
-//! saved registers; in [`State::Blocked`] and [`State::Preempted`] the call chain does; otherwise nobody.
+//! saved registers; in [`State::Blocked`], [`State::Preempted`] and [`State::Suspended`] the call chain does; otherwise
+//! nobody. Whoever wins the move out of [`State::Preempted`] owns the chain: its head is the only one in that state.
 
 use crate::sync::{AtomicU8, Ordering};
 
@@ -20,17 +21,19 @@ pub enum State {
     Running = 3,
     /// Waiting for the answer to a call of its own.
     Blocked = 4,
-    /// Off the CPU in the middle of its work.
+    /// Off the CPU in the middle of its work, as the head of its chain: whom FFA_RUN resumes.
     Preempted = 5,
     /// Ended by a fault or by its own wish; its abort action has not been carried out yet.
     Aborted = 6,
     /// Never to run again.
     Stopped = 7,
+    /// Off the CPU behind a head that is preempted.
+    Suspended = 8,
 }
 
 impl State {
     /// Lists the states in the order of their codes.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Reset,
         Self::Starting,
         Self::Idle,
@@ -39,12 +42,13 @@ impl State {
         Self::Preempted,
         Self::Aborted,
         Self::Stopped,
+        Self::Suspended,
     ];
 
     /// Tells whether the context has begun and has not ended.
     pub const fn is_alive(self) -> bool {
         match self {
-            Self::Starting | Self::Idle | Self::Running | Self::Blocked | Self::Preempted => true,
+            Self::Starting | Self::Idle | Self::Running | Self::Blocked | Self::Preempted | Self::Suspended => true,
             Self::Reset | Self::Aborted | Self::Stopped => false,
         }
     }
@@ -58,25 +62,26 @@ impl State {
             4 => Self::Blocked,
             5 => Self::Preempted,
             6 => Self::Aborted,
+            8 => Self::Suspended,
             // 7; nothing else is ever stored, and Stopped is the state from which nothing follows.
             _ => Self::Stopped,
         }
     }
 
-    const fn bit(self) -> u8 {
+    const fn bit(self) -> u16 {
         1 << self as u8
     }
 
     /// Returns the states that may follow this one, a bit each.
-    const fn successors(self) -> u8 {
+    const fn successors(self) -> u16 {
         use State::*;
         match self {
             Reset => Starting.bit() | Aborted.bit(),
-            Starting => Idle.bit() | Blocked.bit() | Preempted.bit() | Aborted.bit(),
+            Starting => Idle.bit() | Blocked.bit() | Preempted.bit() | Suspended.bit() | Aborted.bit(),
             Idle => Running.bit() | Aborted.bit(),
-            Running => Idle.bit() | Blocked.bit() | Preempted.bit() | Aborted.bit(),
-            Blocked => Running.bit() | Starting.bit() | Preempted.bit() | Aborted.bit(),
-            Preempted => Running.bit() | Starting.bit() | Blocked.bit() | Aborted.bit(),
+            Running => Idle.bit() | Blocked.bit() | Preempted.bit() | Suspended.bit() | Aborted.bit(),
+            Blocked => Running.bit() | Starting.bit() | Preempted.bit() | Suspended.bit() | Aborted.bit(),
+            Preempted | Suspended => Blocked.bit(),
             Aborted => Reset.bit() | Stopped.bit(),
             Stopped => 0,
         }
@@ -133,22 +138,23 @@ mod tests {
             (Starting, Idle),
             (Starting, Blocked),
             (Starting, Preempted),
+            (Starting, Suspended),
             (Idle, Running),
             (Running, Idle),
             (Running, Blocked),
             (Running, Preempted),
+            (Running, Suspended),
             (Blocked, Running),
             (Blocked, Starting),
             (Blocked, Preempted),
-            (Preempted, Running),
-            (Preempted, Starting),
+            (Blocked, Suspended),
             (Preempted, Blocked),
+            (Suspended, Blocked),
             (Reset, Aborted),
             (Starting, Aborted),
             (Idle, Aborted),
             (Running, Aborted),
             (Blocked, Aborted),
-            (Preempted, Aborted),
             (Aborted, Reset),
             (Aborted, Stopped),
         ]

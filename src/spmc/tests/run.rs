@@ -78,7 +78,7 @@ fn an_interrupted_chain_resumes_whole_on_another_cpu() {
     assert_eq!(r.x[..2], [Func::Interrupt.id32() as u64, 0x8001_0000]);
     assert_untouched(&r);
     let states = |w: &World| (w.partition(0).contexts()[0].state(), w.partition(1).contexts()[0].state());
-    assert_eq!(states(&w), (State::Preempted, State::Preempted));
+    assert_eq!(states(&w), (State::Preempted, State::Suspended));
     // Not by its middle, and not by a new request.
     assert_error(&w.plain(run(1, 0)), Error::Busy);
     assert_error(&w.plain(request(NWD, id(0), 0)), Error::Busy);
