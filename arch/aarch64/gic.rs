@@ -4,6 +4,7 @@
 
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use spin::Mutex;
 use spmc::manifest::Interrupt;
 use spmc::{DEADLINE, KICK};
 
@@ -86,16 +87,21 @@ const HIGHEST_NORMAL: u8 = 0x80;
 /// The schedule-receiver interrupt has been given away: EL3 takes it back on each CPU that comes on.
 static DONATED: AtomicBool = AtomicBool::new(false);
 
+/// Held while registers that several interrupts share are changed: of two CPUs at that, one would undo what the other has
+/// done, and a Secure interrupt might stay the Normal world's.
+static SHARED: Mutex<()> = Mutex::new(());
+
 /// Moves the schedule-receiver interrupt of every CPU to Non-secure group 1, with a priority of that group: its Secure
 /// one would get past the mask that keeps Non-secure interrupts waiting.
 pub(crate) fn donate_schedule_receiver() {
     DONATED.store(true, Relaxed);
+    let _alone = SHARED.lock();
     let bit = 1u32 << SCHEDULE_RECEIVER;
     let mut at = GICR;
     while at + GICR_STRIDE <= crate::platform::GIC.1 {
         let register = |offset: u64| (at + offset) as *mut u32;
-        // SAFETY: registers of a redistributor, mapped as device memory; two CPUs that do this at once write the
-        // same bits, and EL3 changes the groups of SGIs only on its way to `start` on a CPU.
+        // SAFETY: registers of a redistributor, mapped as device memory; EL3 changes the groups of SGIs only on its way
+        // to `start` on a CPU.
         let last = unsafe {
             let priority = (at + GICR_PRIORITY) as *mut u8;
             if priority.read_volatile() < HIGHEST_NORMAL {
@@ -207,6 +213,7 @@ pub(crate) fn start(cpu: usize) {
     if DONATED.load(Relaxed) {
         donate_schedule_receiver();
     }
+    let _alone = SHARED.lock();
     for intid in [KICK, DEADLINE] {
         if let Some(frame) = Frame::of(intid, cpu) {
             frame.set_up(intid, OWN_PRIORITY);
@@ -219,6 +226,7 @@ pub(crate) fn start(cpu: usize) {
 pub(crate) fn configure(interrupt: &Interrupt, cpu: usize) {
     let intid = interrupt.intid;
     let Some(frame) = Frame::of(intid, cpu) else { return };
+    let _alone = SHARED.lock();
     frame.set_up(intid, interrupt.priority);
     if intid >= FIRST_PPI {
         frame.set_field(ICFGR, intid, 2, if interrupt.level { 0b00 } else { 0b10 });
