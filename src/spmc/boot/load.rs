@@ -11,7 +11,7 @@ use ffa_abi::PartitionId;
 use super::place::Places;
 use crate::manifest::{
     AbortAction, CheckedBlob, CoreManifest, MAX_SMCS, MemoryRegion, Package, PartitionEntry, PartitionManifest,
-    RegionAttributes, platform,
+    platform,
 };
 use crate::partition::{Identity, Partition, Pristine, Properties, copy};
 use crate::stage2::{self, Access, Attributes, MemoryType, Stage2, Tag};
@@ -194,24 +194,16 @@ fn table_error(e: stage2::Error, what: &str) -> String {
     alloc::format!("stage 2, {what}: {e:?}")
 }
 
-fn access(a: RegionAttributes) -> Access {
-    let mut out = Access::empty();
-    out.set(Access::READ, a.contains(RegionAttributes::READ));
-    out.set(Access::WRITE, a.contains(RegionAttributes::WRITE));
-    out.set(Access::EXECUTE, a.contains(RegionAttributes::EXECUTE));
-    out
-}
-
 /// Maps the partition's regions with their manifest's permissions, then the rest of its own memory with all.
 fn map_all<P: Port>(port: &P, candidate: &Candidate<'_>, stage2: &mut Stage2) -> Result<(), String> {
     let manifest = &candidate.manifest;
     for r in &manifest.memory_regions {
-        let attributes = Attributes { access: access(r.attributes), memory: MemoryType::Normal };
+        let attributes = Attributes { access: r.attributes.access(), memory: MemoryType::Normal };
         map(port, stage2, r.attributes.space(), r.base, r.pages as u64, attributes)
             .map_err(|e| table_error(e, &r.name))?;
     }
     for r in &manifest.device_regions {
-        let attributes = Attributes { access: access(r.attributes), memory: MemoryType::Device };
+        let attributes = Attributes { access: r.attributes.access(), memory: MemoryType::Device };
         map(port, stage2, r.attributes.space(), r.base, r.pages as u64, attributes)
             .map_err(|e| table_error(e, &r.name))?;
     }

@@ -8,6 +8,7 @@ use super::core_manifest::require_compatible;
 use super::node::{At, Node, Value, Warn, read_properties};
 use super::refusal::name;
 use super::{Cause, Name, Refusal};
+use crate::stage2::Access;
 use crate::{PAGE_SIZE, Pa, Space};
 
 /// Most memory regions of one partition.
@@ -36,6 +37,15 @@ impl RegionAttributes {
     /// Returns the physical address space that they name.
     pub const fn space(self) -> Space {
         if self.contains(Self::NON_SECURE) { Space::NonSecure } else { Space::Secure }
+    }
+
+    /// Returns what they let the partition do.
+    pub(crate) fn access(self) -> Access {
+        let mut out = Access::empty();
+        out.set(Access::READ, self.contains(Self::READ));
+        out.set(Access::WRITE, self.contains(Self::WRITE));
+        out.set(Access::EXECUTE, self.contains(Self::EXECUTE));
+        out
     }
 }
 

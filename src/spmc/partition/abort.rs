@@ -14,7 +14,7 @@ use crate::msg::endpoints;
 use crate::partition::{Call, Entered, ExecutionContext, Partition, State};
 use crate::preemption::Manners;
 use crate::refusal::Refusal;
-use crate::stage2::Tag;
+use crate::stage2::{Access, Stop, Tag};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering};
 use crate::{Cpu, Ipa, Next, PAGE_SIZE, Pa, Port, Space, Spmc};
 
@@ -206,6 +206,24 @@ impl<P: Port> Spmc<P> {
         all
     }
 
+    /// Gives the partition's own memory the permissions again that its manifest has, whatever FFA_MEM_PERM_SET made of
+    /// them.
+    fn restore_access(&self, partition: &Partition<P>) -> Result<(), &'static str> {
+        let (base, len) = partition.identity.memory;
+        let regions = partition.manifest.memory_regions.iter().filter(|r| (base.0..base.0 + len).contains(&r.base.0));
+        let regions = regions.map(|r| (Ipa(r.base.0), r.size(), r.attributes.access()));
+        let mut stage2 = partition.stage2.lock();
+        let mut walk = stage2.walk(self.port, Space::Secure);
+        let outcome = core::iter::once((base, len, Access::all())).chain(regions).try_for_each(|(at, len, access)| {
+            let pages = len / PAGE_SIZE;
+            walk.claim(at, pages, || (), |_, _| Ok(()))?;
+            walk.commit(at, pages, |entry, _| entry.with_access(access));
+            Ok(())
+        });
+        walk.finish();
+        outcome.map_err(|_: Stop<()>| "stopped: there is no table memory to restart it with")
+    }
+
     /// Puts a partition back to where it was when it was loaded.
     fn restart(&self, partition: &Partition<P>) -> Result<(), &'static str> {
         let pristine = partition.pristine.ok_or("stopped: there was no room for the copy that a restart needs")?;
@@ -221,6 +239,7 @@ impl<P: Port> Spmc<P> {
         if !self.scrub(partition, true) {
             return Err("stopped: part of its memory is still lent to others, so it cannot be restarted");
         }
+        self.restore_access(partition)?;
         let base = Pa(partition.identity.memory.0.0);
         copy(self.port, pristine.copy, base, pristine.len).map_err(|()| "stopped: its image could not be copied")?;
         self.port.sync_code(base, pristine.len);

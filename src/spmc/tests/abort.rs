@@ -3,7 +3,8 @@ use ffa_abi::{Error, Func};
 
 use super::{NWD, assert_error, assert_success, assert_untouched, calls, from_partition};
 use crate::manifest::AbortAction;
-use crate::sim::world::{NORMAL_RAM, Spec, World, base, echo, id, last_page, request, wait};
+use crate::sim::world::{NORMAL_RAM, PARTITION_PAGES, Spec, World, base, echo, id, last_page, request, wait};
+use crate::stage2::Access;
 use crate::{Exit, Ipa, Pa, Port, Space, State};
 
 fn with(abort: AbortAction, contexts: u16) -> World {
@@ -111,6 +112,31 @@ fn what_is_preserved_outlives_a_restart_and_nothing_else() {
         w.machine.read(Space::Secure, Pa(last_page(0) - 8), &mut out).unwrap();
         assert_eq!((&out[..8], &out[8..]), (&[0; 8][..], &after[..]), "{abort:?}");
     }
+}
+
+#[test]
+fn a_restart_undoes_what_the_partition_made_of_its_permissions() {
+    let spec = Spec { abort: AbortAction::Restart, preserves: true, ..Spec::default() };
+    let mut w = World::cold(&[spec], 1);
+    let access = |w: &World, at: u64| {
+        let entry = w.partition(0).stage2.lock().query(w.machine, Space::Secure, Ipa(at));
+        entry.attributes().access
+    };
+    let before = [base(0), base(0) + 0x1000].map(|at| access(&w, at));
+    let mut set = false;
+    w.start(0, &mut |_, _, regs| {
+        if core::mem::replace(&mut set, true) {
+            return wait(regs);
+        }
+        calls(regs, [Func::MemPermSet.id64() as u64, base(0), PARTITION_PAGES, 7, 0, 0, 0, 0])
+    });
+    assert_eq!(access(&w, base(0)), Access::READ);
+    let mut died = false;
+    w.call(0, request(NWD, id(0), 0), &mut |_, _, regs| {
+        if core::mem::replace(&mut died, true) { wait(regs) } else { Exit::Fault }
+    });
+    assert_eq!(before, [base(0), base(0) + 0x1000].map(|at| access(&w, at)));
+    assert_eq!(access(&w, last_page(0)), Access::READ_WRITE, "as the manifest says of the region");
 }
 
 #[test]
