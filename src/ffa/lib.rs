@@ -13,6 +13,8 @@ pub mod func;
 pub mod hub;
 mod ids;
 pub mod memory;
+#[cfg(test)]
+mod random;
 mod regs;
 #[cfg(test)]
 mod tests;

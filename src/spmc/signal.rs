@@ -408,7 +408,7 @@ mod tests {
         let size = 2 * PAGE_SIZE as u32 - 20;
         let words = [0, 0, 20, 0x8001_8002, size].map(u32::to_le_bytes).concat();
         w.machine.write(Space::Secure, Pa(base(0)), &words).unwrap();
-        let header = Header::read(w.machine, &pair(0, 2), Version::V1_1).ok().expect("it is sound");
+        let Ok(header) = Header::read(w.machine, &pair(0, 2), Version::V1_1) else { panic!("it is sound") };
         to.mailbox.lock().map(pair(1, 2)).unwrap();
         // Another context of the sender has mapped a smaller pair meanwhile.
         from.mailbox.lock().map(pair(0, 1)).unwrap();

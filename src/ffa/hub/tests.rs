@@ -180,12 +180,10 @@ fn records_survive_the_buffer() {
 
 #[test]
 fn no_registers_and_no_bytes_make_it_panic() {
-    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let mut random = crate::random::Random(0x9e37_79b9_7f4a_7c15);
     let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
         // Sparse numbers, so that some are accepted.
+        let state = random.next();
         state & state.rotate_left(23) & state.rotate_left(41)
     };
     let mut accepted = 0;

@@ -6,23 +6,8 @@ use arm_ffa::memory_management as oracle;
 use std::vec::Vec;
 
 use super::*;
+use crate::random::Random;
 use crate::{Handle, PartitionId, Version};
-
-/// A small generator of numbers, so that a failure repeats.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-}
 
 #[expect(clippy::type_complexity, reason = "the sample and what it was made of")]
 fn sample(r: &mut Random) -> (Vec<u8>, Vec<(u16, u8)>, Vec<(u64, u32)>) {

@@ -167,8 +167,8 @@ impl Breaker {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use super::super::Random;
     use super::*;
+    use crate::sim::Random;
 
     const LIMITS: Limits = Limits { strikes: [3, 4, 5, 6, 7], storm: 50, cool_down: 100 };
     const ALL: [Strike; 5] = [Strike::Fault, Strike::MissingAck, Strike::Expiry, Strike::Denial, Strike::Duplicate];

@@ -135,8 +135,8 @@ mod tests {
 
     use ffa_abi::envelope::Class;
 
-    use super::super::Random;
     use super::*;
+    use crate::sim::Random;
 
     fn letter(n: u64) -> Letter {
         let envelope = Envelope {

@@ -241,8 +241,8 @@ mod tests {
 
     use ffa_abi::envelope::Class;
 
-    use super::super::Random;
     use super::*;
+    use crate::sim::Random;
 
     fn envelope(key: u64) -> Envelope {
         Envelope {

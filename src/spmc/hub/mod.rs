@@ -41,8 +41,6 @@ pub(crate) use event::Event;
 use event::{Events, NOBODY};
 use kept::Kept;
 use post::Post;
-#[cfg(all(test, not(loom)))]
-pub(crate) use seat::Random;
 pub(crate) use seat::Seat;
 use window::{Shut, Token, Windows};
 

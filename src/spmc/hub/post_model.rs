@@ -5,11 +5,12 @@ use std::vec::Vec;
 
 use ffa_abi::envelope::{Class, Envelope, RESUME, SLOW_DOWN};
 
+use super::Seat;
 use super::breaker::{Limits, State, Strike};
 use super::dead::Reason;
 use super::log::FRONT;
 use super::post::{Admitted, Bounds, Post, Rejected};
-use super::{Random, Seat};
+use crate::sim::Random;
 
 /// A millisecond is 10 ticks.
 const BOUNDS: Bounds = Bounds {

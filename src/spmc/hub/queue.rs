@@ -109,8 +109,8 @@ fn place(head: u16, n: u16, slots: u16) -> usize {
 mod tests {
     use std::collections::VecDeque;
 
-    use super::super::Random;
     use super::*;
+    use crate::sim::Random;
 
     #[test]
     fn random_sequences_agree_with_a_list() {

@@ -49,25 +49,3 @@ impl Seat {
         1 << (self.0 & 31)
     }
 }
-
-/// Makes numbers that can be made again from their seed.
-#[cfg(test)]
-pub(crate) struct Random(pub(crate) u64);
-
-#[cfg(test)]
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    pub(crate) fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len() as u64) as usize]
-    }
-}

@@ -6,9 +6,9 @@ use std::vec::Vec;
 use ffa_abi::Uuid;
 use ffa_abi::hub::{Closed, Direction, MAX_PARTICIPANTS};
 
-use super::Random;
 use super::window::{SUMMARIES, Terms, Windows};
 use crate::routing::End;
+use crate::sim::Random;
 
 const SLOTS: usize = 3;
 const ENDS: u64 = 5;

@@ -4,6 +4,8 @@
 pub mod calls;
 mod machine;
 pub mod memory;
+mod random;
 pub mod world;
 
 pub use machine::{FROM_MONITOR, POOL_BASE, SimContext, SimGic, SimMachine, Translation};
+pub use random::Random;

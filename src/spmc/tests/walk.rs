@@ -11,29 +11,9 @@ use std::sync::Mutex;
 
 use crate::interrupt::Slot;
 use crate::partition::Entered;
-use crate::sim::SimMachine;
 use crate::sim::world::{Spec, World, id, request};
+use crate::sim::{Random, SimMachine};
 use crate::{Cpu, ExecutionContext, Exit, Next, Port, State};
-
-/// A small generator: the walks must be repeatable from their seed.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len() as u64) as usize]
-    }
-}
 
 const PARTITIONS: u16 = 5;
 const CPUS: usize = 4;

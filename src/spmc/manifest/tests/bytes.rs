@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::{PARTITION, PARTITION_1_1, SPMC, dts};
 use crate::Pa;
 use crate::manifest::{BlobError, CheckedBlob, CoreManifest, Package, PartitionManifest};
+use crate::sim::Random;
 
 /// Reads bytes in every way there is; returns how far they came.
 fn read_all(bytes: &[u8]) -> u32 {
@@ -18,16 +19,10 @@ fn read_all(bytes: &[u8]) -> u32 {
     depth
 }
 
-/// xorshift64*: the same sequence each time.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % limit
-    }
+/// Makes numbers below what is asked for, the same sequence each time.
+fn below(seed: u64) -> impl FnMut(usize) -> usize {
+    let mut random = Random(seed);
+    move |limit| random.below(limit as u64) as usize
 }
 
 fn set_word(bytes: &mut [u8], at: usize, word: u32) {
@@ -56,20 +51,20 @@ fn a_manifest_cut_anywhere_is_refused() {
 fn mutated_manifests_never_panic() {
     let rounds = if cfg!(miri) { 4 } else { 40_000 };
     let seeds = [SPMC, PARTITION, PARTITION_1_1].map(dts::compile);
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut below = below(0x9e37_79b9_7f4a_7c15);
     let mut reached = [0u32; 4];
     for round in 0..rounds * seeds.len() {
         let mut bytes = seeds[round % seeds.len()].clone();
-        for _ in 0..1 + random.below(4) {
-            let at = random.below(bytes.len());
-            match random.below(6) {
-                0 => bytes[at] ^= 1 << random.below(8),
-                1 => bytes[at] = random.below(256) as u8,
-                2 => set_word(&mut bytes, at & !3, random.below(16) as u32),
-                3 => set_word(&mut bytes, at & !3, (random.below(9) as u32).wrapping_sub(4)),
+        for _ in 0..1 + below(4) {
+            let at = below(bytes.len());
+            match below(6) {
+                0 => bytes[at] ^= 1 << below(8),
+                1 => bytes[at] = below(256) as u8,
+                2 => set_word(&mut bytes, at & !3, below(16) as u32),
+                3 => set_word(&mut bytes, at & !3, (below(9) as u32).wrapping_sub(4)),
                 4 => bytes.truncate(at.max(40)),
                 _ => {
-                    let to = random.below(bytes.len());
+                    let to = below(bytes.len());
                     let word: Vec<u8> = bytes[at & !3..].iter().take(4).copied().collect();
                     bytes[to & !3..].iter_mut().zip(word).for_each(|(b, w)| *b = w);
                 }
@@ -84,9 +79,9 @@ fn mutated_manifests_never_panic() {
 #[test]
 fn random_bytes_behind_a_good_header_never_panic() {
     let rounds = if cfg!(miri) { 4 } else { 20_000 };
-    let mut random = Random(42);
+    let mut below = below(42);
     for _ in 0..rounds {
-        let mut bytes: Vec<u8> = (0..256).map(|_| random.below(12) as u8).collect();
+        let mut bytes: Vec<u8> = (0..256).map(|_| below(12) as u8).collect();
         for (at, word) in [0xd00d_feed, 256, 56, 216, 40, 17, 16, 0, 40, 160].into_iter().enumerate() {
             set_word(&mut bytes, at * 4, word);
         }

@@ -333,24 +333,3 @@ fn partition(m: &'static SimMachine, who: usize) -> Partition<SimMachine> {
     p.mailbox.lock().map(buffers(who)).unwrap();
     p
 }
-
-/// A small generator of numbers, so that a failure repeats.
-#[derive(Clone)]
-pub(super) struct Random(pub(super) u64);
-
-impl Random {
-    pub(super) fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    pub(super) fn below(&mut self, n: u64) -> u64 {
-        (self.next() >> 8) % n
-    }
-
-    pub(super) fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-}

@@ -3,6 +3,7 @@
 //! `HEMATITE_MODEL_SEED` where they begin.
 
 use super::*;
+use crate::sim::Random;
 
 const STEPS: u64 = 24;
 const SEQUENCES: u64 = 20_000;
