@@ -5,6 +5,10 @@
 
 #[cfg(target_os = "none")]
 mod firmware {
+    extern crate alloc;
+
+    use alloc::boxed::Box;
+
     use arch::Machine;
     use arch::boot::{self, Boot};
     use ffa_abi::Regs;
@@ -12,7 +16,7 @@ mod firmware {
     use spmc::{BuiltIn, Cpu, Fatal, Next, Port, Spmc, absent};
 
     static MACHINE: Once<Machine> = Once::new();
-    static SPMC: Once<Spmc<Machine>> = Once::new();
+    static SPMC: Once<Box<Spmc<Machine>>> = Once::new();
 
     /// The packages that the image carries.
     static BUILT_IN: &[BuiltIn] = include!(concat!(env!("OUT_DIR"), "/built_in.rs"));

@@ -22,9 +22,9 @@ pub(crate) const EXIT_SERROR: u64 = 3;
 pub(crate) const EXIT_DEFERRED: u64 = 4;
 
 /// Bytes of a CPU's stack.
-pub(crate) const STACK_SIZE: u64 = 16 << 10;
+pub(crate) const STACK_SIZE: u64 = 8 << 10;
 /// The address bit that is set in every stack and clear in the hole below it: a slot has twice as many bytes.
-pub(crate) const STACK_BIT: u64 = 17;
+pub(crate) const STACK_BIT: u64 = 16;
 
 // One block: nothing else promises that the macros come before the files that use them.
 global_asm!(
@@ -71,7 +71,7 @@ global_asm!(
     stray = sym boot::STRAY,
     unlisted = sym boot::unlisted,
     mpidrs = sym platform::MPIDRS,
-    stage1 = sym mmu::STAGE1_L1,
+    stage1 = sym mmu::ROOT_L2,
     build_tables = sym mmu::build_tables,
     cold = sym boot::cold,
     warm = sym boot::warm,

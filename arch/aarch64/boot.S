@@ -18,6 +18,9 @@ _start:
     adrp    x0, __stacks_start
     mov     x1, {STACK_SIZE}
     add     sp, x0, x1
+    adrp    x0, __tables_start
+    adrp    x1, __tables_end
+    bl      clear
     mov     x0, x19
     bl      {build_tables}
     bl      clean_tables_and_stack
@@ -26,9 +29,7 @@ _start:
     add     x0, x0, :lo12:__bss_start
     adrp    x1, __bss_end
     add     x1, x1, :lo12:__bss_end
-1:  stp     xzr, xzr, [x0], #16
-    cmp     x0, x1
-    b.lo    1b
+    bl      clear
     // The CPU that boots is number 0; the SPMC manifest lists the others.
     mrs     x0, mpidr_el1
     mov_imm x1, {AFFINITY}
@@ -171,15 +172,28 @@ clean_tables_and_stack:
     adrp    x0, __stacks_start
     add     x1, x0, {STACK_SIZE}
     mov     x30, x20
-// Cleans and invalidates x0 (a page's start) to x1, to the point of coherency. Leaf, no memory.
+// Cleans and invalidates x0 (a page's start) to x1 and up to three lines more, to the point of coherency. Leaf, no memory.
 clean_invalidate:
     mrs     x2, ctr_el0
     ubfx    x2, x2, #16, #4             // DminLine: log2 of words
     mov     x3, #4
     lsl     x3, x3, x2
-1:  dc      civac, x0
+1:
+    .rept   4
+    dc      civac, x0
     add     x0, x0, x3
+    .endr
     cmp     x0, x1
     b.lo    1b
     dsb     sy
+    ret
+
+// Fills x0 to x1, two multiples of 64, with zeroes. Leaf.
+clear:
+    stp     xzr, xzr, [x0], #16
+    stp     xzr, xzr, [x0], #16
+    stp     xzr, xzr, [x0], #16
+    stp     xzr, xzr, [x0], #16
+    cmp     x0, x1
+    b.lo    clear
     ret

@@ -191,6 +191,10 @@ impl Port for Machine {
         POOL.free(page);
     }
 
+    fn keep<T>(&self, count: usize, make: impl FnMut() -> T) -> Option<&'static [T]> {
+        POOL.keep(count, make)
+    }
+
     fn pages_free(&self) -> usize {
         POOL.pages_free()
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Stage 1 of S-EL2: an identity map without a page that is both writable and executable, stacks with holes
-//! below them, and two window pages per CPU for memory that is not mapped.
+//! Stage 1 of S-EL2: an identity map without a page that is both writable and executable; in 2 MiB of their own the
+//! stacks with holes below them, two window pages per CPU for memory that is not mapped, and the console's registers.
 
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -15,8 +15,8 @@ pub(crate) const MAIR: u64 = MAIR_EL2::Attr0_Normal_Outer::WriteBack_NonTransien
     | MAIR_EL2::Attr0_Normal_Inner::WriteBack_NonTransient_ReadWriteAlloc.value
     | MAIR_EL2::Attr1_Device::nonGathering_nonReordering_EarlyWriteAck.value;
 
-/// TCR_EL2 without PS: 39-bit addresses, 4 KiB granule, write-back inner shareable walks.
-pub(crate) const TCR: u64 = TCR_EL2::T0SZ.val(25).value
+/// TCR_EL2 without PS: 30-bit addresses (the walk begins at level 2), 4 KiB granule, write-back inner shareable walks.
+pub(crate) const TCR: u64 = TCR_EL2::T0SZ.val(34).value
     | TCR_EL2::IRGN0::WriteBack_ReadAlloc_WriteAlloc_Cacheable.value
     | TCR_EL2::ORGN0::WriteBack_ReadAlloc_WriteAlloc_Cacheable.value
     | TCR_EL2::SH0::Inner.value
@@ -34,15 +34,18 @@ pub(crate) const SCTLR_ON: u64 = SCTLR_OFF
     | SCTLR_EL2::I::Cacheable.value
     | 1 << 19;
 
-/// Where the stacks are mapped: each at the start of the upper half of its slot.
-pub(crate) const STACKS_VA: u64 = 1 << 38;
+/// Where the stacks are mapped, in the last 2 MiB: each at the start of the upper half of its slot.
+pub(crate) const STACKS_VA: u64 = (1 << 30) - BLOCK_SIZE;
 /// All stacks as one, for the first CPU while it boots: in a slot behind them.
 const BOOT_STACK: u64 = STACKS_VA + (CPUS as u64) * SLOT + SLOT / 2;
 pub(crate) const BOOT_STACK_TOP: u64 = BOOT_STACK + (CPUS as u64) * STACK_SIZE;
 const SLOT: u64 = 2 << STACK_BIT;
-/// First window page, in the same 2 MiB as the boot stack.
+/// First window page.
 const WINDOWS_VA: u64 = STACKS_VA + (CPUS as u64 + 1) * SLOT;
-const _: () = assert!((CPUS as u64) * SLOT <= BLOCK_SIZE && (CPUS as u64) * STACK_SIZE <= SLOT / 2);
+/// Where the registers of the console are mapped.
+pub(crate) const UART_VA: u64 = WINDOWS_VA + (CPUS as u64 * 2) * 4096;
+const _: () = assert!(UART_VA < STACKS_VA + BLOCK_SIZE && (CPUS as u64) * STACK_SIZE <= SLOT / 2);
+const _: () = assert!(SECURE_RAM.1 <= STACKS_VA && GIC.1 <= STACKS_VA);
 
 const VALID: u64 = 1;
 const TABLE: u64 = 0b11;
@@ -85,29 +88,15 @@ impl Table {
             slot.store(entry, Relaxed);
         }
     }
-
-    fn clear(&self) {
-        for slot in &self.0 {
-            slot.store(0, Relaxed);
-        }
-    }
 }
 
-// Not in .bss: they are written before it is cleared.
+// Not in .bss: they are written before it is cleared, and boot.S has cleared them.
 #[unsafe(link_section = ".tables")]
-pub(crate) static STAGE1_L1: Table = Table::new();
-#[unsafe(link_section = ".tables")]
-static LOW_L2: Table = Table::new();
+pub(crate) static ROOT_L2: Table = Table::new();
 #[unsafe(link_section = ".tables")]
 static IMAGE_L3: Table = Table::new();
 #[unsafe(link_section = ".tables")]
-static UART_L3: Table = Table::new();
-#[unsafe(link_section = ".tables")]
-static PRIVATE_L2: Table = Table::new();
-#[unsafe(link_section = ".tables")]
-static STACKS_L3: Table = Table::new();
-#[unsafe(link_section = ".tables")]
-static WINDOWS_L3: Table = Table::new();
+static PRIVATE_L3: Table = Table::new();
 
 unsafe extern "C" {
     static __image_start: u8;
@@ -148,23 +137,16 @@ pub(crate) fn stack_from(sp: u64) -> Range<u64> {
     sp.max(start) & !7..start + size
 }
 
-/// Fills the tables. Runs once, with the MMU off, on the first CPU; `manifest` is the page to map read-only.
+/// Fills the tables, which are clear. Runs once, with the MMU off, on the first CPU; `manifest` is the page to map
+/// read-only.
 pub(crate) extern "C" fn build_tables(manifest: u64) {
-    for table in [&STAGE1_L1, &LOW_L2, &IMAGE_L3, &UART_L3, &PRIVATE_L2, &STACKS_L3, &WINDOWS_L3] {
-        table.clear();
-    }
-    STAGE1_L1.set(30, 0, LOW_L2.address() | TABLE);
-    STAGE1_L1.set(30, STACKS_VA, PRIVATE_L2.address() | TABLE);
-    PRIVATE_L2.set(21, STACKS_VA, STACKS_L3.address() | TABLE);
-    PRIVATE_L2.set(21, WINDOWS_VA, WINDOWS_L3.address() | TABLE);
-
+    ROOT_L2.set(21, STACKS_VA, PRIVATE_L3.address() | TABLE);
+    PRIVATE_L3.set(12, UART_VA, UART | REGISTERS | PAGE);
     map_blocks(GIC, REGISTERS);
-    LOW_L2.set(21, UART, UART_L3.address() | TABLE);
-    UART_L3.set(12, UART, UART | REGISTERS | PAGE);
 
     let image = symbol!(__image_start);
     let first_block = SECURE_RAM.0 & !(BLOCK_SIZE - 1);
-    LOW_L2.set(21, first_block, IMAGE_L3.address() | TABLE);
+    ROOT_L2.set(21, first_block, IMAGE_L3.address() | TABLE);
     map_blocks((first_block + BLOCK_SIZE, SECURE_RAM.1), DATA);
     // The assembly has no landing pads: all of its callers branch to it directly, and no stolen pointer may.
     let guarded = if mrs!("id_aa64pfr1_el1") & 0xf != 0 { GUARDED } else { 0 };
@@ -182,8 +164,8 @@ pub(crate) extern "C" fn build_tables(manifest: u64) {
         let pa = symbol!(__stacks_start) + cpu * STACK_SIZE;
         let va = STACKS_VA + cpu * SLOT + SLOT / 2;
         for at in (0..STACK_SIZE).step_by(4096) {
-            STACKS_L3.set(12, va + at, (pa + at) | DATA | PAGE);
-            WINDOWS_L3.set(12, BOOT_STACK + cpu * STACK_SIZE + at, (pa + at) | DATA | PAGE);
+            PRIVATE_L3.set(12, va + at, (pa + at) | DATA | PAGE);
+            PRIVATE_L3.set(12, BOOT_STACK + cpu * STACK_SIZE + at, (pa + at) | DATA | PAGE);
         }
     }
 }
@@ -191,7 +173,7 @@ pub(crate) extern "C" fn build_tables(manifest: u64) {
 fn map_blocks(range: (u64, u64), attributes: u64) {
     let mut at = range.0;
     while at < range.1 {
-        LOW_L2.set(21, at, at | attributes | BLOCK);
+        ROOT_L2.set(21, at, at | attributes | BLOCK);
         at += BLOCK_SIZE;
     }
 }
@@ -213,12 +195,12 @@ pub(crate) fn window_entry(page: u64, non_secure: bool, write: bool) -> u64 {
 /// Shows `entry` in window `which` (0 or 1) of CPU `cpu`, and returns the window's address.
 pub(crate) fn set_window(cpu: usize, which: usize, entry: u64) -> u64 {
     let va = WINDOWS_VA + (((cpu * 2 + which) as u64) << 12);
-    WINDOWS_L3.set(12, va, 0);
+    PRIVATE_L3.set(12, va, 0);
     // SAFETY: no Rust object lives in a window; only this CPU uses the address, so a local invalidation is enough.
     unsafe {
         core::arch::asm!("dsb nshst", "tlbi vae2, {}", "dsb nsh", in(reg) va >> 12, options(nostack, preserves_flags));
     }
-    WINDOWS_L3.set(12, va, entry);
+    PRIVATE_L3.set(12, va, entry);
     barrier!("dsb nshst", "isb");
     va
 }

@@ -120,9 +120,12 @@ pub(crate) fn zero(space: Space, pa: Pa, len: u64) -> Result<(), MemFault> {
 
 /// Makes code that was written through the data side visible to every CPU's fetches. Secure memory only.
 pub(crate) fn sync_code(pa: Pa, len: u64) {
+    /// CTR_EL0.IDC: fetches see what was written without a clean.
+    const COHERENT: u64 = 1 << 28;
     let end = pa.0.saturating_add(len).min(SECURE_RAM.1);
-    let line = 4 << (mrs!("ctr_el0") >> 16 & 0xf);
-    let mut at = pa.0.max(SECURE_RAM.0) & !63;
+    let cache = mrs!("ctr_el0");
+    let line = 4 << (cache >> 16 & 0xf);
+    let mut at = if cache & COHERENT != 0 { end } else { pa.0.max(SECURE_RAM.0) & !63 };
     while at < end {
         // SAFETY: cleaning a line of memory that stage 1 maps changes no value.
         unsafe { core::arch::asm!("dc cvau, {}", in(reg) at, options(nostack, preserves_flags)) };

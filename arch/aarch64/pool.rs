@@ -168,6 +168,21 @@ impl Pool {
         }
     }
 
+    /// Fills a page with values, for ever. It does not count as handed out: `words` and `free` do not touch it.
+    pub(crate) fn keep<T>(&self, count: usize, mut make: impl FnMut() -> T) -> Option<&'static [T]> {
+        if Layout::array::<T>(count).ok()?.size() > PAGE_LAYOUT.size() || align_of::<T>() > PAGE_LAYOUT.align() {
+            return None;
+        }
+        let page = self.free.lock().alloc()?.cast::<T>();
+        self.count.fetch_sub(1, Relaxed);
+        for index in 0..count {
+            // SAFETY: the page was the allocator's and is now this function's alone; so many values fit in it.
+            unsafe { page.add(index).write(make()) };
+        }
+        // SAFETY: so many values have just been written, and nobody else ever gets the page.
+        Some(unsafe { core::slice::from_raw_parts(page.as_ptr(), count) })
+    }
+
     pub(crate) fn pages_free(&self) -> usize {
         self.count.load(Relaxed) as usize
     }
@@ -191,7 +206,7 @@ struct BootHeap {
 }
 
 /// From this size on an allocation is large.
-const LARGE: usize = 32 << 10;
+const LARGE: usize = 8 << 10;
 /// Bytes of the buddy heap.
 const SMALL_HEAP: usize = 96 << 10;
 

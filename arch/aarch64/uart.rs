@@ -5,7 +5,7 @@
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use crate::platform::UART;
+use crate::mmu::UART_VA;
 use crate::timer;
 
 const DR: u64 = 0x00;
@@ -16,12 +16,12 @@ const FR_TXFF: u32 = 1 << 5;
 
 fn read(offset: u64) -> u32 {
     // SAFETY: a register of the UART, which stage 1 maps as a device.
-    unsafe { ((UART + offset) as *const u32).read_volatile() }
+    unsafe { ((UART_VA + offset) as *const u32).read_volatile() }
 }
 
 fn write(offset: u64, value: u32) {
     // SAFETY: as in `read`; the device does no DMA.
-    unsafe { ((UART + offset) as *mut u32).write_volatile(value) }
+    unsafe { ((UART_VA + offset) as *mut u32).write_volatile(value) }
 }
 
 /// Turns the transmitter on; the line rate is whatever EL3 left.

@@ -245,6 +245,10 @@ pub trait Port: Sync + Sized + 'static {
     /// Returns a page to the pool.
     fn page_free(&self, page: Pa);
 
+    /// Fills a page of the pool with `count` values, which stay there for ever. `None` without a free page, or if they do
+    /// not fit in one.
+    fn keep<T>(&self, count: usize, make: impl FnMut() -> T) -> Option<&'static [T]>;
+
     /// Counts the free pages of the pool.
     fn pages_free(&self) -> usize;
 

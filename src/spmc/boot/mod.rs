@@ -10,6 +10,7 @@ mod start;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::manifest::{
@@ -39,27 +40,17 @@ impl<P: Port> Spmc<P> {
     /// Builds the SPMC from the manifest that TF-A passed and the packages that it loaded.
     ///
     /// The built-in packages come after the manifest's own partitions, with the identifiers that follow.
-    pub fn boot(port: &'static P, manifest: &[u8], built_in: &[BuiltIn]) -> Result<Self, Fatal> {
-        let fatal = |reason: &dyn core::fmt::Display| {
-            port.log(format_args!("fatal: {reason}"));
-            Fatal
-        };
-        let blob = CheckedBlob::check(manifest).map_err(|e| fatal(&format_args!("SPMC manifest: {e}")))?;
-        let mut core = CoreManifest::parse(&blob).map_err(|e| fatal(&e))?;
-        port.list_cpus(&core.cpus).map_err(|mpidr| fatal(&not_listed(mpidr)))?;
-        if !core.quiet {
-            report(port, &core);
-        }
-        if core.ranges(MemoryKind::NonSecure).next().is_none() {
-            port.log(format_args!("no ns-memory node: the Normal world cannot map buffers or send memory"));
-        }
+    pub fn boot(port: &'static P, manifest: &[u8], built_in: &[BuiltIn]) -> Result<Box<Self>, Fatal> {
+        let fatal = |reason: &dyn core::fmt::Display| fatal(port, reason);
+        let mut core = read_manifest(port, manifest)?;
         place_built_in(port, &mut core, built_in);
         let before = port.pages_free();
         let (list, mut places) = load::all(port, &core);
         let mut boot_order: Vec<u8> = (0..list.len() as u8).collect();
-        // Stable: partitions without a boot-order keep the manifest's order, after those that have one.
-        boot_order.sort_by_key(|&i| {
-            list.get(i as usize).and_then(|p| p.manifest.boot_order).map_or(u32::MAX, |order| order as u32)
+        // Partitions without a boot-order keep the manifest's order, after those that have one.
+        boot_order.sort_unstable_by_key(|&i| {
+            let order = list.get(i as usize).and_then(|p| p.manifest.boot_order);
+            (order.map_or(u32::MAX, u32::from), i)
         });
         let used = before.saturating_sub(port.pages_free());
         if !core.quiet {
@@ -69,7 +60,8 @@ impl<P: Port> Spmc<P> {
         let routing = Routing::new(&core.routing, |n| list.iter().position(|p| p.manifest_index == n));
         let list = list.into_boxed_slice();
         let memory = Memory::new(port, MAX_OPEN).map_err(|_| fatal(&"no memory for the table of transactions"))?;
-        let mut spmc = Self::new(port, core.attribute.spmc_id, list, boot_order, core.memory.to_vec(), routing, memory);
+        let id = core.attribute.spmc_id;
+        let mut spmc = Box::new(Self::new(port, id, list, boot_order, core.memory.to_vec(), routing, memory));
         if let Some(policy) = &core.hub {
             spmc.start_hub(policy).map_err(|why| fatal(&why))?;
         }
@@ -81,6 +73,26 @@ impl<P: Port> Spmc<P> {
         }
         Ok(spmc)
     }
+}
+
+fn fatal<P: Port>(port: &P, reason: &dyn core::fmt::Display) -> Fatal {
+    port.log(format_args!("fatal: {reason}"));
+    Fatal
+}
+
+/// Reads the SPMC manifest and tells what it says. Apart, and into a box, since it is large: the stack is not.
+#[inline(never)]
+fn read_manifest<P: Port>(port: &P, manifest: &[u8]) -> Result<Box<CoreManifest>, Fatal> {
+    let blob = CheckedBlob::check(manifest).map_err(|e| fatal(port, &format_args!("SPMC manifest: {e}")))?;
+    let core = Box::new(CoreManifest::parse(&blob).map_err(|e| fatal(port, &e))?);
+    port.list_cpus(&core.cpus).map_err(|mpidr| fatal(port, &not_listed(mpidr)))?;
+    if !core.quiet {
+        report(port, &core);
+    }
+    if core.ranges(MemoryKind::NonSecure).next().is_none() {
+        port.log(format_args!("no ns-memory node: the Normal world cannot map buffers or send memory"));
+    }
+    Ok(core)
 }
 
 /// Adds free Secure memory to the pool of table memory: as much as there is of what would do for thousands of scattered

@@ -3,8 +3,7 @@
 
 use fdt::node::FdtNode;
 
-use super::refusal::Details;
-use super::refusal::name;
+use super::refusal::{Details, append, name};
 use super::{Cause, CheckedBlob, File, Name, Refusal};
 
 /// Tells of something in a file that is tolerated but may not be what its author meant.
@@ -71,11 +70,7 @@ impl<'b, 'a> Node<'b, 'a> {
             if !path.is_empty() && path.try_push('/').is_err() {
                 path.clear();
             }
-            for c in tree.name.chars() {
-                if path.try_push(c).is_err() {
-                    break;
-                }
-            }
+            append(&mut path, tree.name);
             Self { at: At { file: self.at.file, node: path }, tree }
         })
     }

@@ -15,13 +15,15 @@ pub type Name = ArrayString<31>;
 /// Copies a name, cut to what fits.
 pub(crate) fn name(text: &str) -> Name {
     let mut out = Name::new();
-    for c in text.chars() {
-        // A character that no longer fits ends the copy: names are for people.
-        if out.try_push(c).is_err() {
-            break;
-        }
-    }
+    append(&mut out, text);
     out
+}
+
+/// Adds as much of `text` as fits: names are for people.
+pub(crate) fn append(name: &mut Name, text: &str) {
+    let cut = text.floor_char_boundary(name.remaining_capacity());
+    // It fits.
+    let _ = name.try_push_str(text.get(..cut).unwrap_or_default());
 }
 
 /// Tells which kind of boot file is spoken of.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The ranges of a transaction: a few in the transaction itself, the rest in a chain of pool pages.
+//! The ranges of a transaction: a few in the transaction itself, or all of them in a chain of pool pages.
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -15,14 +15,33 @@ const PER_PAGE: u32 = 511;
 /// Bits of the page count in a packed range; page numbers of a 39-bit space need 27 more.
 const COUNT_BITS: u32 = 28;
 
+/// Names a pool page, or none. Half as large as an `Option<Pa>`, and what word 0 of a page in a chain is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Link(u64);
+
+impl Link {
+    pub(super) const fn to(page: Pa) -> Self {
+        Self(page.0)
+    }
+
+    pub(super) fn page(self) -> Option<Pa> {
+        (self.0 != 0).then_some(Pa(self.0))
+    }
+}
+
 /// A list of ranges.
 #[derive(Debug, Default)]
 pub(super) struct RangeList {
-    inline: [u64; INLINE],
-    head: Option<Pa>,
-    tail: Option<Pa>,
+    /// Up to [`INLINE`] ranges; for a longer list [`HEAD`] and [`TAIL`] link to the ends of its chain.
+    words: [u64; INLINE],
     len: u32,
+    /// How many ranges the descriptor announced.
+    pub(super) expected: u32,
 }
+
+/// The words that link to the first and the last page.
+const HEAD: usize = 0;
+const TAIL: usize = 1;
 
 /// Packs a range whose end [`crate::stage2::check_range`] has found inside the IPA space.
 const fn pack(range: &Range) -> u64 {
@@ -47,14 +66,14 @@ impl RangeList {
         ranges: impl Iterator<Item = Result<Range, Refusal>>,
     ) -> Result<(), Refusal> {
         // The page that is being filled: looked up once, not for each range.
-        let mut words = self.tail.and_then(|tail| port.words(tail));
+        let mut words = if self.is_chain() { port.words(Pa(self.words[TAIL])) } else { None };
         for range in ranges {
             let word = pack(&range?);
-            if let Some(place) = self.inline.get_mut(self.len as usize) {
+            let index = self.len % PER_PAGE;
+            if let Some(place) = self.words.get_mut(self.len as usize) {
                 *place = word;
             } else {
-                let index = (self.len - INLINE as u32) % PER_PAGE;
-                if index == 0 {
+                if self.len as usize == INLINE || index == 0 {
                     words = port.words(self.grow(port)?);
                 }
                 let place = words.and_then(|words| words.get(index as usize + 1)).ok_or(Refusal::TableMemory)?;
@@ -65,24 +84,35 @@ impl RangeList {
         Ok(())
     }
 
+    const fn is_chain(&self) -> bool {
+        self.len as usize > INLINE
+    }
+
+    /// Adds a page to the chain. The first one gets the ranges that were here.
     fn grow<P: Port>(&mut self, port: &P) -> Result<Pa, Refusal> {
         let page = port.page_alloc().ok_or(Refusal::TableMemory)?;
-        match self.tail {
-            Some(tail) => port.set_word(tail, 0, page.0),
-            None => self.head = Some(page),
+        if self.is_chain() {
+            port.set_word(Pa(self.words[TAIL]), 0, page.0);
+        } else {
+            for (index, word) in (1..).zip(self.words) {
+                port.set_word(page, index, word);
+            }
+            self.words[HEAD] = page.0;
         }
-        self.tail = Some(page);
+        self.words[TAIL] = page.0;
         Ok(page)
+    }
+
+    fn head(&self) -> Link {
+        if self.is_chain() { Link(self.words[HEAD]) } else { Link::default() }
     }
 
     /// Iterates over first addresses and page counts, from range `from` on.
     #[inline]
     pub(super) fn iter_from<'a, P: Port>(&'a self, port: &'a P, from: u32) -> Iter<'a, P> {
-        let mut page = self.head;
-        let mut skip = from.saturating_sub(INLINE as u32) / PER_PAGE;
-        while skip > 0 {
+        let mut page = self.head().page();
+        for _ in 0..from / PER_PAGE {
             page = page.and_then(|p| next(port, p));
-            skip -= 1;
         }
         Iter { list: self, port, at: from, words: page.and_then(|p| port.words(p)) }
     }
@@ -90,23 +120,22 @@ impl RangeList {
     /// Iterates over all ranges.
     #[inline]
     pub(super) fn iter<'a, P: Port>(&'a self, port: &'a P) -> Iter<'a, P> {
-        Iter { list: self, port, at: 0, words: self.head.and_then(|p| port.words(p)) }
+        Iter { list: self, port, at: 0, words: self.head().page().and_then(|p| port.words(p)) }
     }
 
     /// Empties the list and returns its pages to the pool.
     pub(super) fn clear<P: Port>(&mut self, port: &P) {
-        let mut page = self.head;
+        let mut page = self.head().page();
         while let Some(p) = page {
             page = next(port, p);
             port.page_free(p);
         }
-        (self.head, self.tail, self.len) = (None, None, 0);
+        self.len = 0;
     }
 }
 
 fn next<P: Port>(port: &P, page: Pa) -> Option<Pa> {
-    let link = port.word(page, 0);
-    (link != 0).then_some(Pa(link))
+    Link(port.word(page, 0)).page()
 }
 
 /// Iterates over ranges.
@@ -114,7 +143,7 @@ pub(super) struct Iter<'a, P: Port> {
     list: &'a RangeList,
     port: &'a P,
     at: u32,
-    /// The page that holds the next range that is not in the transaction itself.
+    /// The page that holds the next range, if the list is a chain.
     words: Option<&'a [AtomicU64; 512]>,
 }
 
@@ -126,14 +155,12 @@ impl<P: Port> Iterator for Iter<'_, P> {
         if self.at >= self.list.len {
             return None;
         }
-        let word = match self.list.inline.get(self.at as usize) {
-            Some(word) => *word,
-            None => {
-                let index = (self.at - INLINE as u32) % PER_PAGE;
-                let [link, words @ ..] = self.words?;
+        let word = match self.words {
+            None => *self.list.words.get(self.at as usize)?,
+            Some([link, words @ ..]) => {
+                let index = self.at % PER_PAGE;
                 if index == PER_PAGE - 1 {
-                    let next = link.load(Relaxed);
-                    self.words = if next == 0 { None } else { self.port.words(Pa(next)) };
+                    self.words = Link(link.load(Relaxed)).page().and_then(|page| self.port.words(page));
                 }
                 words.get(index as usize)?.load(Relaxed)
             }

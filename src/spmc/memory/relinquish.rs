@@ -2,7 +2,7 @@
 //! `FFA_MEM_RELINQUISH` (DEN0077A v1.1, section 16.6), and what becomes of loans when a partition dies.
 
 use ffa_abi::Regs;
-use ffa_abi::memory::Relinquish;
+use ffa_abi::memory::{Data, Relinquish};
 
 use super::table::{Held, Kind, Phase};
 use super::{Caller, Reader, zero_flag};
@@ -26,13 +26,13 @@ impl<P: Port> Spmc<P> {
         }
         let mut t = self.memory.table.find(request.handle)?;
         let receiver = *t.receiver(partition.id()).ok_or(Refusal::MemReceiver)?;
-        if !receiver.retrieved || t.kind == Kind::Donate {
+        if receiver.mapped.is_none() || t.kind == Kind::Donate {
             return Err(Refusal::MemNotRetrieved);
         }
         if zero && t.kind == Kind::Share {
             return Err(Refusal::MemZeroShared);
         }
-        if zero && !receiver.writes {
+        if zero && receiver.mapped != Some(Data::ReadWrite) {
             return Err(Refusal::MemZeroReadOnly);
         }
         t.zero_after |= zero;
@@ -53,7 +53,7 @@ impl<P: Port> Spmc<P> {
             walk.finish();
         }
         if let Some(receiver) = t.receiver(partition.id()) {
-            receiver.retrieved = false;
+            receiver.mapped = None;
             receiver.next = u32::MAX;
         }
         if t.is_retrieved() {
@@ -73,7 +73,7 @@ impl<P: Port> Spmc<P> {
     /// half sent is dropped, what it lent comes back when the last receiver relinquishes.
     pub(crate) fn release_memory(&self, partition: &Partition<P>) {
         for mut t in self.memory.table.each() {
-            if t.receiver(partition.id()).is_some_and(|r| r.retrieved) {
+            if t.receiver(partition.id()).is_some_and(|r| r.mapped.is_some()) {
                 if t.kind == Kind::Donate {
                     // The memory is its own; only the rest of the response is never asked for.
                     self.memory.table.close(self.port, t);

@@ -103,18 +103,16 @@ impl<P: Port> Spmc<P> {
         }
         check_region(region, &t)?;
         let granted = self.check_receivers(partition, region, &t)?;
-        let writes = granted.data == Data::ReadWrite;
-        if region.flags.has(Flags::ZERO | Flags::ZERO_AFTER) && !writes {
+        if region.flags.has(Flags::ZERO | Flags::ZERO_AFTER) && granted.data != Data::ReadWrite {
             return Err(Refusal::MemZeroReadOnly);
         }
-        if receiver.retrieved {
+        if receiver.mapped.is_some() {
             return Err(Refusal::MemRetrieved);
         }
         let (next, reply) = self.map_and_answer(partition, &t, granted)?;
         t.zero_after |= region.flags.has(Flags::ZERO_AFTER);
         if let Some(receiver) = t.receiver(partition.id()) {
-            receiver.retrieved = true;
-            receiver.writes = writes;
+            receiver.mapped = Some(granted.data);
         }
         if t.kind == Kind::Donate {
             self.forget_donor(&t);
@@ -231,16 +229,18 @@ impl<P: Port> Spmc<P> {
         let flags = Flags(t.kind.flag() | zeroed);
         w.header(form, t.sender, attributes, flags, t.handle(), t.tag, count as u32)?;
         for (i, r) in t.receivers.iter().enumerate().filter(|(_, r)| told(r.id)) {
-            let permissions = granted.unwrap_or(Permissions { data: r.data, instruction: r.instruction });
+            // An owner says nothing about instructions.
+            let sent = Permissions { data: r.data, instruction: Instruction::NotSpecified };
+            let permissions = granted.unwrap_or(sent);
             let (composite, impdef) = (form.composite(count) as u32, t.impdef(self.port, i));
             w.access(form, &Access { receiver: r.id, permissions, flags: 0, composite, impdef })?;
         }
-        w.composite(t.pages, t.expected)?;
+        w.composite(t.pages, t.ranges.expected)?;
         let used = w.len();
         let next = self.tell_ranges(t, &mut delivery, &mut chunk, used, 0)?;
         let bytes = delivery.filled();
         delivery.finish();
-        let total = (form.composite(count) + RANGE_SIZE) as u64 + u64::from(t.expected) * RANGE_SIZE as u64;
+        let total = (form.composite(count) + RANGE_SIZE) as u64 + u64::from(t.ranges.expected) * RANGE_SIZE as u64;
         Ok((next, [Func::MemRetrieveResp.id32().into(), total, bytes, 0, 0, 0, 0, 0]))
     }
 

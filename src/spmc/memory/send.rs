@@ -72,7 +72,7 @@ impl<P: Port> Spmc<P> {
     /// Opens a transaction from the first, often the only fragment of a descriptor in the caller's TX buffer.
     pub(super) fn send(&self, caller: Caller<'_, P>, kind: Kind, wide: bool, regs: &mut Regs) -> Result<(), Refusal> {
         let (total, fragment) = lengths(wide, regs)?;
-        let mut t = self.memory.table.open(caller.position())?;
+        let mut t = self.memory.table.open(self.port, caller.position())?;
         let outcome = self.first_fragment(&caller, kind, total, fragment, &mut t);
         let outcome = outcome.and_then(|()| self.complete_or_ask(&mut t, regs));
         if outcome.is_err() {
@@ -113,7 +113,7 @@ impl<P: Port> Spmc<P> {
         t.zero_first = region.flags.has(Flags::ZERO);
         t.tag = region.tag;
         t.pages = composite.pages;
-        t.expected = composite.ranges;
+        t.ranges.expected = composite.ranges;
         t.offset = fragment;
         self.take_ranges(t, head.get(composite.at..).unwrap_or(&[]))?;
         self.take_rest(t, &mut reader)
@@ -132,14 +132,8 @@ impl<P: Port> Spmc<P> {
             if *offset.get_or_insert(access.composite) != access.composite {
                 return Err(Refusal::MemOffset);
             }
-            let receiver = Receiver {
-                id: access.receiver,
-                data: access.permissions.data,
-                instruction: access.permissions.instruction,
-                retrieved: false,
-                writes: false,
-                next: u32::MAX,
-            };
+            let receiver =
+                Receiver { id: access.receiver, data: access.permissions.data, mapped: None, next: u32::MAX };
             t.receivers.try_push(receiver).map_err(|_| Refusal::MemReceivers)?;
             t.set_impdef(self.port, index, &access)?;
         }
@@ -159,15 +153,15 @@ impl<P: Port> Spmc<P> {
 
     /// Notes the ranges in `bytes`.
     fn take_ranges(&self, t: &mut Transaction, bytes: &[u8]) -> Result<(), Refusal> {
-        let Transaction { ranges, pages, pages_so_far, expected, .. } = t;
-        if u64::from(ranges.len()) + (bytes.len() / RANGE_SIZE) as u64 > u64::from(*expected) {
+        let Transaction { ranges, pages, pages_so_far, .. } = t;
+        if u64::from(ranges.len()) + (bytes.len() / RANGE_SIZE) as u64 > u64::from(ranges.expected) {
             return Err(Refusal::MemCount);
         }
         let checked = Ranges::new(bytes).map(|range| {
             let range = range?;
             check_range(Ipa(range.address), u64::from(range.pages)).map_err(|_| Refusal::MemRange)?;
-            *pages_so_far += u64::from(range.pages);
-            if *pages_so_far > u64::from(*pages) { Err(Refusal::MemCount) } else { Ok(range) }
+            *pages_so_far = pages_so_far.checked_add(range.pages).ok_or(Refusal::MemCount)?;
+            if *pages_so_far > *pages { Err(Refusal::MemCount) } else { Ok(range) }
         });
         ranges.extend(self.port, checked)
     }
@@ -190,8 +184,8 @@ impl<P: Port> Spmc<P> {
     pub(super) fn complete_or_ask(&self, t: &mut Held<'_>, regs: &mut Regs) -> Result<(), Refusal> {
         let (low, high) = t.handle().words();
         let (low, high) = (u64::from(low), u64::from(high));
-        if t.ranges.len() == t.expected {
-            if t.pages_so_far != u64::from(t.pages) {
+        if t.ranges.len() == t.ranges.expected {
+            if t.pages_so_far != t.pages {
                 return Err(Refusal::MemCount);
             }
             self.hand_over(t)?;

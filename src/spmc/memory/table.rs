@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The table of open transactions. A handle names its place in the table, so that finding it costs the same however
-//! many are open; a generation beside it makes handles of closed transactions strangers.
+//! many are open; a generation beside it makes handles of closed transactions strangers. The table has no places to begin
+//! with: it takes a page of them from the pool where all that it has are in use.
 
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 
 use arrayvec::ArrayVec;
-use ffa_abi::memory::{Access, Data, Flags, Instruction};
+use ffa_abi::memory::{Access, Data, Flags};
 use ffa_abi::{Handle, PartitionId};
 
-use super::ranges::RangeList;
+use super::ranges::{Link, RangeList};
 use crate::manifest::MAX_PARTITIONS;
 use crate::refusal::Refusal;
 use crate::sync::{Mutex, MutexGuard};
-use crate::{Pa, Port, Space};
+use crate::{PAGE_SIZE, Port, Space};
 
 /// The most transactions that can be open.
 pub(crate) const MAX_OPEN: usize = 1024;
@@ -21,8 +22,16 @@ pub(crate) const MAX_OPEN: usize = 1024;
 pub(super) const MAX_OPEN_OF_PARTITION: u16 = (MAX_OPEN * 3 / 4 / MAX_PARTITIONS) as u16;
 /// The most receivers of one transaction.
 pub(crate) const MAX_RECEIVERS: usize = 4;
+/// Transactions in a page.
+const PER_PAGE: usize = PAGE_SIZE as usize / size_of::<Mutex<Transaction>>();
+/// The most pages of them.
+const MAX_PAGES: usize = MAX_OPEN.div_ceil(PER_PAGE);
 const INDEX_BITS: u32 = 16;
 const NONE: u16 = u16::MAX;
+
+// A power of two, so that a place is found by a shift.
+#[cfg(not(loom))]
+const _: () = assert!(PER_PAGE == 32);
 
 /// What kind of transaction it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,11 +74,8 @@ pub(super) struct Receiver {
     pub(super) id: PartitionId,
     /// What the owner allows.
     pub(super) data: Data,
-    pub(super) instruction: Instruction,
-    /// It has the memory mapped.
-    pub(super) retrieved: bool,
-    /// It has the memory mapped with write access.
-    pub(super) writes: bool,
+    /// How it has the memory mapped, if it has.
+    pub(super) mapped: Option<Data>,
     /// The next range that a retrieve response has to tell it.
     pub(super) next: u32,
 }
@@ -79,7 +85,7 @@ pub(super) struct Receiver {
 pub(super) struct Transaction {
     generation: u32,
     /// The place of its owner among those that [`FreeList`] counts.
-    owner: usize,
+    owner: u8,
     pub(super) phase: Phase,
     pub(super) kind: Kind,
     pub(super) space: Space,
@@ -91,13 +97,12 @@ pub(super) struct Transaction {
     pub(super) tag: u64,
     pub(super) receivers: ArrayVec<Receiver, MAX_RECEIVERS>,
     /// A pool page with the receivers' implementation-defined values, if any is not zero.
-    pub(super) impdef: Option<Pa>,
+    impdef: Link,
     pub(super) ranges: RangeList,
-    /// How many ranges the descriptor announced, and how many pages.
-    pub(super) expected: u32,
+    /// How many pages the descriptor announced.
     pub(super) pages: u32,
     /// Pages in the ranges received so far.
-    pub(super) pages_so_far: u64,
+    pub(super) pages_so_far: u32,
     /// Bytes of the descriptor received so far.
     pub(super) offset: u32,
     /// The next range that a hypervisor's retrieve has to be told.
@@ -108,7 +113,7 @@ impl Transaction {
     fn new() -> Self {
         Self {
             generation: 1,
-            owner: usize::MAX,
+            owner: NORMAL_WORLD,
             phase: Phase::Free,
             kind: Kind::Share,
             space: Space::NonSecure,
@@ -117,9 +122,8 @@ impl Transaction {
             zero_after: false,
             tag: 0,
             receivers: ArrayVec::new_const(),
-            impdef: None,
+            impdef: Link::default(),
             ranges: RangeList::default(),
-            expected: 0,
             pages: 0,
             pages_so_far: 0,
             offset: 0,
@@ -134,18 +138,18 @@ impl Transaction {
 
     /// Tells whether anybody has the memory mapped.
     pub(super) fn is_retrieved(&self) -> bool {
-        self.receivers.iter().any(|r| r.retrieved)
+        self.receivers.iter().any(|r| r.mapped.is_some())
     }
 
     /// Keeps the implementation-defined value of receiver `index`.
     pub(super) fn set_impdef<P: Port>(&mut self, port: &P, index: usize, access: &Access) -> Result<(), Refusal> {
         let [low, high] = access.impdef;
         if low | high != 0 {
-            let page = match self.impdef {
+            let page = match self.impdef.page() {
                 Some(page) => page,
                 None => port.page_alloc().ok_or(Refusal::TableMemory)?,
             };
-            self.impdef = Some(page);
+            self.impdef = Link::to(page);
             port.set_word(page, 2 * index, low);
             port.set_word(page, 2 * index + 1, high);
         }
@@ -154,13 +158,13 @@ impl Transaction {
 
     /// Returns the implementation-defined value of receiver `index`.
     pub(super) fn impdef<P: Port>(&self, port: &P, index: usize) -> [u64; 2] {
-        self.impdef.map_or([0; 2], |page| [port.word(page, 2 * index), port.word(page, 2 * index + 1)])
+        self.impdef.page().map_or([0; 2], |page| [port.word(page, 2 * index), port.word(page, 2 * index + 1)])
     }
 
     /// Frees all that it holds; its handle is nobody's from here on.
     fn clear<P: Port>(&mut self, port: &P) {
         self.ranges.clear(port);
-        if let Some(page) = self.impdef.take() {
+        if let Some(page) = core::mem::take(&mut self.impdef).page() {
             port.page_free(page);
         }
         // Never 0, so that no handle is.
@@ -173,15 +177,24 @@ impl Transaction {
 }
 
 struct FreeList {
+    /// The free place that was closed last, and for each such place the one before it.
     head: u16,
     next: Vec<u16>,
+    /// How many places there are: those from here on were never used, and the page of some may not be there yet.
+    made: u16,
     /// How many each partition has open, by position.
     open: [u16; MAX_PARTITIONS],
 }
 
+/// The owner of what the Normal world sends: nobody in [`FreeList::open`].
+const NORMAL_WORLD: u8 = u8::MAX;
+
+/// A page of transactions.
+type Places = &'static [Mutex<Transaction>];
+
 /// Owns the transactions.
 pub(crate) struct Table {
-    slots: Vec<Mutex<Transaction>>,
+    pages: Mutex<ArrayVec<Places, MAX_PAGES>>,
     free: Mutex<FreeList>,
 }
 
@@ -212,41 +225,64 @@ impl Held<'_> {
 }
 
 impl Table {
-    /// Makes a table of `capacity` free places, [`MAX_OPEN`] at the most.
+    /// Makes a table that can grow to `capacity` places, [`MAX_OPEN`] at the most.
     pub(crate) fn new(capacity: usize) -> Self {
-        let capacity = capacity.min(MAX_OPEN) as u16;
-        let next = (1..capacity).chain(core::iter::once(NONE)).collect();
+        let next = vec![0; capacity.min(MAX_OPEN)];
         Self {
-            slots: (0..capacity).map(|_| Mutex::new(Transaction::new())).collect(),
-            free: Mutex::new(FreeList { head: if capacity == 0 { NONE } else { 0 }, next, open: [0; MAX_PARTITIONS] }),
+            pages: Mutex::new(ArrayVec::new()),
+            free: Mutex::new(FreeList { head: NONE, next, made: 0, open: [0; MAX_PARTITIONS] }),
         }
     }
 
     /// Takes a free place for the partition at position `owner`, or for the Normal world, which has no position.
-    pub(super) fn open(&self, owner: Option<usize>) -> Result<Held<'_>, Refusal> {
-        let owner = owner.unwrap_or(usize::MAX);
+    pub(super) fn open<P: Port>(&self, port: &P, owner: Option<usize>) -> Result<Held<'static>, Refusal> {
+        let owner = owner.map_or(NORMAL_WORLD, |position| position as u8);
         let index = {
             let mut free = self.free.lock();
-            let index = free.head;
-            let next = *free.next.get(index as usize).ok_or(Refusal::MemTransactions)?;
-            if let Some(open) = free.open.get_mut(owner) {
-                if *open >= MAX_OPEN_OF_PARTITION {
-                    return Err(Refusal::MemTransactionsOfOne);
-                }
+            let count = free.open.get(owner as usize).copied();
+            if count.is_some_and(|open| open >= MAX_OPEN_OF_PARTITION) {
+                return Err(Refusal::MemTransactionsOfOne);
+            }
+            let index = self.take(port, &mut free)?;
+            if let Some(open) = free.open.get_mut(owner as usize) {
                 *open += 1;
             }
-            free.head = next;
             index
         };
-        let mut guard = self.slots.get(index as usize).ok_or(Refusal::MemTransactions)?.lock();
+        let mut guard = self.place(index).ok_or(Refusal::MemTransactions)?.lock();
         guard.owner = owner;
         Ok(Held { index, guard })
     }
 
+    /// Takes the place that was closed last, or makes one, with a page of the pool for it where it is the first of its
+    /// page.
+    fn take<P: Port>(&self, port: &P, free: &mut FreeList) -> Result<u16, Refusal> {
+        if let Some(next) = free.next.get(free.head as usize) {
+            return Ok(core::mem::replace(&mut free.head, *next));
+        }
+        let index = free.made;
+        let left = free.next.len().saturating_sub(index as usize);
+        if left == 0 {
+            return Err(Refusal::MemTransactions);
+        }
+        if index as usize % PER_PAGE == 0 {
+            let places = port.keep(left.min(PER_PAGE), || Mutex::new(Transaction::new()));
+            let places = places.ok_or(Refusal::TableMemory)?;
+            self.pages.lock().try_push(places).map_err(|_| Refusal::MemTransactions)?;
+        }
+        free.made = index + 1;
+        Ok(index)
+    }
+
+    fn place(&self, index: u16) -> Option<&'static Mutex<Transaction>> {
+        let places = *self.pages.lock().get(index as usize / PER_PAGE)?;
+        places.get(index as usize % PER_PAGE)
+    }
+
     /// Finds the transaction that `handle` names.
-    pub(super) fn find(&self, handle: Handle) -> Result<Held<'_>, Refusal> {
+    pub(super) fn find(&self, handle: Handle) -> Result<Held<'static>, Refusal> {
         let index = handle.0 as u16;
-        let guard = self.slots.get(index as usize).ok_or(Refusal::MemHandle)?.lock();
+        let guard = self.place(index).ok_or(Refusal::MemHandle)?.lock();
         if guard.phase == Phase::Free || u64::from(guard.generation) != handle.0 >> INDEX_BITS {
             return Err(Refusal::MemHandle);
         }
@@ -264,17 +300,14 @@ impl Table {
             *next = head;
             free.head = index;
         }
-        if let Some(open) = free.open.get_mut(owner) {
+        if let Some(open) = free.open.get_mut(owner as usize) {
             *open = open.saturating_sub(1);
         }
     }
 
     /// Visits every transaction in use, one at a time.
-    pub(super) fn each(&self) -> impl Iterator<Item = Held<'_>> {
-        self.slots
-            .iter()
-            .enumerate()
-            .map(|(index, slot)| Held { index: index as u16, guard: slot.lock() })
-            .filter(|held| held.phase != Phase::Free)
+    pub(super) fn each(&self) -> impl Iterator<Item = Held<'static>> {
+        let places = (0..MAX_OPEN as u16).map_while(|index| Some((index, self.place(index)?)));
+        places.map(|(index, place)| Held { index, guard: place.lock() }).filter(|held| held.phase != Phase::Free)
     }
 }

@@ -239,7 +239,8 @@ impl Entry {
         Self(if block { self.0 & !TABLE_OR_PAGE } else { self.0 | TABLE_OR_PAGE })
     }
 
-    /// Returns entry `index` of the level-3 table that replaces this block.
+    /// Returns the page that is `index` pages behind this leaf's first: an entry of the level-3 table that replaces a
+    /// block.
     pub const fn child(self, index: u64) -> Self {
         // A claim on ground that maps nothing has no output address: every page gets the claim alone.
         if self.0 & !CLAIMED == 0 { self } else { Self((self.0 | TABLE_OR_PAGE) + (index << 12)) }

@@ -101,7 +101,8 @@ impl Stage2 {
         let free = |e: Entry, _| if e.is_zero() { Ok(()) } else { Err(Error::Occupied) };
         let claimed = walk.claim(ipa, pages, || Error::Occupied, free);
         if claimed.is_ok() {
-            walk.commit(ipa, pages, |_, at| Entry::leaf(Pa(pa.0 + (at.0 - ipa.0)), attributes, tag));
+            let first = Entry::leaf(pa, attributes, tag);
+            walk.commit(ipa, pages, |_, at| first.child((at.0 - ipa.0) / PAGE_SIZE));
         }
         walk.finish();
         claimed.map_err(Error::from)

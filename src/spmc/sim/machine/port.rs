@@ -238,6 +238,12 @@ impl Port for SimMachine {
         assert!(user.is_none(), "table {page} freed while the TLB holds {user:?}");
     }
 
+    // Memory of the host's, so that a page is only asked for: tests look for pages that leaked.
+    fn keep<T>(&self, count: usize, mut make: impl FnMut() -> T) -> Option<&'static [T]> {
+        self.page_free(self.page_alloc()?);
+        Some(Vec::leak((0..count).map(|_| make()).collect()))
+    }
+
     fn pages_free(&self) -> usize {
         self.pool.lock().unwrap().spare.len()
     }
