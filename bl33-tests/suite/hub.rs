@@ -42,21 +42,24 @@ const DESCRIBE: u64 = 1;
 const OPEN: u64 = 2;
 const CLOSE: u64 = 3;
 const WINDOWS: u64 = 4;
-const SUMMARIES: u64 = 5;
-const FORGET: u64 = 6;
+pub(crate) const SUMMARIES: u64 = 5;
+pub(crate) const FORGET: u64 = 6;
 const EVENTS: u64 = 7;
 const PARTITIONS: u64 = 8;
+pub(crate) const DEAD_LETTERS: u64 = 9;
+pub(crate) const PURGE: u64 = 11;
 const CONTROL: u64 = 12;
 const KEEP: u64 = 14;
 const FETCH: u64 = 15;
 
-const BOTH: u64 = 0;
-const FROM_FIRST: u64 = 1;
+pub(crate) const BOTH: u64 = 0;
+pub(crate) const FROM_FIRST: u64 = 1;
 
-const BY_COORDINATOR: u64 = 1;
-const EXPIRED: u64 = 2;
-const EXHAUSTED: u64 = 3;
+pub(crate) const BY_COORDINATOR: u64 = 1;
+pub(crate) const EXPIRED: u64 = 2;
+pub(crate) const EXHAUSTED: u64 = 3;
 const BREAKER: u64 = 4;
+pub(crate) const PARTICIPANT_DIED: u64 = 5;
 const COORDINATOR_GONE: u64 = 6;
 
 const MALFORMED: u64 = 1;
@@ -72,12 +75,12 @@ const NO_SUCH_WINDOW: u64 = 11;
 const PARTICIPANT_DOWN: u64 = 14;
 const NO_SUCH_ENTRY: u64 = 15;
 
-const WINDOW_RECORD: u64 = 96;
+pub(crate) const WINDOW_RECORD: u64 = 96;
 
 fn with_buffers(case: fn() -> Outcome) -> Outcome {
     map()?;
     let outcome = case();
-    let forgotten = ask(FORGET, [0; 4]).map(|_| ());
+    let forgotten = forget();
     unmap()?;
     outcome.and(forgotten)
 }
@@ -91,7 +94,7 @@ fn ask_raw(x3: u64, [a, b, c, d]: [u64; 4]) -> Result<[u64; 5], Failure> {
     Ok([r[3], r[4], r[5], r[6], r[7]])
 }
 
-fn ask(x3: u64, args: [u64; 4]) -> Result<[u64; 4], Failure> {
+pub(crate) fn ask(x3: u64, args: [u64; 4]) -> Result<[u64; 4], Failure> {
     let [status, a, b, c, d] = ask_raw(x3, args)?;
     expect_at("status of call", x3, status, 0)?;
     Ok([a, b, c, d])
@@ -112,24 +115,35 @@ fn ids(participants: &[u64]) -> u64 {
     participants.iter().rev().fold(0, |word, id| word << 16 | id)
 }
 
-fn open(participants: &[u64], direction: u64, limit: u64, ms: u64, correlation: u64) -> Result<u64, Failure> {
+pub(crate) fn open(
+    participants: &[u64],
+    direction: u64,
+    limit: u64,
+    ms: u64,
+    correlation: u64,
+) -> Result<u64, Failure> {
     let x3 = open_word(participants.len() as u64, direction, limit, ms);
     ask(x3, [ids(participants), correlation, 0x1111, 0x2222]).map(|[id, ..]| id)
 }
 
-fn close(id: u64) -> Outcome {
+pub(crate) fn close(id: u64) -> Outcome {
     ask(CLOSE, [id, 0, 0, 0]).map(|_| ())
 }
 
+/// Forgets the summaries.
+pub(crate) fn forget() -> Outcome {
+    ask(FORGET, [0; 4]).map(|_| ())
+}
+
 /// Asks for a list; returns how many records of `size` bytes are in RX, which the caller releases.
-fn list(x3: u64, from: u64, size: u64) -> Result<u64, Failure> {
+pub(crate) fn list(x3: u64, from: u64, size: u64) -> Result<u64, Failure> {
     let [count, each, more, _] = ask(x3, [from, 0, 0, 0])?;
     expect("bytes of a record", each, size)?;
     expect("more records", more, 0)?;
     Ok(count)
 }
 
-fn release() -> Outcome {
+pub(crate) fn release() -> Outcome {
     expect_success(&call_with(RX_RELEASE, &[])?).map(|_| ())
 }
 
@@ -141,7 +155,7 @@ fn summary(n: u64) -> [u64; 4] {
 }
 
 /// Demands that these are the summaries.
-fn expect_summaries(wanted: &[[u64; 4]]) -> Outcome {
+pub(crate) fn expect_summaries(wanted: &[[u64; 4]]) -> Outcome {
     expect("summaries", list(SUMMARIES, 0, WINDOW_RECORD)?, wanted.len() as u64)?;
     for (n, want) in wanted.iter().enumerate() {
         let got = summary(n as u64);
@@ -338,7 +352,7 @@ fn bad_calls() -> Outcome {
     for code in [0, 16, 99, 255] {
         refused(code, [0; 4], UNKNOWN_CALL).map_err(|f| f.at(code))?;
     }
-    for code in [DESCRIBE, CLOSE, WINDOWS, SUMMARIES, FORGET, EVENTS, PARTITIONS, 9, 10, 11, 13, FETCH] {
+    for code in [DESCRIBE, CLOSE, WINDOWS, SUMMARIES, FORGET, EVENTS, PARTITIONS, DEAD_LETTERS, 10, PURGE, 13, FETCH] {
         refused(code | 1 << 8, [0; 4], MALFORMED).map_err(|f| f.at(code))?;
         refused(code | 1 << 63, [0; 4], MALFORMED).map_err(|f| f.at(code))?;
         for args in [[0, 1, 0, 0], [0, 0, 1 << 63, 0], [0, 0, 0, 1]] {
@@ -419,7 +433,7 @@ fn trip_and_try() -> Outcome {
     expect_echo(5)?;
     expect_echo(6)?;
     close(open(&[RELAY, ECHO], BOTH, 1, 1000, 16)?)?;
-    ask(FORGET, [0; 4]).map(|_| ())
+    forget()
 }
 
 fn spokes_see() -> Outcome {

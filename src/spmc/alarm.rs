@@ -6,6 +6,10 @@
 //! Each CPU's Secure EL2 timer is set to the first of the timers that were armed on that CPU, and stays so across all
 //! switches between partitions and worlds. A timer's interrupt is a level: it is withdrawn when the partition masks or
 //! re-arms the timer, and comes again after its deactivation while the timer's condition still holds.
+//!
+//! Where there is a hub, it has one timer more, of the same kind: when its messages, windows and breakers are to be
+//! looked after. It is armed on the CPU whose call made that the earliest time. That CPU is on, sets its own timer
+//! without asking another one, and goes on paying for the work that it has brought.
 
 use alloc::boxed::Box;
 
@@ -15,12 +19,13 @@ use crate::physical::AT_A_TIME;
 use crate::sync::Ordering;
 use crate::{Cpu, Port, Spmc};
 
-/// How often in a second one timer interrupts whatever runs, at the most: one that asks for more waits.
+/// How often in a second one timer interrupts whatever runs, the hub's among them: one that asks for more waits.
 const MOST_PER_SECOND: u64 = 1000;
 
-/// What is known of the timers of one context, which are one here: the first that is due.
+/// What is known of the timers of one context, which are one here: the first that is due; or of the hub's.
 struct Alarm {
-    context: Link,
+    /// Whose it is; `None`: the hub's.
+    context: Option<Link>,
     /// When it is due; `None` while both are off or masked, or it has interrupted its context.
     at: Option<u64>,
     /// It is not due before: it has just been.
@@ -29,17 +34,18 @@ struct Alarm {
     cpu: usize,
 }
 
-/// The timers of all contexts.
+/// The timers of all contexts, and the hub's.
 pub(crate) struct Alarms(Box<[Alarm]>);
 
 impl Alarms {
-    /// Makes a place for every context of `partitions`, at boot.
-    pub(crate) fn new<P: Port>(partitions: &[Partition<P>]) -> Self {
-        let contexts = partitions.iter().flat_map(Partition::contexts);
-        Self(contexts.map(|c| Alarm { context: c.link(), at: None, rest: 0, cpu: 0 }).collect())
+    /// Makes a place for every context of `partitions`, and for the hub if there is one, at boot.
+    pub(crate) fn new<P: Port>(partitions: &[Partition<P>], hub: bool) -> Self {
+        let contexts = partitions.iter().flat_map(Partition::contexts).map(|c| Some(c.link()));
+        let all = contexts.chain(hub.then_some(None));
+        Self(all.map(|context| Alarm { context, at: None, rest: 0, cpu: 0 }).collect())
     }
 
-    fn of(&mut self, context: Link) -> Option<&mut Alarm> {
+    fn of(&mut self, context: Option<Link>) -> Option<&mut Alarm> {
         self.0.iter_mut().find(|a| a.context == context)
     }
 
@@ -49,7 +55,7 @@ impl Alarms {
     }
 
     /// Takes one of a CPU's timers that is due.
-    fn take_due(&mut self, cpu: usize, now: u64, rest: u64) -> Option<Link> {
+    fn take_due(&mut self, cpu: usize, now: u64, rest: u64) -> Option<Option<Link>> {
         let alarm = self.0.iter_mut().find(|a| a.cpu == cpu && a.at.is_some_and(|at| at <= now))?;
         alarm.at = None;
         alarm.rest = now.saturating_add(rest);
@@ -62,7 +68,7 @@ impl<P: Port> Spmc<P> {
     pub(crate) fn timer_changed(&self, cpu: &Cpu<P>, context: &ExecutionContext<P>) {
         let at = self.port.timer(context.context());
         let mut alarms = self.alarms.lock();
-        let Some(alarm) = alarms.of(context.link()) else { return };
+        let Some(alarm) = alarms.of(Some(context.link())) else { return };
         alarm.at = at.map(|at| at.max(alarm.rest));
         alarm.cpu = cpu.index;
         self.port.set_wake(alarms.first(cpu.index));
@@ -78,33 +84,48 @@ impl<P: Port> Spmc<P> {
         self.port.set_wake(self.alarms.lock().first(cpu.index));
     }
 
-    /// Interrupts the contexts whose timers are due on this CPU.
-    pub(crate) fn ring(&'static self, cpu: &Cpu<P>) {
+    /// Has the hub looked after at `at` at the latest: by this CPU, unless another one does so before.
+    pub(crate) fn appoint(&self, cpu: &Cpu<P>, at: u64) {
+        let mut alarms = self.alarms.lock();
+        let Some(alarm) = alarms.of(None) else { return };
+        let at = at.max(alarm.rest);
+        if alarm.at.is_none_or(|before| at < before) {
+            (alarm.at, alarm.cpu) = (Some(at), cpu.index);
+            self.port.set_wake(alarms.first(cpu.index));
+        }
+    }
+
+    /// Interrupts the contexts whose timers are due on this CPU, and looks after the hub if its is.
+    pub(crate) fn ring(&'static self, cpu: &mut Cpu<P>) {
+        let rest = self.port.counter_hz() / MOST_PER_SECOND;
         for _ in 0..AT_A_TIME {
-            let Some((partition, context)) = self.next_due(cpu) else { break };
-            self.announce(cpu, partition, context);
+            let mut alarms = self.alarms.lock();
+            let Some(owner) = alarms.take_due(cpu.index, self.port.now(), rest) else { break };
+            let told = owner.and_then(|link| self.call_on(link));
+            drop(alarms);
+            match (owner, told) {
+                (None, _) => self.look_after_hub(cpu),
+                (_, Some((partition, context))) => self.announce(cpu, partition, context),
+                (Some(_), None) => {}
+            }
         }
         self.set_alarm(cpu);
     }
 
-    /// Makes the interrupt of one timer that is due pending; `None` once there is none.
-    fn next_due(&'static self, cpu: &Cpu<P>) -> Option<(&'static Partition<P>, &'static ExecutionContext<P>)> {
-        let rest = self.port.counter_hz() / MOST_PER_SECOND;
-        let mut alarms = self.alarms.lock();
-        loop {
-            let link = alarms.take_due(cpu.index, self.port.now(), rest)?;
-            let partition = self.partitions.get(link.partition as usize)?;
-            let context = self.partitions.context(link)?;
-            if !matches!(context.state(), State::Aborted | State::Stopped | State::Reset) {
-                self.raise(context, Slot::TIMER);
-                return Some((partition, context));
-            }
+    /// Makes the timer's interrupt pending in a context, unless that is gone.
+    fn call_on(&'static self, link: Link) -> Option<(&'static Partition<P>, &'static ExecutionContext<P>)> {
+        let partition = self.partitions.get(link.partition as usize)?;
+        let context = self.partitions.context(link)?;
+        if matches!(context.state(), State::Aborted | State::Stopped | State::Reset) {
+            return None;
         }
+        self.raise(context, Slot::TIMER);
+        Some((partition, context))
     }
 
     /// Forgets the timer of a context that died or begins anew.
     pub(crate) fn forget_timer(&self, context: &ExecutionContext<P>) {
-        if let Some(alarm) = self.alarms.lock().of(context.link()) {
+        if let Some(alarm) = self.alarms.lock().of(Some(context.link())) {
             (alarm.at, alarm.rest) = (None, 0);
         }
     }
@@ -112,7 +133,7 @@ impl<P: Port> Spmc<P> {
     /// Returns when the timer of a context is due, and on which CPU.
     #[cfg(all(test, not(loom)))]
     pub(crate) fn timer_of(&self, context: &ExecutionContext<P>) -> Option<(u64, usize)> {
-        self.alarms.lock().of(context.link()).and_then(|a| Some((a.at?, a.cpu)))
+        self.alarms.lock().of(Some(context.link())).and_then(|a| Some((a.at?, a.cpu)))
     }
 
     /// Takes a CPU off the list of those that are on, and gives the timers of contexts that may run elsewhere to the
@@ -123,7 +144,8 @@ impl<P: Port> Spmc<P> {
         let left = self.online.fetch_and(!(1 << cpu.index), Ordering::AcqRel) & !(1 << cpu.index);
         let mut moved = false;
         for alarm in alarms.0.iter_mut().filter(|a| left != 0 && a.cpu == cpu.index && a.at.is_some()) {
-            if self.partitions.get(alarm.context.partition as usize).is_some_and(|p| !p.is_per_cpu()) {
+            let partition = alarm.context.and_then(|c| self.partitions.get(c.partition as usize));
+            if partition.is_none_or(|p| !p.is_per_cpu()) {
                 alarm.cpu = left.trailing_zeros() as usize;
                 moved = true;
             }

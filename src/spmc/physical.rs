@@ -119,7 +119,7 @@ impl<P: Port> Spmc<P> {
     }
 
     /// Takes everything that the interrupt controller has for this CPU; true if the deadline has passed.
-    fn collect(&'static self, cpu: &Cpu<P>) -> bool {
+    fn collect(&'static self, cpu: &mut Cpu<P>) -> bool {
         let mut late = false;
         for _ in 0..AT_A_TIME {
             match self.port.acknowledge() {

@@ -90,7 +90,7 @@ impl<P: Port> Spmc<P> {
             port,
             id,
             directory: Directory::new(&list),
-            alarms: Mutex::new(Alarms::new(&list)),
+            alarms: Mutex::new(Alarms::new(&list, false)),
             partitions: Partitions::new(list),
             boot_order,
             normal: NormalWorld::default(),

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Messages with envelopes between TX buffers, the post office and RX buffers.
 //!
-//! No thread drives this: a message is handed out when it is sent, when its receiver releases its RX buffer, acks or
-//! waits; and each such event also looks after one endpoint more, round and round, so that what is due for one that
-//! does nothing is delivered or dies as long as anybody exchanges messages.
+//! A message is handed out when it is sent, when its receiver releases its RX buffer, acks or waits; and by the hub's
+//! timer when it is due again. The timer also lets messages and windows die in time, and is set for the first of all
+//! that is to come: while nobody has sent anything, it does not come.
 
 use alloc::vec::Vec;
 
@@ -113,7 +113,7 @@ impl<P: Port> Spmc<P> {
             Ok(_) => self.hand_next(&mut post, to, now) | self.tell_sender(&mut post, from, now),
             Err(_) => 0,
         };
-        self.end_of_event(hub, cpu, post, delivered, (now, delay));
+        self.end_of_event(hub, cpu, post, delivered, delay);
         result.map(|_| ())
     }
 
@@ -189,13 +189,15 @@ impl<P: Port> Spmc<P> {
         }
         let Some((mailbox, id)) = self.box_of(to) else { return 0 };
         let mut mailbox = mailbox.lock();
-        if mailbox.pair().is_none() || mailbox.rx_is_with_consumer() {
-            post.look_after(to, now);
-            return 0;
-        }
-        let Some(parcel) = post.hand_out(to, now) else { return 0 };
-        // A buffer that faults or is too small: the message counts as delivered, and as one whose ack was lost.
-        if self.put(&mut mailbox, post, to, id, &parcel).is_ok() { to.bit() } else { 0 }
+        let handed = if mailbox.pair().is_none() || mailbox.rx_is_with_consumer() {
+            post.look_after(to, now)
+        } else {
+            let parcel = post.hand_out(to, now);
+            // A buffer that faults or is too small: the message counts as delivered, and as one whose ack was lost.
+            parcel.is_some_and(|parcel| self.put(&mut mailbox, post, to, id, &parcel).is_ok())
+        };
+        post.look_again(to, now);
+        if handed { to.bit() } else { 0 }
     }
 
     fn put(
@@ -235,20 +237,9 @@ impl<P: Port> Spmc<P> {
         if post.has_news(from) { self.hand_next(post, from, now) } else { 0 }
     }
 
-    /// Looks after one endpoint more, then tells those that got something, with no lock held but the notifications'.
-    fn end_of_event(
-        &self,
-        hub: &Hub,
-        cpu: &mut Cpu<P>,
-        mut post: Guard<'_>,
-        mut delivered: u32,
-        (now, delay): (u64, bool),
-    ) {
-        let next = post.next_seat();
-        if delivered & next.bit() == 0 {
-            delivered |= self.hand_next(&mut post, next, now);
-        }
-        self.publish(hub, post);
+    /// Tells those that got something, with no lock held but the notifications'.
+    fn end_of_event(&self, hub: &Hub, cpu: &mut Cpu<P>, post: Guard<'_>, mut delivered: u32, delay: bool) {
+        self.publish(hub, cpu, post);
         if delivered == 0 {
             return;
         }
@@ -263,13 +254,17 @@ impl<P: Port> Spmc<P> {
         }
     }
 
-    /// Gives the lock back, and says whose breaker is not closed and whose has just tripped.
-    pub(super) fn publish(&self, hub: &Hub, mut post: Guard<'_>) {
+    /// Gives the lock back, says whose breaker is not closed and whose has just tripped, and sets the timer.
+    pub(super) fn publish(&self, hub: &Hub, cpu: &Cpu<P>, mut post: Guard<'_>) {
         let tripped = post.take_tripped();
         if post.was_cut() {
             self.routing.cut(Seat::ends(post.cut()));
         }
+        let appointment = post.appointment();
         drop(post);
+        if let Some(at) = appointment {
+            self.appoint(cpu, at);
+        }
         if tripped != 0 {
             self.report_trips(hub, tripped);
         }
@@ -297,6 +292,27 @@ impl<P: Port> Spmc<P> {
         }
     }
 
+    /// Looks after everybody: what is due is handed out again, what is over ends, breakers cool down.
+    #[cold]
+    pub(crate) fn look_after_hub(&self, cpu: &mut Cpu<P>) {
+        let Some(hub) = &self.hub else { return };
+        let now = self.port.now();
+        hub.windows.sweep(now);
+        if let Some(end) = hub.windows.next_end() {
+            self.appoint(cpu, end);
+        }
+        let (seats, cooled) = {
+            let mut post = hub.post.lock();
+            (post.seats(), post.keep_appointment(now))
+        };
+        for seat in seats {
+            if let Some((_, id)) = self.box_of(seat).filter(|_| cooled & seat.bit() != 0) {
+                hub.note(Event::about(now, EventKind::Breaker, id, "one message may try"));
+            }
+            self.deliver_to(hub, cpu, seat);
+        }
+    }
+
     /// Hands an endpoint that released its RX buffer the next message.
     #[inline]
     pub(crate) fn deliver_next(&self, cpu: &mut Cpu<P>, caller: Option<&Partition<P>>) {
@@ -310,7 +326,7 @@ impl<P: Port> Spmc<P> {
         let now = self.port.now();
         let mut post = hub.post.lock();
         let delivered = self.hand_next(&mut post, seat, now);
-        self.end_of_event(hub, cpu, post, delivered, (now, false));
+        self.end_of_event(hub, cpu, post, delivered, false);
     }
 
     /// Gives the RX buffer of a partition that waits back (DEN0077A, "Buffer ownership"), and hands it the next
@@ -332,23 +348,23 @@ impl<P: Port> Spmc<P> {
     }
 
     /// Notes that a partition was aborted: what it was handed is handed out again when it is back.
-    pub(crate) fn hub_death(&self, partition: &Partition<P>) {
+    pub(crate) fn hub_death(&self, cpu: &Cpu<P>, partition: &Partition<P>) {
         let Some(hub) = &self.hub else { return };
         let now = self.port.now();
         hub.partition_died(partition, now);
         let mut post = hub.post.lock();
         post.died(seat(Some(partition)), now);
-        self.publish(hub, post);
+        self.publish(hub, cpu, post);
     }
 
     /// Notes that an endpoint tried what the policy denies: too often, and it is cut off.
     #[cold]
-    pub(crate) fn hub_denied(&self, caller: PartitionId) {
+    pub(crate) fn hub_denied(&self, cpu: &Cpu<P>, caller: PartitionId) {
         let Some(hub) = &self.hub else { return };
         let seat = seat(self.partitions.find(caller));
         let now = self.port.now();
         let mut post = hub.post.lock();
         post.strike(seat, Strike::Denial, now);
-        self.publish(hub, post);
+        self.publish(hub, cpu, post);
     }
 }

@@ -30,6 +30,7 @@ use alloc::boxed::Box;
 use ffa_abi::hub::{Closed, EventKind, SERVICE};
 use ffa_abi::{Func, PartitionId, Regs};
 
+use crate::alarm::Alarms;
 use crate::info::Directory;
 use crate::manifest::HubPolicy;
 use crate::msg::{IN_WINDOW, endpoints};
@@ -164,6 +165,7 @@ impl<P: Port> Spmc<P> {
         self.port.log(format_args!("hub: service {}, coordinator {}{state}", hub.id(), policy.coordinator));
         self.port.log(format_args!("hub: {} bytes of memory for queues and dead letters", hub.post.lock().memory()));
         self.directory = Directory::new(self.partitions.as_slice()).with(hub.id(), SERVICE);
+        self.alarms = Mutex::new(Alarms::new(self.partitions.as_slice(), true));
         self.hub = Some(hub);
         Ok(())
     }

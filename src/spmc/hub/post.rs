@@ -17,9 +17,12 @@ use ffa_abi::envelope::{self, Class, Envelope};
 use super::Seat;
 use super::breaker::{Breaker, Limits, State, Strike};
 use super::dead::Dead;
-use super::log::{FRONT, Keys, Log, Standing};
+use super::log::{FRONT, Keys, Log, Record, Standing};
 use super::queue::Queue;
 use crate::refusal::Refusal;
+
+/// A time that does not come.
+const NEVER: u64 = u64::MAX;
 
 /// Most endpoints that a message may go through.
 const MOST_HOPS: u8 = 16;
@@ -166,8 +169,9 @@ pub(crate) struct Post {
     published: u32,
     /// Spokes that were cut off since somebody asked.
     tripped: u32,
-    /// The seat that is looked after next.
-    hand: u8,
+    /// When somebody is to be looked after at the latest, as the timer is set, and as it should be.
+    appointed: u64,
+    next: u64,
 }
 
 impl Post {
@@ -190,7 +194,18 @@ impl Post {
         routes.resize(queues.len() * queues.len(), Breaker::default());
         let dead = Dead::try_new(bounds.dead, longest)?;
         let (spokes, routes) = (spokes.into_boxed_slice(), routes.into_boxed_slice());
-        Some(Self { spokes, routes, dead, bounds, suspects: 0, paused: 0, published: 0, tripped: 0, hand: 0 })
+        Some(Self {
+            spokes,
+            routes,
+            dead,
+            bounds,
+            suspects: 0,
+            paused: 0,
+            published: 0,
+            tripped: 0,
+            appointed: NEVER,
+            next: NEVER,
+        })
     }
 
     /// Returns the bytes of memory that it has; they never change.
@@ -245,10 +260,55 @@ impl Post {
         self.spoke(seat).is_some_and(|s| s.slow | s.resume != 0)
     }
 
+    #[inline]
+    fn head(&self, seat: Seat) -> Option<&Record> {
+        self.spoke(seat).and_then(|s| s.inbox.as_ref()).and_then(|i| i.log.record(i.queue.head()?))
+    }
+
     /// Tells whether an endpoint has a message that it may still ack.
     pub(crate) fn is_with(&self, seat: Seat, now: u64) -> bool {
-        let head = self.spoke(seat).and_then(|s| s.inbox.as_ref()).and_then(|i| i.log.record(i.queue.head()?));
-        head.is_some_and(|r| r.standing == Standing::Delivered && now < r.due)
+        self.head(seat).is_some_and(|r| r.standing == Standing::Delivered && now < r.due)
+    }
+
+    /// Notes when an endpoint for which something waits is to be looked after next: when its message is due or its time
+    /// is over, and as long after now as an ack may take if it could be handed something and its buffer is not free.
+    #[inline]
+    pub(crate) fn look_again(&mut self, seat: Seat, now: u64) {
+        let later = now.saturating_add(self.bounds.ack);
+        let head = self.head(seat).map_or(NEVER, |r| r.deadline.min(if r.due > now { r.due } else { later }));
+        self.next = self.next.min(if self.has_news(seat) { head.min(later) } else { head });
+    }
+
+    /// Tells, once, whether the timer has to be set, and to when.
+    #[inline]
+    pub(crate) fn appointment(&mut self) -> Option<u64> {
+        let at = core::mem::replace(&mut self.next, NEVER);
+        (at < self.appointed).then(|| {
+            self.appointed = at;
+            at
+        })
+    }
+
+    /// Begins a look after everybody: the timer has come. Breakers whose cool-down is over become half-open: bit n is
+    /// seat n.
+    pub(crate) fn keep_appointment(&mut self, now: u64) -> u32 {
+        self.appointed = NEVER;
+        let mut cooled = 0;
+        for (seat, spoke) in self.seats().zip(self.spokes.iter_mut()) {
+            if let State::Open { until } = spoke.breaker.state() {
+                if spoke.breaker.passes(now) {
+                    cooled |= seat.bit();
+                } else {
+                    self.next = self.next.min(until);
+                }
+            }
+        }
+        cooled
+    }
+
+    /// Lists all seats.
+    pub(crate) fn seats(&self) -> impl Iterator<Item = Seat> + use<> {
+        (0..self.spokes.len() as u8).map(Seat)
     }
 
     /// Returns the endpoints that no message reaches or leaves without a question: bit n is seat n.
@@ -302,14 +362,6 @@ impl Post {
     #[inline]
     pub(crate) fn take_tripped(&mut self) -> u32 {
         core::mem::take(&mut self.tripped)
-    }
-
-    /// Returns the next seat to look after, round and round.
-    #[inline]
-    pub(crate) fn next_seat(&mut self) -> Seat {
-        let seat = Seat(self.hand);
-        self.hand = if usize::from(self.hand) + 1 >= self.spokes.len() { 0 } else { self.hand + 1 };
-        seat
     }
 
     /// Judges a message with `len` bytes of payload. Nothing is accepted before [`Self::commit`].

@@ -128,6 +128,18 @@ impl Model {
         self.last[to.0 as usize] = Some((parcel.envelope.ticket, at));
     }
 
+    /// The receiver sits on its RX buffer.
+    fn look_after(&mut self, to: Seat) {
+        let told = self.post.look_after(to, self.now);
+        self.bury();
+        if told {
+            let head = self.rows.iter_mut().find(|r| r.to == to && r.fate == Fate::Queued).unwrap();
+            assert!(self.now < head.deadline && head.handed > 0);
+            head.handed += 1;
+            assert!(head.handed <= BOUNDS.attempts);
+        }
+    }
+
     fn settle(&mut self, r: &mut Random, by: Seat) {
         let Some((ticket, at)) = self.last[by.0 as usize] else { return };
         let class = if r.below(5) == 0 { Class::Nack } else { Class::Ack };
@@ -184,7 +196,8 @@ impl Model {
         let seat = Seat(r.below(SEATS.into()) as u8);
         match r.below(24) {
             0..=7 => self.send(r, number),
-            8..=12 => self.hand_out(seat),
+            8..=11 => self.hand_out(seat),
+            12 => self.look_after(seat),
             13..=17 => self.settle(r, seat),
             18 => {
                 self.post.died(seat, self.now);

@@ -57,12 +57,12 @@ impl<P: Port> Spmc<P> {
                 }
             }
             Thought::Service => {
-                self.serve_normal(source, regs);
+                self.serve_normal(cpu, source, regs);
                 return Next::Reply;
             }
             Thought::None => refusal,
         };
-        self.note_refusal(PartitionId::NORMAL_WORLD, why, regs);
+        self.note_refusal(cpu, PartitionId::NORMAL_WORLD, why, regs);
         self.refuse(PartitionId::NORMAL_WORLD, fid, why, regs);
         Next::Reply
     }
@@ -89,12 +89,12 @@ impl<P: Port> Spmc<P> {
                 }
             }
             (Some(from), Thought::Service) => {
-                self.serve_partition(from, regs);
+                self.serve_partition(cpu, from, regs);
                 return Next::Run(caller);
             }
             (None, _) | (_, Thought::None) => refusal,
         };
-        self.note_refusal(caller.id, why, regs);
+        self.note_refusal(cpu, caller.id, why, regs);
         self.refuse(caller.id, fid, why, regs);
         Next::Run(caller)
     }
@@ -135,11 +135,11 @@ impl<P: Port> Spmc<P> {
 
     /// Records a refusal, and counts what the policy denies against the caller.
     #[inline(never)]
-    fn note_refusal(&self, caller: PartitionId, refusal: Refusal, regs: &Regs) {
+    fn note_refusal(&self, cpu: &Cpu<P>, caller: PartitionId, refusal: Refusal, regs: &Regs) {
         let Some(hub) = &self.hub else { return };
         hub.note_refusal(self.port.now(), caller, self.end_of(caller).ok(), refusal, regs);
         if matches!(refusal, Refusal::PolicyDenies | Refusal::WindowShut | Refusal::WindowChain) {
-            self.hub_denied(caller);
+            self.hub_denied(cpu, caller);
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::partition::Partition;
 use crate::refusal::Refusal;
 use crate::routing::End;
 use crate::sync::{Mutex, Ordering};
-use crate::{Port, Spmc};
+use crate::{Cpu, Port, Spmc};
 
 /// Who asks.
 #[derive(Clone, Copy)]
@@ -65,25 +65,25 @@ type Answer = Result<[u64; 4], HubError>;
 
 impl<P: Port> Spmc<P> {
     /// Serves a direct request of the Normal world.
-    pub(super) fn serve_normal(&self, source: PartitionId, regs: &mut Regs) {
+    pub(super) fn serve_normal(&self, cpu: &Cpu<P>, source: PartitionId, regs: &mut Regs) {
         self.normal.version.settle();
         let primary = source == PartitionId::NORMAL_WORLD;
         let to = if primary { To::Mailbox(&self.normal.mailbox) } else { To::Nowhere };
-        self.serve(source, End::normal(source), to, regs);
+        self.serve(cpu, source, End::normal(source), to, regs);
     }
 
     /// Serves a direct request of a partition.
-    pub(super) fn serve_partition(&self, from: &Partition<P>, regs: &mut Regs) {
+    pub(super) fn serve_partition(&self, cpu: &Cpu<P>, from: &Partition<P>, regs: &mut Regs) {
         from.version.settle();
-        self.serve(from.id(), End::partition(from.index), To::Mailbox(&from.mailbox), regs);
+        self.serve(cpu, from.id(), End::partition(from.index), To::Mailbox(&from.mailbox), regs);
     }
 
-    fn serve(&self, id: PartitionId, end: End, to: To<'_>, regs: &mut Regs) {
+    fn serve(&self, cpu: &Cpu<P>, id: PartitionId, end: End, to: To<'_>, regs: &mut Regs) {
         let [_, w1, _, x3, x4, x5, x6, x7, ..] = regs.x;
         let answer = match &self.hub {
             Some(hub) => {
                 let caller = Caller { id, end, to, coordinates: hub.coordinator == Some(end) };
-                HubCall::decode([x3, x4, x5, x6, x7]).and_then(|call| self.hub_call(hub, &caller, call))
+                HubCall::decode([x3, x4, x5, x6, x7]).and_then(|call| self.hub_call(hub, cpu, &caller, call))
             }
             // Found there before.
             None => Err(HubError::NotHere),
@@ -96,14 +96,14 @@ impl<P: Port> Spmc<P> {
         regs.set8([Func::DirectResp.id64() as u64, ends, 0, status, a, b, c, d]);
     }
 
-    fn hub_call(&self, hub: &Hub, caller: &Caller<'_>, call: HubCall) -> Answer {
+    fn hub_call(&self, hub: &Hub, cpu: &Cpu<P>, caller: &Caller<'_>, call: HubCall) -> Answer {
         if call.changes() && !caller.coordinates {
             return Err(HubError::NotCoordinator);
         }
         let now = self.port.now();
         match call {
             HubCall::Describe => Ok(self.description(hub, caller).encode()),
-            HubCall::OpenWindow(asked) => self.open_window(hub, caller, &asked, now),
+            HubCall::OpenWindow(asked) => self.open_window(hub, cpu, caller, &asked, now),
             HubCall::CloseWindow(id) => {
                 hub.windows.sweep(now);
                 hub.windows.close(id, Closed::ByCoordinator, now)?;
@@ -112,8 +112,13 @@ impl<P: Port> Spmc<P> {
             }
             HubCall::ForgetSummaries => Ok([hub.windows.forget() as u64, 0, 0, 0]),
             HubCall::PurgeDeadLetters => Ok([hub.post.lock().dead.purge(None), 0, 0, 0]),
-            HubCall::Control(what, id) => self.control(hub, what, id, now),
-            HubCall::CancelTask(task) => Ok([hub.post.lock().cancel(task), 0, 0, 0]),
+            HubCall::Control(what, id) => self.control(hub, cpu, what, id, now),
+            HubCall::CancelTask(task) => {
+                let mut post = hub.post.lock();
+                let count = post.cancel(task);
+                self.publish(hub, cpu, post);
+                Ok([count, 0, 0, 0])
+            }
             HubCall::List(list) => self.show(hub, caller, list, now),
             HubCall::Keep(list) => {
                 let kept = caller.kept(hub)?;
@@ -162,7 +167,7 @@ impl<P: Port> Spmc<P> {
         }
     }
 
-    fn control(&self, hub: &Hub, what: Control, id: PartitionId, now: u64) -> Answer {
+    fn control(&self, hub: &Hub, cpu: &Cpu<P>, what: Control, id: PartitionId, now: u64) -> Answer {
         let end = self.participant(id)?;
         if hub.coordinator == Some(end) {
             return Err(HubError::CoordinatorInWindow);
@@ -176,7 +181,7 @@ impl<P: Port> Spmc<P> {
             Control::Trip => post.trip(seat, now),
             Control::Reset => post.reset(seat),
         }
-        self.publish(hub, post);
+        self.publish(hub, cpu, post);
         hub.note(Event::about(now, EventKind::Breaker, id, what.text()));
         Ok([0; 4])
     }
@@ -265,7 +270,7 @@ impl<P: Port> Spmc<P> {
         }
     }
 
-    fn open_window(&self, hub: &Hub, caller: &Caller<'_>, asked: &OpenWindow, now: u64) -> Answer {
+    fn open_window(&self, hub: &Hub, cpu: &Cpu<P>, caller: &Caller<'_>, asked: &OpenWindow, now: u64) -> Answer {
         let mut ends = [caller.end; MAX_PARTICIPANTS];
         for (to, &id) in ends.iter_mut().zip(asked.participants()) {
             let end = self.participant(id)?;
@@ -288,6 +293,7 @@ impl<P: Port> Spmc<P> {
             limit: asked.limit,
         };
         let id = hub.windows.open(&terms, now)?;
+        self.appoint(cpu, now.saturating_add(lifetime));
         // One that died or was cut off meanwhile closed its windows before this one was there.
         for &end in terms.participants() {
             if self.is_out(hub, end) {

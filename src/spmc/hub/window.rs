@@ -89,6 +89,11 @@ impl Slot {
         }
     }
 
+    /// Returns when time is up.
+    fn end(&self) -> u64 {
+        self.opened.load(Ordering::Relaxed).saturating_add(self.lifetime.load(Ordering::Relaxed))
+    }
+
     /// Tells whether time is up; the difference is right across a wrap of the counter.
     fn is_over(&self, now: u64) -> bool {
         now.wrapping_sub(self.opened.load(Ordering::Relaxed)) >= self.lifetime.load(Ordering::Relaxed)
@@ -296,6 +301,13 @@ impl Windows {
                 self.end(&mut table, token, Closed::Expired, now);
             }
         }
+    }
+
+    /// Returns when the time of the first of the open windows is up.
+    pub(crate) fn next_end(&self) -> Option<u64> {
+        let table = self.table.lock();
+        let open = self.slots.iter().zip(&table.open).filter(|(_, entry)| entry.is_some());
+        open.map(|(slot, _)| slot.end()).min()
     }
 
     /// Ends one window: from the exchange of its word on no message passes, and the counts are final.

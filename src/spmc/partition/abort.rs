@@ -72,7 +72,7 @@ impl<P: Port> Spmc<P> {
             return self.resume_after(cpu, call, Error::Aborted, regs);
         };
         if !partition.standing.closed.swap(true, Ordering::AcqRel) {
-            self.hub_death(partition);
+            self.hub_death(cpu, partition);
             self.silence(partition);
         }
         self.carry_out(cpu.index, partition);

@@ -19,12 +19,12 @@ fn three() -> World {
     World::with_hub(&alloc::vec![Spec::default(); 3], 2, HubPolicy::default())
 }
 
-fn ask(from: PartitionId, call: HubCall) -> [u64; 8] {
+pub(super) fn ask(from: PartitionId, call: HubCall) -> [u64; 8] {
     let [a, b, c, d, e] = call.encode();
     [Func::DirectReq.id64() as u64, (from.0 as u64) << 16 | HUB.0 as u64, 0, a, b, c, d, e]
 }
 
-fn window(participants: &[u16], correlation: u64) -> OpenWindow {
+pub(super) fn window(participants: &[u16], correlation: u64) -> OpenWindow {
     let mut ids = [PartitionId(0); 4];
     ids.iter_mut().zip(participants).for_each(|(to, n)| *to = id(*n));
     OpenWindow {
@@ -50,20 +50,20 @@ fn answer(regs: &Regs) -> Result<[u64; 4], HubError> {
     }
 }
 
-fn hub(w: &mut World, call: HubCall) -> Result<[u64; 4], HubError> {
+pub(super) fn hub(w: &mut World, call: HubCall) -> Result<[u64; 4], HubError> {
     let reply = w.plain(ask(NWD, call));
     assert_untouched(&reply);
     answer(&reply)
 }
 
-fn map_buffers(w: &mut World) {
+pub(super) fn map_buffers(w: &mut World) {
     let (tx, rx) = (NORMAL_RAM.0, NORMAL_RAM.0 + 0x1000);
     let r = w.plain([Func::RxTxMap.id64() as u64, tx, rx, 1, 0, 0, 0, 0]);
     assert_eq!(r.fid(), Func::Success.id32());
 }
 
 /// Asks for a list and reads it out of the RX buffer.
-fn list<const N: usize>(w: &mut World, call: HubCall) -> alloc::vec::Vec<[u8; N]> {
+pub(super) fn list<const N: usize>(w: &mut World, call: HubCall) -> alloc::vec::Vec<[u8; N]> {
     let [count, size, _, _] = hub(w, call).expect("a list");
     assert_eq!(size, N as u64);
     let mut out = alloc::vec![[0; N]; count as usize];
@@ -78,7 +78,7 @@ fn list<const N: usize>(w: &mut World, call: HubCall) -> alloc::vec::Vec<[u8; N]
     out
 }
 
-fn summaries(w: &mut World) -> alloc::vec::Vec<WindowRecord> {
+pub(super) fn summaries(w: &mut World) -> alloc::vec::Vec<WindowRecord> {
     let raw = list::<WINDOW_RECORD>(w, HubCall::List(List::Summaries(0)));
     raw.iter().map(|r| WindowRecord::decode(r).expect("a good record")).collect()
 }

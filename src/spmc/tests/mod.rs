@@ -2,6 +2,7 @@
 //! Tests of the dispatcher as a whole, on the simulated machine.
 
 mod abort;
+mod appointment;
 mod device;
 mod direct;
 mod endpoint;

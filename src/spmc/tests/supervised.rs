@@ -28,21 +28,21 @@ fn world() -> World {
     w
 }
 
-fn map(w: &mut World, n: u16) {
+pub(super) fn map(w: &mut World, n: u16) {
     assert_success(&from_partition(w, n, [MAP, base(n), base(n) + 0x1000, 1, 0, 0, 0, 0]), 0);
 }
 
-fn dispatch(key: u64) -> Envelope {
+pub(super) fn dispatch(key: u64) -> Envelope {
     let class = Class::Dispatch;
     Envelope { class, hops: 0, redelivered: false, time_to_live: 500, task: 9, correlation: 8, key, ticket: 0 }
 }
 
-fn ack(ticket: u64) -> Envelope {
+pub(super) fn ack(ticket: u64) -> Envelope {
     Envelope { class: Class::Ack, ticket, ..dispatch(0) }
 }
 
 /// Sends as partition `n`.
-fn send(w: &mut World, n: u16, to: u16, e: &Envelope, text: &[u8]) -> Regs {
+pub(super) fn send(w: &mut World, n: u16, to: u16, e: &Envelope, text: &[u8]) -> Regs {
     let at = base(n);
     let ends = u32::from(id(n).0) << 16 | u32::from(to);
     let put = |offset: u64, bytes: &[u8]| w.machine.write(Space::Secure, Pa(at + offset), bytes).unwrap();
@@ -55,7 +55,7 @@ fn send(w: &mut World, n: u16, to: u16, e: &Envelope, text: &[u8]) -> Regs {
 }
 
 /// Reads what partition `n` has in its RX buffer: who sent it, the envelope, the payload.
-fn read(w: &World, n: u16) -> (u16, Envelope, alloc::vec::Vec<u8>) {
+pub(super) fn read(w: &World, n: u16) -> (u16, Envelope, alloc::vec::Vec<u8>) {
     let mut bytes = [0; 256];
     w.machine.read(Space::Secure, Pa(base(n) + 0x1000), &mut bytes).unwrap();
     let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
@@ -65,7 +65,7 @@ fn read(w: &World, n: u16) -> (u16, Envelope, alloc::vec::Vec<u8>) {
     ((ends >> 16) as u16, Envelope::decode(message[..SIZE].try_into().unwrap()).unwrap(), message[SIZE..].to_vec())
 }
 
-fn release(w: &mut World, n: u16) -> Regs {
+pub(super) fn release(w: &mut World, n: u16) -> Regs {
     from_partition(w, n, [RELEASE, 0, 0, 0, 0, 0, 0, 0])
 }
 
@@ -92,23 +92,6 @@ fn a_message_waits_until_it_is_acked_and_the_next_one_follows() {
     assert_success(&send(&mut w, 1, a, &ack(e.ticket), b""), 0);
     assert_success(&release(&mut w, 1), 0);
     assert_error(&release(&mut w, 1), Error::Denied);
-}
-
-#[test]
-fn a_lost_ack_brings_it_again_whoever_gives_the_occasion() {
-    let mut w = world();
-    let b = id(1).0;
-    assert_success(&send(&mut w, 0, b, &dispatch(1), b"again"), 0);
-    let first = read(&w, 1).1;
-    assert_success(&release(&mut w, 1), 0);
-    w.machine.pass_time(w.machine.counter_hz() / 5);
-    // The other partition's business, round and round.
-    for _ in 0..4 {
-        assert_error(&send(&mut w, 0, b, &ack(77), b""), Error::NoData);
-    }
-    let (_, e, text) = read(&w, 1);
-    assert_eq!((e.ticket, e.redelivered, &text[..]), (first.ticket, true, &b"again"[..]));
-    assert!(e.time_to_live < first.time_to_live);
 }
 
 #[test]

@@ -37,14 +37,21 @@ impl Post {
         None
     }
 
-    /// Clears away what died at the head of a queue whose receiver cannot be handed anything now.
-    pub(crate) fn look_after(&mut self, to: Seat, now: u64) {
-        let head = self.spoke(to).and_then(|s| s.inbox.as_ref()).and_then(|i| i.queue.head());
-        if let Some(place) = head
-            && let Verdict::Dead(reason) = self.verdict(to, place, now)
-        {
-            self.bury(to, reason, now);
+    /// Looks after a queue whose receiver's RX buffer is not free: clears away what died at its head. If the receiver
+    /// was handed the head and has not acked it in time, that counts as another delivery, and the receiver is to be
+    /// told again: so one that sits on its buffer is found out as one that gives it back.
+    pub(crate) fn look_after(&mut self, to: Seat, now: u64) -> bool {
+        for _ in 0..MOST_AT_ONCE {
+            let Some(place) = self.spoke(to).and_then(|s| s.inbox.as_ref()).and_then(|i| i.queue.head()) else { break };
+            match self.verdict(to, place, now) {
+                Verdict::Dead(reason) => self.bury(to, reason, now),
+                Verdict::Deliver if self.head(to).is_some_and(|r| r.standing == Standing::Delivered) => {
+                    return self.deliver(to, place, now).is_some();
+                }
+                Verdict::Deliver | Verdict::Wait => break,
+            }
         }
+        false
     }
 
     #[inline]

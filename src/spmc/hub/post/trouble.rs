@@ -38,6 +38,8 @@ impl Post {
     fn cut_off(&mut self, seat: Seat, now: u64) {
         self.note(seat);
         self.tripped |= seat.bit();
+        // What others have of it dies, too, and the time of its cool-down is noted.
+        self.next = 0;
         // As many as there were: what is put to the dead letters here is counted against nobody.
         let waiting = self.spoke(seat).and_then(|s| s.inbox.as_ref()).map_or(0, |i| i.queue.len());
         for _ in 0..waiting {
@@ -104,11 +106,13 @@ impl Post {
     pub(crate) fn pause(&mut self, seat: Seat, paused: bool) {
         if let Some(spoke) = self.spoke_mut(seat) {
             spoke.paused = paused;
+            self.next = 0;
             self.paused = if paused { self.paused | seat.bit() } else { self.paused & !seat.bit() };
         }
     }
 
-    /// Cancels the messages of a task that are not acked yet; they become dead letters when they would be delivered.
+    /// Cancels the messages of a task that are not acked yet; they become dead letters as they come to the head of
+    /// their queues.
     /// Returns how many.
     pub(crate) fn cancel(&mut self, task: u64) -> u64 {
         let mut count = 0;
@@ -119,6 +123,9 @@ impl Post {
                     r.standing = Standing::Cancelled;
                 }
             }
+        }
+        if count > 0 {
+            self.next = 0;
         }
         count
     }
