@@ -14,7 +14,8 @@ use clock::Clock;
 use receipts::Instant;
 use receipts_service::protocol::Operation;
 use receipts_service::{Config, Damaged, Life, Memory, Platform, Service};
-use sp_rt::{Form, Heap, Message, device, log, random, state};
+use sp_rt::state::Preserved;
+use sp_rt::{Form, Heap, Message, device, log, random};
 use transport::Transport;
 
 /// Room for the largest message's parse, the answer and the trust.
@@ -51,20 +52,20 @@ impl Platform for Machine {
 }
 
 /// The partition at work.
-pub struct Receipts {
-    service: Service<'static>,
+pub struct Receipts<'a> {
+    service: Service<'a>,
     machine: Machine,
     transport: Transport,
 }
 
-impl Receipts {
-    /// Starts the service, or gives this context up and says why.
-    pub fn start() -> Self {
+impl<'a> Receipts<'a> {
+    /// Starts the service on what outlives a restart, or gives this context up and says why.
+    pub fn start(state: Option<&'a mut Preserved>) -> Self {
         if !sp_rt::cpu::has_sha256() {
             log!("receipts: this CPU lacks the SHA-256 instructions (FEAT_SHA256), which this image is built for");
             sp_rt::give_up()
         }
-        let Some(memory) = state::take().and_then(Memory::of) else {
+        let Some(memory) = state.map(Preserved::words).and_then(Memory::of) else {
             log!("receipts: the manifest preserves too little memory");
             sp_rt::give_up()
         };

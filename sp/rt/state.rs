@@ -7,18 +7,30 @@ use core::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-/// Whether it was given away. Part of the image: a restart makes it false again.
-static TAKEN: AtomicBool = AtomicBool::new(false);
+/// Whether it has an owner. Part of the image: a restart makes it false again.
+static CLAIMED: AtomicBool = AtomicBool::new(false);
 
-/// Gives the memory that outlives a restart, once in a life: zeros at the first start, else what the former life left,
-/// which may have ended in the middle of a write. `None` if the manifest preserves nothing, or at a second call.
-pub fn take() -> Option<&'static mut [u64]> {
-    let (start, end) = mmu::state();
-    if start == end || TAKEN.swap(true, Relaxed) {
-        return None;
+/// Owns the memory that outlives a restart. There is one of it in a life.
+pub struct Preserved {
+    start: *mut u64,
+    words: usize,
+}
+
+impl Preserved {
+    /// Claims it. `None` if the manifest preserves nothing, or it has an owner already.
+    pub fn claim() -> Option<Self> {
+        let (start, end) = mmu::state();
+        if start == end || CLAIMED.swap(true, Relaxed) {
+            return None;
+        }
+        Some(Self { start: start as *mut u64, words: (end - start) as usize / size_of::<u64>() })
     }
-    let words = (end - start) as usize / size_of::<u64>();
-    // SAFETY: whole pages of this partition that the linker script keeps apart from everything else, mapped for reads
-    // and writes by `mmu::build`; any bytes are words, and the flag sees to it that this is the only reference.
-    Some(unsafe { slice::from_raw_parts_mut(start as *mut u64, words) })
+
+    /// Shows its words: zeros at the first start, else what the former life left, which may have ended in the middle
+    /// of a write.
+    pub fn words(&mut self) -> &mut [u64] {
+        // SAFETY: whole pages of this partition that the linker script keeps apart from everything else, mapped for
+        // reads and writes by `mmu::build`; any bytes are words, and there is one `Preserved`, which is borrowed.
+        unsafe { slice::from_raw_parts_mut(self.start, self.words) }
+    }
 }

@@ -3,10 +3,9 @@
 //! ones need the room.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 
 use super::Seat;
-use super::log::zeroed;
+use super::log::defaults;
 use ffa_abi::envelope::Envelope;
 
 /// Says why a message was not delivered, or not acked.
@@ -62,11 +61,8 @@ pub(crate) struct Dead {
 impl Dead {
     /// Makes an empty ring; `None` if there is no memory for it. Boot time.
     pub(crate) fn try_new(count: usize, each: usize) -> Option<Self> {
-        let mut letters = Vec::new();
-        letters.try_reserve_exact(count).ok()?;
-        letters.resize(count, None);
-        let bytes = zeroed(count.checked_mul(each)?)?;
-        Some(Self { letters: letters.into_boxed_slice(), bytes, each, next: 0, last: 0, evicted: 0 })
+        let (letters, bytes) = (defaults(count)?, defaults(count.checked_mul(each)?)?);
+        Some(Self { letters, bytes, each, next: 0, last: 0, evicted: 0 })
     }
 
     /// Returns the bytes of memory that it has.

@@ -3,9 +3,10 @@
 //! responses.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 
 use ffa_abi::hub::{FETCHED, KEPT};
+
+use super::log::defaults;
 
 /// The records of the latest list.
 #[derive(Debug)]
@@ -17,10 +18,7 @@ pub(crate) struct Kept {
 impl Kept {
     /// Makes room; `None` if there is no memory for it. Boot time.
     pub(crate) fn try_new() -> Option<Self> {
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(KEPT).ok()?;
-        bytes.resize(KEPT, 0);
-        Some(Self { bytes: bytes.into_boxed_slice(), len: 0 })
+        Some(Self { bytes: defaults(KEPT)?, len: 0 })
     }
 
     /// Forgets what was kept.
@@ -56,6 +54,8 @@ impl Kept {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use std::vec::Vec;
+
     use super::*;
 
     #[test]

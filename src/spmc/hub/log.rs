@@ -65,11 +65,8 @@ impl Log {
     /// Makes an empty log for messages of at most `payload` bytes; `None` if there is no memory for it. Boot time.
     pub(crate) fn try_new(slots: usize, payload: usize) -> Option<Self> {
         let each = payload.div_ceil(8).checked_add(FRONT)?;
-        let mut records = Vec::new();
-        records.try_reserve_exact(slots).ok()?;
-        records.resize(slots, None);
-        let words = zeroed(slots.checked_mul(each)?)?;
-        Some(Self { records: records.into_boxed_slice(), words, each, payload, tickets: 0 })
+        let (records, words) = (defaults(slots)?, defaults(slots.checked_mul(each)?)?);
+        Some(Self { records, words, each, payload, tickets: 0 })
     }
 
     /// Returns the bytes of memory that it has.
@@ -190,10 +187,7 @@ pub(crate) struct Keys {
 impl Keys {
     /// Makes room for so many keys; `None` if there is no memory for it. Boot time.
     pub(crate) fn try_new(count: usize) -> Option<Self> {
-        let mut keys = Vec::new();
-        keys.try_reserve_exact(count).ok()?;
-        keys.resize(count, 0);
-        Some(Self { keys: keys.into_boxed_slice(), next: 0 })
+        Some(Self { keys: defaults(count)?, next: 0 })
     }
 
     /// Returns the bytes of memory that it has.
@@ -227,8 +221,8 @@ impl Keys {
     }
 }
 
-/// Allocates zeroes, or says that there is no memory for them. Boot time.
-pub(super) fn zeroed<T: Clone + Default>(len: usize) -> Option<Box<[T]>> {
+/// Allocates so many default values, or says that there is no memory for them. Boot time.
+pub(super) fn defaults<T: Clone + Default>(len: usize) -> Option<Box<[T]>> {
     let mut list = Vec::new();
     list.try_reserve_exact(len).ok()?;
     list.resize(len, T::default());

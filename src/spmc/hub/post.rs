@@ -17,7 +17,7 @@ use ffa_abi::envelope::{self, Class, Envelope};
 use super::Seat;
 use super::breaker::{Breaker, Limits, State, Strike};
 use super::dead::Dead;
-use super::log::{FRONT, Keys, Log, Record, Standing};
+use super::log::{FRONT, Keys, Log, Record, Standing, defaults};
 use super::queue::Queue;
 use crate::refusal::Refusal;
 
@@ -126,11 +126,8 @@ impl Inbox {
         for _ in 0..seats {
             keys.push(Keys::try_new(bounds.keys)?);
         }
-        let mut held = Vec::new();
-        held.try_reserve_exact(seats).ok()?;
-        held.resize(seats, 0);
         let queue = Queue::new(slots, bounds.high, bounds.low);
-        let (keys, held) = (keys.into_boxed_slice(), held.into_boxed_slice());
+        let (keys, held) = (keys.into_boxed_slice(), defaults(seats)?);
         Some(Self { queue, log, keys, held, counts: Counts::default() })
     }
 
@@ -189,11 +186,9 @@ impl Post {
             longest = inbox.as_ref().map_or(longest, |i| i.log.payload().max(longest));
             spokes.push(Spoke { inbox, ..Spoke::default() });
         }
-        let mut routes = Vec::new();
-        routes.try_reserve_exact(queues.len() * queues.len()).ok()?;
-        routes.resize(queues.len() * queues.len(), Breaker::default());
+        let routes = defaults(queues.len() * queues.len())?;
         let dead = Dead::try_new(bounds.dead, longest)?;
-        let (spokes, routes) = (spokes.into_boxed_slice(), routes.into_boxed_slice());
+        let spokes = spokes.into_boxed_slice();
         Some(Self {
             spokes,
             routes,
