@@ -208,7 +208,7 @@ struct BootHeap {
 /// From this size on an allocation is large.
 const LARGE: usize = 8 << 10;
 /// Bytes of the buddy heap.
-const SMALL_HEAP: usize = 96 << 10;
+const SMALL_HEAP: usize = 64 << 10;
 
 #[global_allocator]
 static HEAP: BootHeap = BootHeap { small: Mutex::new(Heap::empty()), large: AtomicU64::new(0) };
