@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 
-from . import cpio, env, qemu
+from . import boots, cpio, env, image, qemu
 
 SOURCES = env.ROOT / "linux"
 OUT = env.TARGET / "linux"
@@ -19,7 +19,9 @@ INITRD_BASE = 0x70000000
 USER_TARGET = "aarch64-unknown-linux-musl"
 RECEIPTS_OF_A_KIND = 10
 # The partitions beside the SPMC: the test module's, and the one that agent-receipt asks.
-PARTITIONS = "echo,relay,percpu,receipts"
+PARTITIONS = ["echo", "relay", "percpu", "receipts"]
+# Those of a hub: the last two take part in supervised messages.
+HUB_PARTITIONS = ["echo", "relay", "percpu", "steady", "slow"]
 PKVM_LINE = "Protected hVHE mode initialized successfully"
 # What no console may show. (TF-A's own `WARNING:` lines are not Linux's.)
 FORBIDDEN = (
@@ -90,8 +92,8 @@ def kernel_files(kernel):
         with tempfile.TemporaryDirectory(prefix="hematite-linux-") as scratch:
             for deb in fetch(f"kernel{kernel.name}"):
                 unpack(deb, scratch)
-            (image,) = pathlib.Path(scratch).rglob("vmlinuz*")
-            shutil.copy(image, folder / "Image")
+            (packed,) = pathlib.Path(scratch).rglob("vmlinuz*")
+            shutil.copy(packed, folder / "Image")
             for module in ("ffa-core", "ffa-module"):
                 for packed in pathlib.Path(scratch).rglob(f"{module}.ko.xz"):
                     (folder / f"{module}.ko").write_bytes(lzma.decompress(packed.read_bytes()))
@@ -269,26 +271,35 @@ def initramfs(kernel):
     return target
 
 
-def plain_flash(bl32):
-    """Build the firmware without a hub; return the flash image."""
-    flash = env.FIRMWARE / "linux.bin"
-    words = [env.ROOT / "tools/firmware", "--bl33", "none", "--flavour", "linux", "--flash", flash, "--partitions", PARTITIONS]
-    if subprocess.run([str(word) for word in [*words, "--bl32", bl32]]).returncode != 0:
-        env.die("the firmware could not be built")
-    return flash
+def add_options(parser):
+    """Add the options that say what is booted."""
+    parser.add_argument("--kernel", choices=[kernel.name for kernel in KERNELS], default="7")
+    parser.add_argument("--no-pkvm", action="store_true", help="leave the protected hypervisor out")
+    parser.add_argument("--hub", action="store_true", help="with a hub that the Normal world coordinates")
+    parser.add_argument("--bl32", default="hematite", help="as tools/firmware has it")
+    parser.add_argument("--cpus", type=int, default=4)
+    parser.add_argument("--only", help="the cases whose names begin so (default: all; with a hub, its own)")
 
 
-def machine(kernel, flash, pkvm, mode, cpus=4, icount=False, only="all"):
-    """Return the machine that boots a kernel; `mode` is `test` or `shell`, `only` the beginning of the cases' names."""
-    image = kernel_files(kernel) / "Image"
+def build_flash(options):
+    """Build the firmware that the options want; return the flash image."""
+    if options.hub:
+        return boots.hub_flash("normal-world", "none", HUB_PARTITIONS, "redeliver-ms = <20>; ", flavour="linux")
+    return image.firmware(options.bl32, "none", PARTITIONS, flash=env.FIRMWARE / "linux.bin", flavour="linux")
+
+
+def machine(kernel, flash, pkvm, mode, options, icount=False):
+    """Return the machine that boots a kernel as the options want; `mode` is `test` or `shell`."""
+    only = options.only or ("hub" if options.hub else "all")
+    loaded = kernel_files(kernel) / "Image"
     root = initramfs(kernel)
     words = f"console=ttyAMA0 panic=-1 rdinit=/init initrd={INITRD_BASE:#x},{root.stat().st_size} hematite={mode} tests={only}"
     words += " kvm-arm.mode=protected" if pkvm else ""
     # A panic (panic=-1) ends the run instead of beginning another boot.
-    extra = ["-no-reboot", "-kernel", image, "-append", words]
-    for path, base in ((image, KERNEL_BASE), (root, INITRD_BASE)):
+    extra = ["-no-reboot", "-kernel", loaded, "-append", words]
+    for path, base in ((loaded, KERNEL_BASE), (root, INITRD_BASE)):
         extra += ["-device", f"loader,file={path},addr={base:#x},force-raw=on"]
-    return qemu.Machine(flash, cpus=cpus, icount=icount, extra=[str(word) for word in extra])
+    return qemu.Machine(flash, cpus=options.cpus, icount=icount, extra=[str(word) for word in extra])
 
 
 def judge_boot(result, pkvm):
