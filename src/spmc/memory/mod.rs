@@ -41,13 +41,25 @@ pub(crate) struct Memory {
     /// Whose the Normal world's pages are.
     pub(crate) tracking: Mutex<Tracking>,
     table: Table,
+    /// Pages of the pool that what partitions send leaves to everybody else: a descriptor may announce any number of
+    /// ranges, and need not ever be complete.
+    spare: usize,
 }
 
 impl Memory {
     /// Makes an empty table of `capacity` transactions, and a tracking tree in which the Normal world owns all that
     /// the manifest gives it.
     pub(crate) fn new<P: Port>(port: &P, capacity: usize) -> Result<Self, stage2::Error> {
-        Ok(Self { tracking: Mutex::new(Tracking::new(port)?), table: Table::new(capacity) })
+        Ok(Self {
+            tracking: Mutex::new(Tracking::new(port)?),
+            table: Table::new(capacity),
+            spare: port.pages_free() / 2,
+        })
+    }
+
+    /// Returns how many pages of the pool a descriptor of this sender leaves to others.
+    fn left_by(&self, sender: PartitionId) -> usize {
+        if sender.is_secure() { self.spare } else { 0 }
     }
 }
 

@@ -58,11 +58,12 @@ impl RangeList {
         self.len
     }
 
-    /// Appends ranges, with pages from the pool where needed.
+    /// Appends ranges, with pages from the pool where needed, but for its last `leaves`.
     #[inline]
     pub(super) fn extend<P: Port>(
         &mut self,
         port: &P,
+        leaves: usize,
         ranges: impl Iterator<Item = Result<Range, Refusal>>,
     ) -> Result<(), Refusal> {
         // The page that is being filled: looked up once, not for each range.
@@ -74,7 +75,7 @@ impl RangeList {
                 *place = word;
             } else {
                 if self.len as usize == INLINE || index == 0 {
-                    words = port.words(self.grow(port)?);
+                    words = port.words(self.grow(port, leaves)?);
                 }
                 let place = words.and_then(|words| words.get(index as usize + 1)).ok_or(Refusal::TableMemory)?;
                 place.store(word, Relaxed);
@@ -89,8 +90,8 @@ impl RangeList {
     }
 
     /// Adds a page to the chain. The first one gets the ranges that were here.
-    fn grow<P: Port>(&mut self, port: &P) -> Result<Pa, Refusal> {
-        let page = port.page_alloc().ok_or(Refusal::TableMemory)?;
+    fn grow<P: Port>(&mut self, port: &P, leaves: usize) -> Result<Pa, Refusal> {
+        let page = take_page(port, leaves)?;
         if self.is_chain() {
             port.set_word(Pa(self.words[TAIL]), 0, page.0);
         } else {
@@ -132,6 +133,12 @@ impl RangeList {
         }
         self.len = 0;
     }
+}
+
+/// Takes a page from the pool for what a transaction keeps, unless it has but `leaves` pages more.
+pub(super) fn take_page<P: Port>(port: &P, leaves: usize) -> Result<Pa, Refusal> {
+    let page = if port.pages_free() > leaves { port.page_alloc() } else { None };
+    page.ok_or(Refusal::TableMemory)
 }
 
 fn next<P: Port>(port: &P, page: Pa) -> Option<Pa> {
@@ -183,8 +190,8 @@ mod tests {
             let mut list = RangeList::default();
             let range = |i: u32| Range { address: u64::from(i) << 12, pages: i + 1 };
             // In two portions, as fragments come.
-            list.extend(&m, (0..n / 3).map(|i| Ok(range(i)))).unwrap();
-            list.extend(&m, (n / 3..n).map(|i| Ok(range(i)))).unwrap();
+            list.extend(&m, 0, (0..n / 3).map(|i| Ok(range(i)))).unwrap();
+            list.extend(&m, 0, (n / 3..n).map(|i| Ok(range(i)))).unwrap();
             assert_eq!(list.len(), n);
             for from in [0, 1, 4, 5, 514, 515, 516, 1999] {
                 let got = list.iter_from(&m, from).map(|(ipa, n)| (ipa.0, n as u32));

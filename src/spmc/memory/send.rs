@@ -135,7 +135,7 @@ impl<P: Port> Spmc<P> {
             let receiver =
                 Receiver { id: access.receiver, data: access.permissions.data, mapped: None, next: u32::MAX };
             t.receivers.try_push(receiver).map_err(|_| Refusal::MemReceivers)?;
-            t.set_impdef(self.port, index, &access)?;
+            t.set_impdef(self.port, self.memory.left_by(region.sender), index, &access)?;
         }
         offset.ok_or(Refusal::MemReceivers)
     }
@@ -153,6 +153,7 @@ impl<P: Port> Spmc<P> {
 
     /// Notes the ranges in `bytes`.
     fn take_ranges(&self, t: &mut Transaction, bytes: &[u8]) -> Result<(), Refusal> {
+        let leaves = self.memory.left_by(t.sender);
         let Transaction { ranges, pages, pages_so_far, .. } = t;
         if u64::from(ranges.len()) + (bytes.len() / RANGE_SIZE) as u64 > u64::from(ranges.expected) {
             return Err(Refusal::MemCount);
@@ -163,7 +164,7 @@ impl<P: Port> Spmc<P> {
             *pages_so_far = pages_so_far.checked_add(range.pages).ok_or(Refusal::MemCount)?;
             if *pages_so_far > *pages { Err(Refusal::MemCount) } else { Ok(range) }
         });
-        ranges.extend(self.port, checked)
+        ranges.extend(self.port, leaves, checked)
     }
 
     /// Notes the ranges that are still in the TX buffer.

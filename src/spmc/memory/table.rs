@@ -9,7 +9,7 @@ use arrayvec::ArrayVec;
 use ffa_abi::memory::{Access, Data, Flags};
 use ffa_abi::{Handle, PartitionId};
 
-use super::ranges::{Link, RangeList};
+use super::ranges::{Link, RangeList, take_page};
 use crate::manifest::MAX_PARTITIONS;
 use crate::refusal::Refusal;
 use crate::sync::{Mutex, MutexGuard};
@@ -142,12 +142,18 @@ impl Transaction {
     }
 
     /// Keeps the implementation-defined value of receiver `index`.
-    pub(super) fn set_impdef<P: Port>(&mut self, port: &P, index: usize, access: &Access) -> Result<(), Refusal> {
+    pub(super) fn set_impdef<P: Port>(
+        &mut self,
+        port: &P,
+        leaves: usize,
+        index: usize,
+        access: &Access,
+    ) -> Result<(), Refusal> {
         let [low, high] = access.impdef;
         if low | high != 0 {
             let page = match self.impdef.page() {
                 Some(page) => page,
-                None => port.page_alloc().ok_or(Refusal::TableMemory)?,
+                None => take_page(port, leaves)?,
             };
             self.impdef = Link::to(page);
             port.set_word(page, 2 * index, low);

@@ -144,3 +144,29 @@ fn one_partition_cannot_take_every_transaction() {
     w.reclaim(2, of_others[0], 0).unwrap();
     w.reclaim(0, of_others[1], 0).unwrap();
 }
+
+#[test]
+fn half_sent_descriptors_do_not_take_all_table_memory() {
+    let w = world(128);
+    let free = w.m.pages_free();
+    // Nobody has looked at the ranges yet: it may be the same page again and again.
+    let endless = Sending::new(Kind::Share, &[2], &[(base(1), 1); 4000]);
+    let bytes = w.lay(1, &endless);
+    let half_sent = || -> Result<(), Error> {
+        w.tx(1, &bytes[..4096]);
+        let mut reply = w.call(1, Func::MemShare, &[bytes.len() as u64, 4096])?;
+        for at in (4096..bytes.len() - 4096).step_by(4096) {
+            w.tx(1, &bytes[at..at + 4096]);
+            reply = w.call(1, Func::MemFragTx, &[reply[1], reply[2], 4096, 0])?;
+        }
+        Ok(())
+    };
+    assert_eq!((0..100).find_map(|_| half_sent().err()), Some(Error::NoMemory));
+    assert!(w.m.pages_free() >= free / 2, "{} of {free}", w.m.pages_free());
+    // The Normal world shares as ever, what is scattered too.
+    let scattered: Vec<_> = (0..600).map(|i| (NW + 2 * i * PAGE_SIZE, 1)).collect();
+    let h = w.send(0, &Sending::new(Kind::Share, &[2], &scattered)).unwrap();
+    w.reclaim(0, h, 0).unwrap();
+    w.spmc.release_memory(w.partition(1));
+    assert_eq!(w.m.pages_free(), free);
+}
