@@ -10,6 +10,7 @@
 #![no_std]
 #![cfg(target_os = "none")]
 
+pub mod cards;
 pub mod cpus;
 pub mod ffa;
 pub mod gic;

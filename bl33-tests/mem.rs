@@ -89,17 +89,30 @@ pub fn put_bytes(address: u64, bytes: &[u8]) {
     }
 }
 
-/// Writes a 32-bit register of a device (below the RAM); nothing where that is no device's address.
+/// Tells whether a register of `size` bytes of a device (below the RAM) can be at an address.
+fn is_register(address: u64, size: u64) -> bool {
+    (0x0800_0000..0x4000_0000).contains(&address) && address.is_multiple_of(size)
+}
+
+/// Writes a 32-bit register of a device; nothing where that is no device's address.
 pub fn write_device(address: u64, value: u32) {
-    if (0x0800_0000..0x1000_0000).contains(&address) && address.is_multiple_of(4) {
+    if is_register(address, 4) {
         // SAFETY: the platform has only devices there: no memory of the program.
         unsafe { core::ptr::write_volatile(address as *mut u32, value) };
     }
 }
 
-/// Reads a 32-bit register of a device (below the RAM); all ones where that is no device's address.
+/// Does what [`write_device`] does with a 16-bit register.
+pub fn write_device16(address: u64, value: u16) {
+    if is_register(address, 2) {
+        // SAFETY: as in `write_device`.
+        unsafe { core::ptr::write_volatile(address as *mut u16, value) };
+    }
+}
+
+/// Reads a 32-bit register of a device; all ones where that is no device's address.
 pub fn read_device(address: u64) -> u32 {
-    if !(0x0800_0000..0x1000_0000).contains(&address) || !address.is_multiple_of(4) {
+    if !is_register(address, 4) {
         return u32::MAX;
     }
     // SAFETY: as in `write_device`.

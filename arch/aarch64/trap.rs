@@ -46,12 +46,13 @@ fn abort(cpu: &PerCpu, context: &Context, kind: FaultKind, esr: u64) -> Exit {
     failed(cpu, fault)
 }
 
-/// Finds the IPA of an abort. HPFAR_EL2 has it, except for a permission fault on the access itself, where the
-/// context's own stage 1, still live, translates the address again.
+/// Finds the IPA of an abort. HPFAR_EL2 has it, except for a permission fault on the access itself and for an external
+/// abort, where the context's own stage 1, still live, translates the address again.
 fn fault_ipa(esr: u64, va: u64) -> Ipa {
     let permission = esr & 0x3c == 0x0c;
+    let external = esr & 0x3f == 0x10;
     let on_walk = esr & 1 << 7 != 0;
-    let page = if permission && !on_walk {
+    let page = if (permission || external) && !on_walk {
         let par = mrs!("par_el1");
         // SAFETY: AT only fills PAR_EL1, which is put back; nothing of S-EL2 uses that regime.
         unsafe { core::arch::asm!("at s1e1r, {}", "isb", in(reg) va, options(nostack, preserves_flags)) };

@@ -4,6 +4,7 @@
 #![no_main]
 
 mod absent;
+mod cards;
 mod death;
 mod direct;
 mod features;
@@ -65,6 +66,7 @@ const GROUPS: &[&[Case]] = &[
     absent::CASES,
     death::CASES,
     restart::CASES,
+    cards::CASES,
     hub::CASES,
     managed::CASES,
     post::CASES,

@@ -22,6 +22,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("restart::every_way_to_die", every_way_to_die).asked(),
     Case::new("restart::below_a_chain", below_a_chain).asked(),
     Case::new("restart::every_foreign_access", every_foreign_access).asked(),
+    Case::new("restart::external_abort", external_abort).asked(),
     Case::new("restart::against_its_permissions", || mapped(against_its_permissions)).asked(),
     Case::new("restart::writes_over_its_own_manifest", writes_over_its_own_manifest).asked(),
     Case::new("restart::nothing_of_the_former_life", nothing_of_the_former_life).asked(),
@@ -143,6 +144,28 @@ fn every_foreign_access() -> Outcome {
             }
             all_answer().map_err(|f| f.at(address))?;
         }
+    }
+    Ok(())
+}
+
+/// Its manifest gives it a page where nothing answers: the bus says so. HCR_EL2.TEA has it die of that; QEMU does not
+/// know the bit and tells the partition.
+fn external_abort() -> Outcome {
+    const HOLE: u64 = 0x0d00_0008;
+    const STATUS_CODE: u64 = 0x3f;
+    const EXTERNAL: u64 = 0x10;
+    forgiven();
+    for kind in [READ, WRITE] {
+        let r = direct64(HOSTILE, [command::ACCESS, kind, HOLE, mapping::SECURE_DEVICE, 0])?;
+        if r[0] == DIRECT_RESP_64 {
+            let [outcome, esr, far, ..] = words(&r, HOSTILE)?;
+            expect("status of the access", outcome, status::FAULT)?;
+            expect("its fault's status code", esr & STATUS_CODE, EXTERNAL)?;
+            expect("its address", far, HOLE)?;
+        } else {
+            expect_error(&r, ABORTED)?;
+        }
+        all_answer()?;
     }
     Ok(())
 }

@@ -137,6 +137,8 @@ pub mod command {
     pub const INTERRUPT_DEACTIVATE: u64 = 0x93;
     /// Sends an interrupt to another context of the partition.
     pub const INTERRUPT_SEND: u64 = 0x94;
+    /// Says which device's interrupt is to be quietened.
+    pub const INTERRUPT_DEVICE: u64 = 0x95;
     /// Arms an EL1 timer.
     pub const TIMER_ARM: u64 = 0x98;
     /// Reads an EL1 timer.

@@ -17,6 +17,24 @@ pub fn read_once(address: u64) -> Result<u32, MapError> {
     Ok(value)
 }
 
+/// A 16-bit register of a secure device that the manifest gives the partition.
+pub struct Register16(u64);
+
+impl Register16 {
+    /// Maps the register's page for good; `None` for an address that is not a multiple of 2.
+    pub fn map(address: u64) -> Option<Self> {
+        let device = Attributes { access: Access::ReadWrite, non_secure: false, device: true };
+        mmu::map(address & !(PAGE - 1), PAGE, device).ok()?;
+        address.is_multiple_of(2).then_some(Self(address))
+    }
+
+    /// Writes it.
+    pub fn write(&self, value: u16) {
+        // SAFETY: `map` mapped its page as a device, which is not memory of the program, and checked the alignment.
+        unsafe { core::ptr::write_volatile(self.0 as *mut u16, value) };
+    }
+}
+
 /// Returns the physical counter, which nothing but a reset turns back.
 #[inline]
 pub fn ticks() -> u64 {

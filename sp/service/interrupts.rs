@@ -3,7 +3,8 @@
 
 use crate::{Answer, Failure};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
-use sp_rt::{interrupt, memory::now, timer::Timer};
+use sp_rt::{device::Register16, interrupt, memory::now, timer::Timer};
+use spin::Once;
 
 const IDS: usize = 256;
 /// [`arm_timer`]: the interrupt turns it off.
@@ -14,6 +15,8 @@ const LEAVE: u64 = 1;
 const UNMASKED: u64 = 1;
 /// [`mode`]: interrupts are not deactivated.
 const KEEP_ACTIVE: u64 = 2;
+/// [`mode`]: the device of [`own_device`] is not quietened.
+const KEEP_RAISED: u64 = 4;
 
 static COUNTS: [AtomicU32; IDS] = [const { AtomicU32::new(0) }; IDS];
 static TOTAL: AtomicU64 = AtomicU64::new(0);
@@ -21,6 +24,8 @@ static LAST: AtomicU32 = AtomicU32::new(0);
 static LAST_AT: AtomicU64 = AtomicU64::new(0);
 static MODE: AtomicU64 = AtomicU64::new(0);
 static PERIODS: [AtomicU64; 2] = [const { AtomicU64::new(OFF) }; 2];
+/// The interrupt of a device, and the register in which ones quieten it.
+static DEVICE: Once<(u32, Register16)> = Once::new();
 static MANAGED_EXIT: AtomicBool = AtomicBool::new(false);
 
 fn handle(id: u32) -> bool {
@@ -41,6 +46,9 @@ fn handle(id: u32) -> bool {
                 period => timer.set_compare(timer.compare().wrapping_add(period)),
             }
         }
+    }
+    if let Some((_, register)) = DEVICE.get().filter(|(own, _)| *own == id && MODE.load(Relaxed) & KEEP_RAISED == 0) {
+        register.write(u16::MAX);
     }
     MODE.load(Relaxed) & KEEP_ACTIVE == 0
 }
@@ -90,6 +98,12 @@ pub(crate) fn count(id: u64) -> Answer {
 /// Deactivates interrupt `id`.
 pub(crate) fn deactivate(id: u64) -> Answer {
     Ok([interrupt::deactivate(id as u32).into(), 0, 0, 0])
+}
+
+/// Lets the handler of interrupt `id` quieten its device, by ones in the 16-bit register at `address`; once in a life.
+pub(crate) fn own_device(id: u64, address: u64) -> Answer {
+    DEVICE.try_call_once(|| Register16::map(address).map(|r| (id as u32, r)).ok_or(Failure::NoRoom))?;
+    Ok([0; 4])
 }
 
 /// Sends an interrupt to context `vcpu` of this partition.

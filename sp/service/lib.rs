@@ -159,6 +159,7 @@ fn carry_out(context: &Context, message: &mut Message) -> Answer {
         c::INTERRUPT_COUNT => interrupts::count(x),
         c::INTERRUPT_DEACTIVATE => interrupts::deactivate(x),
         c::INTERRUPT_SEND => interrupts::send(x),
+        c::INTERRUPT_DEVICE => interrupts::own_device(x, y),
         c::TIMER_ARM => interrupts::arm_timer(x, y, z, w),
         c::TIMER_READ => interrupts::read_timer(x),
         // Not a command.

@@ -31,6 +31,16 @@ def restarts():
     return boot_with("restarts", ["hostile"], 120, cpus=2, extra=qemu.mode(only="restart"))
 
 
+# Three network cards, whose general-purpose timers raise levels: SPIs 4 to 6.
+CARDS = [word for slot in (1, 2, 3) for word in ("-device", f"rtl8139,addr={slot},romfile=")]
+
+
+def cards():
+    """Boot with devices whose level-triggered interrupts belong to partitions."""
+    extra = [*CARDS, *qemu.mode(only="cards")]
+    return boot_with("cards", ["hostile"], 120, cpus=2, machine="highmem=off", extra=extra)
+
+
 def managed():
     """Boot with the partition that is told of Non-secure interrupts and finishes by itself."""
     return boot_with("managed", ["managed"], 120, cpus=2, extra=qemu.mode(only="managed"))

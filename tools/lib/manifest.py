@@ -15,8 +15,18 @@ MEMORY_OF_FLAVOUR = {
         ("ns-memory", 0x41900000, 0x7E700000),
     )
 }
-# The real-time clock (PL031) and the GPIO block (PL061), which both worlds reach.
-DEVICES = tuple(("device-memory", base, 0x1000) for base in (0x09010000, 0x09020000, 0x09030000))
+# The real-time clock (PL031), fw_cfg and the GPIO block (PL061), which both worlds reach; a page where nothing answers; the
+# registers of three PCI cards.
+DEVICES = tuple(
+    ("device-memory", base, size)
+    for base, size in (
+        (0x09010000, 0x1000),
+        (0x09020000, 0x1000),
+        (0x09030000, 0x1000),
+        (0x0D000000, 0x1000),
+        (0x10000000, 0x30000),
+    )
+)
 # TF-A copies the SPMC's manifest into one page.
 SPMC_MANIFEST_LIMIT = 4096
 

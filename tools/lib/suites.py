@@ -208,6 +208,7 @@ SUITES = [
     Suite("firmware, a v1.1 Normal world", lambda: boots.boot("v1_1", 60, only="v1_1")),
     Suite("firmware, partitions that die", boots.deaths),
     Suite("firmware, a partition that is restarted", boots.restarts),
+    Suite("firmware, devices that raise levels", boots.cards),
     Suite("firmware, a partition with a managed exit", boots.managed),
     Suite("firmware, everything at once, 10 s", lambda: boots.stress(120)),
     Suite("firmware, malformed packages", boots.bad_packages),

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+use alloc::format;
+
 use ffa_abi::{Error, Func};
 
 use super::{NWD, assert_error, assert_success, assert_untouched, calls, from_partition};
 use crate::manifest::AbortAction;
 use crate::sim::world::{NORMAL_RAM, PARTITION_PAGES, Spec, World, base, echo, id, last_page, request, wait};
 use crate::stage2::Access;
-use crate::{Exit, Ipa, Pa, Port, Space, State};
+use crate::{Exit, Fault, FaultKind, Ipa, Pa, Port, Space, State};
 
 fn with(abort: AbortAction, contexts: u16) -> World {
     World::booted(&[Spec { abort, contexts, ..Spec::default() }, Spec::default()], 2)
@@ -25,6 +27,35 @@ fn stop_leaves_memory_alone_and_the_partition_down() {
     assert_eq!(w.partition(0).contexts()[0].state(), State::Stopped);
     assert_eq!(&first_bytes(&w), b"its work");
     assert_error(&w.plain(request(NWD, id(0), 0)), Error::Aborted);
+}
+
+#[test]
+fn an_serror_and_an_external_abort_are_charged_to_the_partition_that_ran_and_no_other() {
+    const EXTERNAL: u64 = 0x9200_0010;
+    for (kind, esr, va) in [(FaultKind::SError, 0xbe00_0011, 0), (FaultKind::DataAbort, EXTERNAL, 0xd00_0008)] {
+        let mut w = World::booted(&[Spec::default(), Spec::default()], 1);
+        w.machine.set_fault(Fault { kind, esr, pc: 0xe40_4123, va, ipa: Ipa(va) });
+        w.machine.take_log();
+        let mut asked = false;
+        let r = w.call(0, request(NWD, id(0), 1), &mut |me, _, regs| match (me == id(0), asked) {
+            (true, false) => {
+                asked = true;
+                calls(regs, request(id(0), id(1), 2))
+            }
+            (true, true) => {
+                assert_error(regs, Error::Aborted);
+                regs.set8(request(NWD, id(0), 1));
+                echo(regs)
+            }
+            (false, _) => Exit::Fault,
+        });
+        assert_eq!(r.x[4], 0x1001, "whoever asked it goes on");
+        let states = [0, 1].map(|n| w.partition(n).contexts()[0].state());
+        assert_eq!(states, [State::Idle, State::Stopped]);
+        let told = format!(": vcpu 0: {kind:?} at pc 0xe404123, address {va:#x} (ipa {va:#x}), esr {esr:#x}");
+        let line = w.machine.take_log().into_iter().find(|line| line.ends_with(&told));
+        assert!(line.is_some_and(|line| line.starts_with(&w.partition(1).identity.name[..])), "{told}");
+    }
 }
 
 #[test]
