@@ -203,6 +203,27 @@ macro_rules! load_pairs {
     };
 }
 
+/// Loads what the hardware knows a context by: its VMPIDR_EL2, VSTTBR_EL2 and VTTBR_EL2.
+///
+/// # Safety
+///
+/// What is entered at EL1 next is the context.
+#[inline(always)]
+pub(crate) unsafe fn identity_load(context: &Context) {
+    // SAFETY: reads three fields that follow each other, which context.rs makes sure of; the caller's contract.
+    unsafe {
+        asm!(
+            "ldp {a}, {b}, [{at}]",
+            "msr vmpidr_el2, {a}",
+            "msr S3_4_C2_C6_0, {b}", // VSTTBR_EL2
+            "ldr {a}, [{at}, #16]",
+            "msr vttbr_el2, {a}",
+            at = in(reg) &context.vmpidr, a = out(reg) _, b = out(reg) _,
+            options(nostack, preserves_flags, readonly),
+        );
+    }
+}
+
 /// Saves the EL1 and EL0 registers that the hardware holds.
 #[inline(always)]
 pub(crate) fn el1_save(to: &El1) {

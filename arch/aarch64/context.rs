@@ -95,6 +95,8 @@ pub struct Context {
     pub(crate) simd: Simd,
 }
 
+const _: () = assert!(offset_of!(Context, vsttbr) == offset_of!(Context, vmpidr) + 8);
+const _: () = assert!(offset_of!(Context, vttbr) == offset_of!(Context, vmpidr) + 16);
 const _: () = assert!(offset_of!(Context, elr) == offset_of!(Context, x18) + 13 * 8);
 const _: () = assert!(offset_of!(Context, spsr) == offset_of!(Context, elr) + 8);
 

@@ -98,9 +98,7 @@ fn switch_in(cpu: &PerCpu, context: &Context) {
     // SAFETY: the values are the context's own; they take effect in its translation regime only, at its entry.
     unsafe {
         asm::el1_load(&context.el1);
-        msr!("vmpidr_el2", context.vmpidr.load(Relaxed));
-        msr!("S3_4_C2_C6_0", context.vsttbr.load(Relaxed)); // VSTTBR_EL2
-        msr!("vttbr_el2", context.vttbr.load(Relaxed));
+        asm::identity_load(context);
     }
     context.loaded_on.store(cpu.address(), Relaxed);
     cpu.current.set(context);

@@ -122,6 +122,19 @@ impl Receiver {
         !self.global.is_empty() || self.contexts_pending.iter().any(|p| !p.is_empty())
     }
 
+    /// Notes a new signal to a context, or to the receiver as a whole: its bit of `told`. Returns the contexts to
+    /// interrupt for it, each once until it asks; for the latter all of them, since any may run first.
+    fn tell(&mut self, mark: u32) -> u32 {
+        self.told &= !mark;
+        let before = self.interrupted;
+        self.interrupted |= mark;
+        match before & mark {
+            0 if mark == TOLD_GLOBAL => first(self.contexts),
+            0 => mark,
+            _ => 0,
+        }
+    }
+
     /// Lists what the scheduler has not been told yet: global first, then contexts.
     fn untold(&self) -> (bool, u32) {
         let global = !self.global.is_empty() && self.told & TOLD_GLOBAL == 0;
@@ -243,14 +256,15 @@ impl Notifications {
         Ok(())
     }
 
-    /// Signals `bits` to `receiver`, for one of its contexts if they are bound so. Returns whether anything is new.
+    /// Signals `bits` to `receiver`, for one of its contexts if they are bound so. Returns, if anything is new, the
+    /// contexts to interrupt for it, a bit each.
     pub(crate) fn set(
         &mut self,
         receiver: PartitionId,
         sender: PartitionId,
         bits: u64,
         context: Option<u16>,
-    ) -> Result<bool, Refusal> {
+    ) -> Result<Option<u32>, Refusal> {
         if bits == 0 {
             return Err(Refusal::NoBits);
         }
@@ -270,18 +284,16 @@ impl Notifications {
         let word = pending.bits_of(sender);
         let new = *word & bits != bits;
         *word |= bits;
-        if new {
-            r.told &= !mark;
-        }
-        Ok(new)
+        Ok(new.then(|| r.tell(mark)))
     }
 
-    /// Signals that a message is in `receiver`'s RX buffer; an endpoint without a bitmap looks by itself.
-    pub(crate) fn set_rx_full(&mut self, receiver: PartitionId) {
-        if let Ok(r) = self.receiver(receiver) {
+    /// Signals that a message is in `receiver`'s RX buffer; an endpoint without a bitmap looks by itself. Returns the
+    /// contexts to interrupt for it, a bit each.
+    pub(crate) fn set_rx_full(&mut self, receiver: PartitionId) -> u32 {
+        self.receiver(receiver).map_or(0, |r| {
             r.global.from_framework |= RX_FULL;
-            r.told &= !TOLD_GLOBAL;
-        }
+            r.tell(TOLD_GLOBAL)
+        })
     }
 
     /// Returns what is pending for one context of `receiver`, the global ones included, and clears it.
@@ -315,16 +327,6 @@ impl Notifications {
         }
         let pending = r.contexts_pending.iter().enumerate().filter(|(_, p)| !p.is_empty());
         pending.fold(first(r.contexts), |all, (n, _)| all & !(1 << n))
-    }
-
-    /// Returns the contexts of `receiver`, a bit each, to interrupt for a new signal to `context`, or to the receiver
-    /// as a whole: each once until it asks. For the latter all of them, since any may run first.
-    pub(crate) fn interrupts(&mut self, receiver: PartitionId, context: Option<u16>) -> u32 {
-        let Ok(r) = self.receiver(receiver) else { return 0 };
-        let (mark, contexts) = context.map_or((TOLD_GLOBAL, first(r.contexts)), |n| (1 << n, 1 << n));
-        let before = r.interrupted;
-        r.interrupted |= mark;
-        if before & mark == 0 { contexts } else { 0 }
     }
 
     /// Notes that a context of `receiver` is to be run for an interrupt; false if it cannot be listed.
@@ -443,15 +445,15 @@ mod tests {
         assert_eq!(n.set(SP, OTHER, 0b010, None), Err(Refusal::BitsNotBound));
         assert_eq!(n.set(SP, VM, 0b011, None), Err(Refusal::BitsNotBound));
         assert_eq!(n.set(SP, VM, 0b010, Some(0)), Err(Refusal::WrongBinding));
-        assert_eq!(n.set(SP, VM, 0b010, None), Ok(true));
-        assert_eq!(n.set(SP, VM, 0b010, None), Ok(false));
+        assert_eq!(n.set(SP, VM, 0b010, None), Ok(Some(0b11)));
+        assert_eq!(n.set(SP, VM, 0b010, None), Ok(None));
         assert_eq!(n.unbind(SP, VM, 0b010), Err(Refusal::NotificationPending));
         assert_eq!(n.unbind(SP, OTHER, 0b100), Err(Refusal::BitsNotBound));
         assert_eq!(n.unbind(SP, VM, 0b100), Ok(()));
         n.bind(SP, OTHER, 0b100, true).unwrap();
         assert_eq!(n.set(SP, OTHER, 0b100, None), Err(Refusal::WrongBinding));
         assert_eq!(n.set(SP, OTHER, 0b100, Some(2)), Err(Refusal::UnknownVcpu));
-        assert_eq!(n.set(SP, OTHER, 0b100, Some(1)), Ok(true));
+        assert_eq!(n.set(SP, OTHER, 0b100, Some(1)), Ok(Some(0b10)));
         assert_eq!(n.bind(SP, VM, 0, false), Err(Refusal::NoBits));
     }
 

@@ -116,24 +116,24 @@ impl<P: Port> Spmc<P> {
         self.routing.check(self.end_of(sender)?, self.end_of(receiver)?, Use::Messages)?;
         let one = (flags & PER_CONTEXT != 0).then_some(context);
         let mut all = self.notifications.lock();
-        if all.set(receiver, sender, bits, one)? {
-            self.tell_receiver(cpu, &mut all, receiver, one, flags & DELAY != 0);
+        if let Some(contexts) = all.set(receiver, sender, bits, one)? {
+            self.tell_receiver(cpu, &all, receiver, contexts, flags & DELAY != 0);
         }
         Ok(())
     }
 
-    /// Tells of a new signal: a partition by its notification pending interrupt, and the Normal world's scheduler, if it
-    /// has asked for that, by the schedule-receiver interrupt; with `delay` not before this CPU runs that world again.
+    /// Tells of a new signal: these contexts of a partition by the notification pending interrupt, and the Normal world's
+    /// scheduler, if it has asked for that, by the schedule-receiver interrupt; with `delay` not before this CPU runs
+    /// that world again. What the signal was entered in is still locked: what NOTIFICATION_GET takes back must not be
+    /// what came after it.
     pub(crate) fn tell_receiver(
         &self,
         cpu: &mut Cpu<P>,
-        all: &mut Notifications,
+        all: &Notifications,
         receiver: PartitionId,
-        one: Option<u16>,
+        contexts: u32,
         delay: bool,
     ) {
-        // Under the lock: what NOTIFICATION_GET takes back must not be what came after it.
-        let contexts = all.interrupts(receiver, one);
         if let Some(partition) = self.partitions.find(receiver) {
             for context in partition.contexts().iter().filter(|c| contexts >> c.vcpu & 1 != 0) {
                 self.pend_slot(partition, context, Slot::NOTIFICATION);
@@ -254,8 +254,8 @@ impl<P: Port> Spmc<P> {
         let route = self.route(self.end_of(own)?, self.end_of(header.receiver)?)?;
         self.deliver(caller, target, &header).map_err(|why| self.turned_back(route, why))?;
         let mut all = self.notifications.lock();
-        all.set_rx_full(header.receiver);
-        self.tell_receiver(cpu, &mut all, header.receiver, None, w2 as u32 & DELAY != 0);
+        let contexts = all.set_rx_full(header.receiver);
+        self.tell_receiver(cpu, &all, header.receiver, contexts, w2 as u32 & DELAY != 0);
         regs.set_success(0);
         Ok(())
     }

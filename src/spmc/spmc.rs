@@ -162,14 +162,11 @@ impl<P: Port> Spmc<P> {
     /// Decides what follows after the context that runs on this CPU stopped running.
     #[inline(always)]
     pub fn on_partition_exit(&'static self, cpu: &mut Cpu<P>, exit: Exit, regs: &mut Regs) -> Next<P> {
-        let Some(context) = cpu.current else {
-            // Only a context that was entered can exit; if that were ever untrue the Normal world goes on.
-            regs.set_error(Error::Aborted);
-            return Next::Reply;
+        // First of all: whoever knows how the run ended does not look again.
+        let calls = matches!(exit, Exit::Smc | Exit::Hvc);
+        let Some(context) = cpu.current.filter(|_| calls) else {
+            return self.other_exit(cpu, exit, regs);
         };
-        if !matches!(exit, Exit::Smc | Exit::Hvc) {
-            return self.other_exit(cpu, context, exit, regs);
-        }
         let fid = regs.fid();
         let refusal = if fid | SMC64 == RESP64 {
             match self.direct_response(cpu, context, fid, regs) {
@@ -363,13 +360,12 @@ impl<P: Port> Spmc<P> {
         Ok(Next::Run(context))
     }
 
-    fn other_exit(
-        &'static self,
-        cpu: &mut Cpu<P>,
-        context: &'static ExecutionContext<P>,
-        exit: Exit,
-        regs: &mut Regs,
-    ) -> Next<P> {
+    fn other_exit(&'static self, cpu: &mut Cpu<P>, exit: Exit, regs: &mut Regs) -> Next<P> {
+        let Some(context) = cpu.current else {
+            // Only a context that was entered can exit; if that were ever untrue the Normal world goes on.
+            regs.set_error(Error::Aborted);
+            return Next::Reply;
+        };
         match exit {
             Exit::Smc | Exit::Hvc => Next::Run(context),
             Exit::Wait if matches!(context.call().entered, Entered::Init | Entered::Framework) => {

@@ -248,8 +248,8 @@ impl<P: Port> Spmc<P> {
             let seat = Seat(delivered.trailing_zeros() as u8);
             delivered &= delivered - 1;
             if let Some((_, id)) = self.box_of(seat) {
-                all.set_rx_full(id);
-                self.tell_receiver(cpu, &mut all, id, None, delay);
+                let contexts = all.set_rx_full(id);
+                self.tell_receiver(cpu, &all, id, contexts, delay);
             }
         }
     }

@@ -77,22 +77,25 @@ impl<P: Port> Spmc<P> {
         (fid, refusal): (u32, Refusal),
         regs: &mut Regs,
     ) -> Next<P> {
-        let why = match (self.partitions.get(caller.partition as usize), self.think(fid, refusal, regs)) {
-            (Some(from), Thought::Message(target)) => {
-                let ends = (End::partition(from.index), End::partition(target.index));
-                let begun = self.win_supervised(cpu, target, ends, refusal).and_then(|(context, route)| {
-                    self.start_from_partition(cpu, caller, (from, context), (fid, route), regs)
-                });
+        let why = match self.think(fid, refusal, regs) {
+            Thought::Message(target) => {
+                let ends = (caller.end(), End::partition(target.index));
+                let begun = self
+                    .win_supervised(cpu, target, ends, refusal)
+                    .and_then(|(context, route)| self.start_from_partition(cpu, caller, context, (fid, route), regs));
                 match begun {
                     Ok(next) => return next,
                     Err(why) => why,
                 }
             }
-            (Some(from), Thought::Service) => {
-                self.serve_partition(cpu, from, regs);
-                return Next::Run(caller);
-            }
-            (None, _) | (_, Thought::None) => refusal,
+            Thought::Service => match self.partitions.get(caller.partition as usize) {
+                Some(from) => {
+                    self.serve_partition(cpu, from, regs);
+                    return Next::Run(caller);
+                }
+                None => refusal,
+            },
+            Thought::None => refusal,
         };
         self.note_refusal(cpu, caller.id, why, regs);
         self.refuse(caller.id, fid, why, regs);

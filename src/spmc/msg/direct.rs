@@ -83,9 +83,8 @@ impl<P: Port> Spmc<P> {
     ) -> Result<Next<P>, Refusal> {
         self.normal.version.settle();
         let wide = fid & SMC64 != 0;
-        let entered = if wide { Entered::Direct64 } else { Entered::Direct32 };
         context.set_call(Call {
-            entered,
+            entered: Entered::direct(wide),
             depth: 1 | route.depth(),
             caller: None,
             requester: source,
@@ -109,10 +108,10 @@ impl<P: Port> Spmc<P> {
         if w2 as u32 != 0 {
             return Err(if w2 & FRAMEWORK != 0 { Refusal::FrameworkMessage } else { Refusal::ReservedNotZero });
         }
-        let (from, target) = self.sender(caller, regs, &FORM)?;
-        self.routing.check(End::partition(from.index), End::partition(target.index), Use::Messages)?;
+        let target = self.sender(caller, regs, &FORM)?;
+        self.routing.check(caller.end(), End::partition(target.index), Use::Messages)?;
         let context = self.receiver(cpu, target, &FORM)?;
-        self.start_from_partition(cpu, caller, (from, context), (fid, Route::OPEN), regs)
+        self.start_from_partition(cpu, caller, context, (fid, Route::OPEN), regs)
     }
 
     /// Blocks `caller` and enters a context that was just won, with a request of a partition.
@@ -121,12 +120,12 @@ impl<P: Port> Spmc<P> {
         &self,
         cpu: &mut Cpu<P>,
         caller: &'static ExecutionContext<P>,
-        (from, context): (&Partition<P>, &'static ExecutionContext<P>),
+        context: &'static ExecutionContext<P>,
         (fid, route): (u32, Route),
         regs: &mut Regs,
     ) -> Result<Next<P>, Refusal> {
         let wide = fid & SMC64 != 0;
-        self.block_on(caller, context, (if wide { Entered::Direct64 } else { Entered::Direct32 }, route), from, regs);
+        self.block_on(caller, context, (Entered::direct(wide), route), regs);
         self.enter(cpu, context, regs, wide)
     }
 
@@ -137,14 +136,13 @@ impl<P: Port> Spmc<P> {
         caller: &ExecutionContext<P>,
         regs: &Regs,
         form: &Form,
-    ) -> Result<(&'static Partition<P>, &'static Partition<P>), Refusal> {
+    ) -> Result<&'static Partition<P>, Refusal> {
         let [_, w1, ..] = regs.x;
         let (source, destination) = endpoints(w1);
-        let from = self.partitions.get(caller.partition as usize).ok_or(Refusal::UnknownPartition)?;
         if source != caller.id {
             return Err(Refusal::ForgedSource);
         }
-        if !from.identity.properties.contains(form.sends) {
+        if !caller.properties.contains(form.sends) {
             return Err(form.not_a_sender);
         }
         let call = caller.call();
@@ -156,7 +154,7 @@ impl<P: Port> Spmc<P> {
         if call.depth >= CHAIN_MAX {
             return Err(Refusal::too_deep(call));
         }
-        Ok((from, target))
+        Ok(target)
     }
 
     /// Wins the execution context of `target` that serves this CPU, or says why not.
@@ -185,21 +183,31 @@ impl<P: Port> Spmc<P> {
         caller: &ExecutionContext<P>,
         context: &ExecutionContext<P>,
         (entered, route): (Entered, Route),
-        from: &Partition<P>,
         regs: &Regs,
     ) {
-        from.version.settle();
         let above = caller.call();
+        if above.entered == Entered::Init {
+            self.settle_version(caller);
+        }
         let manners = above.manners.of_callee(caller.strictness);
         let (depth, link) = (above.position() + 1 | route.depth(), Some(caller.link()));
-        context.set_call(Call { entered, depth, caller: link, requester: from.id(), answer: 0, manners });
+        context.set_call(Call { entered, depth, caller: link, requester: caller.id, answer: 0, manners });
         if manners != Manners::PLAIN {
             self.inherit(context);
         }
         caller.set_callee(Some(context.link()));
         self.port.park(caller.context(), regs);
         // The chain owns the caller from here on; nobody else may move it, so this cannot be lost to a race.
-        let _ = caller.state.try_move(caller.active(), State::Blocked);
+        let _ = caller.state.try_move(above.active(), State::Blocked);
+    }
+
+    /// Settles the version of a partition that starts: FFA_MSG_WAIT would, and it makes another call before.
+    #[cold]
+    #[inline(never)]
+    fn settle_version(&self, context: &ExecutionContext<P>) {
+        if let Some(partition) = self.partitions.get(context.partition as usize) {
+            partition.version.settle();
+        }
     }
 
     /// Enters a context that was just won, with the message that is in the registers.
@@ -235,12 +243,8 @@ impl<P: Port> Spmc<P> {
         }
         let call = responder.call();
         let wide = fid & SMC64 != 0;
-        match call.entered {
-            Entered::Direct64 if wide => {}
-            Entered::Direct32 if !wide => {}
-            Entered::Framework => return self.framework_response(cpu, responder, call, regs),
-            Entered::Direct32 | Entered::Direct64 | Entered::Direct2 => return Err(Refusal::WrongWidth),
-            Entered::Init | Entered::Run | Entered::Interrupt => return Err(Refusal::NoRequest),
+        if call.entered != Entered::direct(wide) {
+            return self.other_response(cpu, responder, call, regs);
         }
         if w2 as u32 != 0 {
             return Err(Refusal::ReservedNotZero);
@@ -252,6 +256,23 @@ impl<P: Port> Spmc<P> {
             truncate(regs);
         }
         self.finish(cpu, responder, call, regs)
+    }
+
+    /// Takes a direct response that answers no direct request of its width.
+    #[cold]
+    #[inline(never)]
+    fn other_response(
+        &'static self,
+        cpu: &mut Cpu<P>,
+        responder: &'static ExecutionContext<P>,
+        call: Call,
+        regs: &mut Regs,
+    ) -> Result<Next<P>, Refusal> {
+        match call.entered {
+            Entered::Framework => self.framework_response(cpu, responder, call, regs),
+            Entered::Direct32 | Entered::Direct64 | Entered::Direct2 => Err(Refusal::WrongWidth),
+            Entered::Init | Entered::Run | Entered::Interrupt => Err(Refusal::NoRequest),
+        }
     }
 
     /// Ends the work of `responder`: it idles, and its caller goes on with the reply that is in the registers.

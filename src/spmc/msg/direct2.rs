@@ -59,11 +59,11 @@ impl<P: Port> Spmc<P> {
         caller: &'static ExecutionContext<P>,
         regs: &mut Regs,
     ) -> Result<Next<P>, Refusal> {
-        let (from, target) = self.sender(caller, regs, &FORM)?;
+        let target = self.sender(caller, regs, &FORM)?;
         check_service(target, regs)?;
-        let route = self.route(End::partition(from.index), End::partition(target.index))?;
+        let route = self.route(caller.end(), End::partition(target.index))?;
         let context = self.receiver(cpu, target, &FORM).map_err(|why| self.turned_back(route, why))?;
-        self.block_on(caller, context, (Entered::Direct2, route), from, regs);
+        self.block_on(caller, context, (Entered::Direct2, route), regs);
         cpu.current = Some(context);
         Ok(Next::Run(context))
     }

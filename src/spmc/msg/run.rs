@@ -7,7 +7,7 @@ use super::CHAIN_MAX;
 use crate::partition::{Call, Entered, ExecutionContext, State};
 use crate::preemption::Manners;
 use crate::refusal::Refusal;
-use crate::routing::{End, Use};
+use crate::routing::Use;
 use crate::{Cpu, Next, Port, Spmc};
 
 impl<P: Port> Spmc<P> {
@@ -49,8 +49,7 @@ impl<P: Port> Spmc<P> {
     ) -> Result<Next<P>, Refusal> {
         let [_, w1, ..] = regs.x;
         let target = self.target_of_run(cpu, w1)?;
-        let (from, to) = (End::partition(caller.partition as usize), End::partition(target.partition as usize));
-        self.routing.check(from, to, Use::Messages)?;
+        self.routing.check(caller.end(), target.end(), Use::Messages)?;
         let depth = caller.call().depth;
         if depth >= CHAIN_MAX {
             return Err(Refusal::too_deep(caller.call()));

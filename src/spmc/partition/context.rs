@@ -10,9 +10,10 @@ use crate::manifest::NsInterruptAction;
 use crate::msg::IN_WINDOW;
 use crate::port::Port;
 use crate::preemption::{Manners, Strictness};
+use crate::routing::End;
 use crate::sync::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
-use super::StateCell;
+use super::{Identity, Properties, State, StateCell};
 
 /// Says how a running execution context was entered: the row of the run-time model (DEN0077A, "Partition
 /// runtime models") that decides what it may do next.
@@ -36,17 +37,23 @@ pub(crate) enum Entered {
 }
 
 impl Entered {
+    /// By a direct request of this width.
+    #[inline(always)]
+    pub(crate) const fn direct(wide: bool) -> Self {
+        if wide { Self::Direct64 } else { Self::Direct32 }
+    }
+
     #[inline(always)]
     const fn from_code(code: u8) -> Self {
         match code {
+            0 => Self::Init,
             1 => Self::Run,
             2 => Self::Direct32,
             3 => Self::Direct64,
             4 => Self::Direct2,
             5 => Self::Framework,
-            6 => Self::Interrupt,
-            // 0; nothing else is ever packed.
-            _ => Self::Init,
+            // 6; nothing else is ever packed.
+            _ => Self::Interrupt,
         }
     }
 }
@@ -64,12 +71,12 @@ impl Link {
 
     #[inline(always)]
     fn pack(link: Option<Self>) -> u16 {
-        link.map_or(Self::NOBODY, |l| (l.partition as u16) << 8 | l.vcpu as u16)
+        link.map_or(Self::NOBODY, |l| l.partition as u16 | (l.vcpu as u16) << 8)
     }
 
     #[inline(always)]
     fn unpack(half: u16) -> Option<Self> {
-        (half != Self::NOBODY).then_some(Self { partition: (half >> 8) as u8, vcpu: half as u8 })
+        (half != Self::NOBODY).then_some(Self { partition: half as u8, vcpu: (half >> 8) as u8 })
     }
 }
 
@@ -103,6 +110,20 @@ impl Call {
     /// Tells whether the work came through a window.
     pub(crate) const fn is_in_window(self) -> bool {
         self.depth & IN_WINDOW != 0
+    }
+
+    /// Returns the state of a context that computes for it: Starting until it has said that it is ready, then Running.
+    #[inline(always)]
+    pub(crate) const fn active(self) -> State {
+        match self.entered {
+            Entered::Init => State::Starting,
+            Entered::Run
+            | Entered::Direct32
+            | Entered::Direct64
+            | Entered::Direct2
+            | Entered::Framework
+            | Entered::Interrupt => State::Running,
+        }
     }
 
     #[inline(always)]
@@ -145,6 +166,8 @@ pub struct ExecutionContext<P: Port> {
     pub(crate) interrupts: Interrupts,
     /// Its partition's endpoint identifier.
     pub(crate) id: PartitionId,
+    /// What its partition may do.
+    pub(crate) properties: Properties,
     /// Its partition's position.
     pub(crate) partition: u8,
     pub(crate) vcpu: u8,
@@ -156,7 +179,7 @@ pub struct ExecutionContext<P: Port> {
 impl<P: Port> ExecutionContext<P> {
     pub(crate) fn new(
         context: P::Context,
-        id: PartitionId,
+        identity: &Identity,
         partition: usize,
         vcpu: u16,
         action: NsInterruptAction,
@@ -169,7 +192,8 @@ impl<P: Port> ExecutionContext<P> {
             ready: AtomicBool::new(false),
             tables: AtomicU64::new(0),
             interrupts: Interrupts::default(),
-            id,
+            id: identity.id,
+            properties: identity.properties,
             // The manifest's limits (16 partitions, 8 CPUs) keep both within a byte.
             partition: partition as u8,
             vcpu: vcpu as u8,
@@ -185,7 +209,7 @@ impl<P: Port> ExecutionContext<P> {
     }
 
     /// Returns the state.
-    pub fn state(&self) -> super::State {
+    pub fn state(&self) -> State {
         self.state.get()
     }
 
@@ -197,6 +221,12 @@ impl<P: Port> ExecutionContext<P> {
     #[inline(always)]
     pub(crate) fn link(&self) -> Link {
         Link { partition: self.partition, vcpu: self.vcpu }
+    }
+
+    /// Names it as an end of a route.
+    #[inline(always)]
+    pub(crate) fn end(&self) -> End {
+        End::partition(self.partition as usize)
     }
 
     #[inline(always)]
@@ -247,10 +277,10 @@ impl<P: Port> ExecutionContext<P> {
         self.tables.swap(changes, Ordering::Relaxed) != changes
     }
 
-    /// Returns the state in which it computes: Starting until it has said that it is ready, then Running.
+    /// Returns the state in which it computes, until whoever has it publishes another one.
     #[inline(always)]
-    pub(crate) fn active(&self) -> super::State {
-        if self.is_ready() { super::State::Running } else { super::State::Starting }
+    pub(crate) fn active(&self) -> State {
+        self.call().active()
     }
 }
 

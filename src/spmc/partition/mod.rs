@@ -113,7 +113,7 @@ impl<P: Port> Partition<P> {
         stage2: Stage2,
     ) -> Self {
         let vcpus = manifest.execution_contexts;
-        let context = |v| ExecutionContext::new(port.new_context(), identity.id, index, v, manifest.ns_interrupts);
+        let context = |v| ExecutionContext::new(port.new_context(), &identity, index, v, manifest.ns_interrupts);
         let contexts: Vec<_> = (0..vcpus).map(context).collect();
         let roots = stage2.roots();
         Self {

@@ -37,15 +37,15 @@ impl<P: Port> Partitions<P> {
     /// Finds a partition by its identifier.
     #[inline(always)]
     pub(crate) fn find(&self, id: PartitionId) -> Option<&Partition<P>> {
-        let first = id.0 as usize;
-        for at in first..first + SLOTS {
-            // An empty slot names no partition and ends the search.
-            let p = self.list.get(self.slots[at % SLOTS] as usize)?;
+        let mut at = id.0 as usize % SLOTS;
+        loop {
+            // An empty slot names no partition and ends the search: there are more slots than partitions.
+            let p = self.list.get(self.slots[at] as usize)?;
             if p.id() == id {
                 return Some(p);
             }
+            at = (at + 1) % SLOTS;
         }
-        None
     }
 
     /// Finds a partition by its position.
