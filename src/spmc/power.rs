@@ -5,7 +5,7 @@
 use ffa_abi::{Func, PartitionId, Regs};
 
 use crate::manifest::PowerMessages;
-use crate::msg::endpoints;
+use crate::msg::{endpoints, truncate};
 use crate::partition::{Call, Entered, ExecutionContext, Properties, State};
 use crate::preemption::Manners;
 use crate::refusal::Refusal;
@@ -174,6 +174,7 @@ impl<P: Port> Spmc<P> {
             manners: Manners::PLAIN,
         });
         regs.set8(message);
+        truncate(regs);
         if requester == self.id {
             // The CPU is on its way up or down: nobody could resume a preempted context.
             self.port.queue_interrupts(context.context(), true);
@@ -203,6 +204,7 @@ impl<P: Port> Spmc<P> {
             return Err(Refusal::FrameworkMessage);
         }
         if call.requester != self.id {
+            truncate(regs);
             return self.finish(cpu, responder, call, regs);
         }
         let partition = self.partitions.get(responder.partition as usize);

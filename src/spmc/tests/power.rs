@@ -152,10 +152,12 @@ fn the_contexts_of_a_cpu_that_is_not_up_yet_cannot_be_reached() {
 fn vms_coming_and_going_are_told_to_those_who_asked() {
     let vms = Spec { vms: VmAvailability::CREATED, ..Spec::default() };
     let mut w = World::booted(&[vms, Spec::default()], 1);
-    let created = |to: PartitionId| [REQ, to.0 as u64, 0x8000_0004, 0x11, 0x22, 0x33, 0, 0];
+    // A message of 32 bits has no upper halves, whatever is in the registers.
+    const DIRTY: u64 = 0x5ec << 32;
+    let created = |to: PartitionId| [REQ, to.0 as u64, 0x8000_0004, DIRTY | 0x11, 0x22, 0x33, 0, 0];
     let r = w.call(0, created(id(0)), &mut |_, _, regs| {
         assert_eq!(regs.x[..6], [REQ, 0x8001, 0x8000_0004, 0x11, 0x22, 0x33]);
-        calls(regs, [RESP, 0x8001_0000, 0x8000_0005, 0, 0, 0, 0, 0])
+        calls(regs, [RESP, 0x8001_0000, 0x8000_0005, DIRTY, 0, 0, 0, 0])
     });
     assert_eq!(r.x[..4], [RESP, 0x8001_0000, 0x8000_0005, 0]);
     assert_error(&w.plain(created(id(1))), Error::Denied);
