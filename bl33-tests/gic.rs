@@ -118,6 +118,15 @@ pub(crate) fn wake(n: usize) {
     isb();
 }
 
+/// Raises an SGI on this CPU in both groups of which the Normal world may try: its own, and the Secure one.
+pub fn raise(intid: u32) {
+    let [aff0, aff1, aff2, aff3, ..] = sysreg::mpidr_affinity().to_le_bytes().map(u64::from);
+    let sgi = 1 << (aff0 & 0xf) | aff1 << 16 | aff2 << 32 | aff3 << 48 | u64::from(intid) << 24;
+    write_sysreg!("S3_0_C12_C11_5", sgi); // ICC_SGI1R_EL1
+    write_sysreg!("S3_0_C12_C11_6", sgi); // ICC_ASGI1R_EL1
+    isb();
+}
+
 /// Reads ICC_PMR_EL1, as the Normal world sees it.
 pub fn priority_mask() -> u64 {
     read_sysreg!("S3_0_C4_C6_0")

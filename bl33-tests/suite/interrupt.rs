@@ -7,15 +7,20 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use bl33::cpus;
 use bl33::ffa::*;
 use bl33::gic;
-use bl33::harness::{Case, Failure, Outcome, expect, expect_that};
+use bl33::harness::{Case, Failure, Outcome, expect, expect_at, expect_that};
 use bl33::rtc::{self, fire};
 use bl33::sp::{Conduit, command, raw, status, words};
 use bl33::time;
 
 pub(crate) const CASES: &[Case] = &[
     Case::new("interrupt::paravirtual_calls", paravirtual_calls),
+    Case::new("interrupt::paravirtual_edges", paravirtual_edges),
     Case::new("interrupt::to_itself", to_itself),
     Case::new("interrupt::to_a_context_of_another_cpu", to_a_context_of_another_cpu),
+    Case::new("interrupt::sgi_while_its_target_runs", || sgi_during(|_| target_runs())),
+    Case::new("interrupt::sgi_while_its_target_is_blocked", || sgi_during(|_| target_is_blocked())),
+    Case::new("interrupt::sgi_while_its_target_is_preempted", || sgi_during(|_| target_is_preempted())),
+    Case::new("interrupt::sgi_of_the_normal_world", sgi_of_the_normal_world),
     Case::new("interrupt::device_in_the_normal_world", device_in_the_normal_world),
     Case::new("interrupt::device_while_its_owner_runs", device_while_its_owner_runs),
     Case::new("interrupt::device_while_another_runs", device_while_another_runs),
@@ -23,8 +28,10 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("interrupt::device_before_deactivate", device_before_deactivate),
 ];
 
+const ENABLE: u64 = 0xff03;
 const GET: u64 = 0xff04;
 const DEACTIVATE: u64 = 0xff08;
+const RECONFIGURE: u64 = 0xff09;
 const SEND_IPI: u64 = 0xff0a;
 const NONE: u64 = 0xffff_ffff;
 const FAILED: u64 = u64::MAX;
@@ -63,6 +70,60 @@ fn paravirtual_calls() -> Outcome {
     expect("ENABLE of another's interrupt", accepted, 0)?;
     let [x0, ..] = raw(PERCPU, Conduit::Smc, [GET, 0, 0, 0, 0, 0, 0, 0])?;
     expect("by SMC it is unknown", x0, FAILED)
+}
+
+/// Ids that are nobody's, another partition's, the SPMC's own, special, extended, or of no GIC: none of percpu's.
+fn paravirtual_edges() -> Outcome {
+    const OWN: u64 = bl33::cards::INTERRUPTS[1];
+    const STRANGE: [u64; 27] = [
+        0,
+        1,
+        2,
+        6,
+        8,
+        10,
+        15,
+        16,
+        20,
+        27,
+        31,
+        32,
+        33,
+        RTC_INTERRUPT,
+        36,
+        38,
+        63,
+        64,
+        256,
+        1019,
+        1020,
+        1023,
+        1056,
+        4096,
+        8192,
+        0xffff_fffe,
+        1 << 32,
+    ];
+    let hvc = |fid, a, b, c| Ok(raw(PERCPU, Conduit::Hvc, [fid, a, b, c, 0, 0, 0, 0])?[0]);
+    for id in STRANGE {
+        for (fid, b, c) in [(ENABLE, 1, 0), (ENABLE, 0, 1), (DEACTIVATE, id, 0), (DEACTIVATE, OWN, 0)] {
+            expect_at("x0 of ENABLE or DEACTIVATE, id", id, hvc(fid, id, b, c)?, FAILED)?;
+        }
+        for command in [0, 1, 2, 3] {
+            expect_at("x0 of RECONFIGURE, id", id, hvc(RECONFIGURE, id, command, 1)?, FAILED)?;
+        }
+        expect_at("x0 of DEACTIVATE of one's own as another", id, hvc(DEACTIVATE, OWN, id, 0)?, FAILED)?;
+    }
+    for context in [8, 0xff, 0x100, 0xffff, 0x1_0000, 0xffff_ffff, 1 << 32, u64::MAX] {
+        expect_at("x0 of SEND_IPI, context", context, hvc(SEND_IPI, context, 0, 0)?, FAILED)?;
+    }
+    // Its own: to no CPU, out of the Secure world, by no command.
+    for (command, value) in [(0, 8), (0, 0xffff_ffff), (1, 0), (1, 2), (3, 0), (0xffff_ffff, 0)] {
+        expect_at("x0 of RECONFIGURE, command", command, hvc(RECONFIGURE, OWN, command, value)?, FAILED)?;
+    }
+    expect("DEACTIVATE of its own, which is not active", hvc(DEACTIVATE, OWN, OWN, 0)?, FAILED)?;
+    expect("GET, whatever is beside it", hvc(GET, u64::MAX, u64::MAX, u64::MAX)?, NONE)?;
+    expect_echo(0xed6e)
 }
 
 fn to_itself() -> Outcome {
@@ -105,6 +166,95 @@ fn to_a_context_of_another_cpu() -> Outcome {
     sent?;
     cpus::start(1, |_| ignore(PERCPU, IPI))?;
     cpus::join(1, 5000)
+}
+
+/// What CPU 1's context of percpu did when the SGI was sent: from when to when it may come.
+static WINDOW: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+
+fn may_come(from: u64, to: u64) -> Outcome {
+    WINDOW[0].store(from, Release);
+    WINDOW[1].store(to, Release);
+    Ok(())
+}
+
+fn target_runs() -> Outcome {
+    let r = direct64(PERCPU, [command::SPIN, milliseconds(20), 0, 0, 0])?;
+    let [outcome, start, end, ..] = words(&r, PERCPU)?;
+    expect("status of the spin", outcome, status::OK)?;
+    may_come(start, end)
+}
+
+fn target_is_blocked() -> Outcome {
+    let r = direct64(PERCPU, [command::FORWARD, RELAY, command::SPIN, milliseconds(20), 0])?;
+    let [outcome, inner, _, end, _] = words(&r, PERCPU)?;
+    expect("status of the forward", outcome, status::OK)?;
+    expect("status of the spin", inner, status::OK)?;
+    may_come(end, u64::MAX)
+}
+
+fn target_is_preempted() -> Outcome {
+    gic::timer_after(milliseconds(1));
+    let r = direct64(PERCPU, [command::SPIN, milliseconds(2), 0, 0, 0])?;
+    gic::timer_off();
+    let preempted = r[0] == INTERRUPT;
+    time::wait_for(20, || false);
+    let resumed = time::now();
+    let (r, _) = crate::preempt::finish(r, PERCPU)?;
+    expect("status of the spin", words(&r, PERCPU)?[0], status::OK)?;
+    // If it was not, the next try is another chance.
+    may_come(if preempted { resumed } else { u64::MAX }, u64::MAX)
+}
+
+/// CPU 0's context of percpu sends an SGI to CPU 1's, amid what CPU 1 does: it comes once, and when it may. A busy host
+/// may let it be sent too early or too late.
+fn sgi_during(work: fn(u64) -> Outcome) -> Outcome {
+    if cpus::count() < 2 {
+        return Ok(());
+    }
+    cpus::start(1, |_| listen(PERCPU, IPI))?;
+    cpus::join(1, 5000)?;
+    let mut met = false;
+    for _ in 0..50 {
+        let (before, _) = count(PERCPU, IPI)?;
+        cpus::start(1, work)?;
+        time::wait_for(10, || false);
+        let sent = time::now();
+        bl33::sp::command(PERCPU, command::INTERRUPT_SEND, [1, 0, 0, 0])?;
+        cpus::join(1, 5000)?;
+        let came = time::wait_for(1000, || count(PERCPU, IPI).is_ok_and(|(c, _)| c != before));
+        let (now, at) = count(PERCPU, IPI)?;
+        expect_that("the interrupt came", came, sent)?;
+        expect("interrupts that came", now, before + 1)?;
+        let [from, to] = [&WINDOW[0], &WINDOW[1]].map(|at| at.load(Acquire));
+        met = sent < at && (from..to).contains(&at);
+        if met {
+            break;
+        }
+    }
+    expect_that("it came when it may", met, 0)?;
+    cpus::start(1, |_| ignore(PERCPU, IPI))?;
+    cpus::join(1, 5000)
+}
+
+/// The SGIs of the Secure world: nothing comes of them, in neither world.
+fn sgi_of_the_normal_world() -> Outcome {
+    listen(PERCPU, IPI)?;
+    let (before, _) = count(PERCPU, IPI)?;
+    for intid in 9..16 {
+        let counted = gic::COUNTS[intid as usize].load(Relaxed);
+        gic::enable(intid);
+        gic::raise(intid);
+        time::wait_for(1, || false);
+        expect_at(
+            "times that it came here, SGI",
+            intid.into(),
+            gic::COUNTS[intid as usize].load(Relaxed).into(),
+            counted.into(),
+        )?;
+        gic::disable(intid);
+    }
+    expect("times that one came to percpu", count(PERCPU, IPI)?.0, before)?;
+    ignore(PERCPU, IPI)
 }
 
 /// Expects the device's interrupt to come to relay within a second; the calls by which it is asked let it in, too.
