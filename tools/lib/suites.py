@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 
-from . import boots, env, image, linux, manifest, qemu
+from . import boots, env, image, linux, manifest, qemu, shell
 from .suite import Outcome, Stop, Suite, cargo_tests, check, command, totals
 
 PYTHON_RESULT = re.compile(r"^Ran (\d+) tests? in ", re.M)
@@ -223,10 +223,12 @@ SUITES = [
     Suite("Miri", miri, beside=True),
     Suite("Linux modules, checkpatch", checkpatch),
     Suite("Linux 7 under pKVM", lambda: totals(["tools/test-linux"], 900)),
+    Suite("Linux 7 under pKVM, a shell on a terminal", shell.linux_shell),
     Suite("Linux 7 under pKVM, with a hub", lambda: totals(["tools/test-linux", "--hub"], 300)),
     Suite("U-Boot", lambda: totals(["tools/test-uboot"], 900)),
     # What takes long: make test-all.
     Suite("Linux, both kernels, with and without pKVM", lambda: totals(["tools/test-linux", "--all"], 1500), always=False),
+    Suite("Linux, both kernels, with a hub", lambda: totals(["tools/test-linux", "--all", "--hub"], 1000), always=False),
     Suite("Linux, 10 boots in a row", lambda: totals(["tools/test-linux", "--repeat", "10"], 3600), always=False),
     Suite("firmware, four worlds (RME)", boots.four_worlds, always=False),
     Suite("firmware, 1 CPU", lambda: boots.boot("cpus1", 180, cpus=1), always=False),
