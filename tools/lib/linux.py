@@ -284,7 +284,7 @@ def add_options(parser):
 def build_flash(options):
     """Build the firmware that the options want; return the flash image."""
     if options.hub:
-        return boots.hub_flash("normal-world", "none", HUB_PARTITIONS, "redeliver-ms = <20>; ", flavour="linux")
+        return boots.hub_flash("normal-world", "none", HUB_PARTITIONS, "attempts = <2>; redeliver-ms = <2000>; ", flavour="linux")
     return image.firmware(options.bl32, "none", PARTITIONS, flash=env.FIRMWARE / "linux.bin", flavour="linux")
 
 
