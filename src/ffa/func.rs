@@ -178,10 +178,9 @@ pub const LAST: u32 = 0x8400_00ff;
 /// Bit 16 of a function identifier: the caller has no live SVE state (SMCCC v1.3). A hint that any caller may set.
 pub const SVE_HINT: u32 = 1 << 16;
 
-/// Returns the identifier without [`SVE_HINT`] if that makes it one of FF-A.
-pub const fn without_hint(fid: u32) -> Option<u32> {
-    let plain = fid & !SVE_HINT;
-    if plain != fid && in_range(plain) { Some(plain) } else { None }
+/// Returns the identifier without [`SVE_HINT`].
+pub const fn without_hint(fid: u32) -> u32 {
+    fid & !SVE_HINT
 }
 
 /// Tells whether `fid` lies in the range that SMCCC reserves for FF-A, in either width.
@@ -200,14 +199,6 @@ mod tests {
             assert_eq!(Func::decode(f.id32()), f.has32().then_some(f), "{f:?} 32");
             assert_eq!(Func::decode(f.id64()), f.has64().then_some(f), "{f:?} 64");
         }
-    }
-
-    #[test]
-    fn the_sve_hint_comes_off_calls_of_ours_alone() {
-        assert_eq!(without_hint(0xc401_006f), Some(0xc400_006f));
-        assert_eq!(without_hint(0xc400_006f), None);
-        assert_eq!(without_hint(0x8401_0003), None);
-        assert_eq!(without_hint(0x8403_006f), None);
     }
 
     #[test]

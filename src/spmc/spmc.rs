@@ -5,7 +5,8 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use ffa_abi::{Error, Func, PartitionId, Regs, func::SMC64};
+use ffa_abi::func::{SMC64, in_range, without_hint};
+use ffa_abi::{Error, Func, PartitionId, Regs};
 
 use crate::alarm::Alarms;
 use crate::calls;
@@ -113,9 +114,11 @@ impl<P: Port> Spmc<P> {
     /// Decides what follows a call of the Normal world, found in `regs`.
     #[inline(always)]
     pub fn on_normal_world(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Next<P> {
-        let fid = regs.fid();
+        // What is passed on, such as a message, is passed on without the hint.
+        let fid = without_hint(regs.fid());
         // Each branch returns by itself: what to do next stays in registers.
         let refusal = if fid | SMC64 == REQ64 {
+            regs.x[0] = fid.into();
             match self.direct_from_normal(cpu, fid, regs) {
                 Ok(next) => return next,
                 Err(refusal) => refusal,
@@ -167,13 +170,15 @@ impl<P: Port> Spmc<P> {
         let Some(context) = cpu.current.filter(|_| calls) else {
             return self.other_exit(cpu, exit, regs);
         };
-        let fid = regs.fid();
+        let fid = without_hint(regs.fid());
         let refusal = if fid | SMC64 == RESP64 {
+            regs.x[0] = fid.into();
             match self.direct_response(cpu, context, fid, regs) {
                 Ok(next) => return next,
                 Err(refusal) => refusal,
             }
         } else if fid | SMC64 == REQ64 {
+            regs.x[0] = fid.into();
             match self.direct_from_partition(cpu, context, fid, regs) {
                 Ok(next) => return next,
                 Err(refusal) => refusal,
@@ -219,12 +224,8 @@ impl<P: Port> Spmc<P> {
 
     #[inline(never)]
     fn normal_call(&'static self, cpu: &mut Cpu<P>, fid: u32, regs: &mut Regs) -> Result<Next<P>, Refusal> {
-        let Some(func) = Func::decode(fid) else {
-            // EL3 passes the hint on; the paths that matter do not look for it.
-            let plain = ffa_abi::func::without_hint(fid).ok_or(Refusal::UnknownCall)?;
-            regs.x[0] = plain.into();
-            return Ok(self.normal_call_again(cpu, regs));
-        };
+        let func = Func::decode(fid).ok_or(Refusal::UnknownCall)?;
+        regs.x[0] = fid.into();
         if func == Func::Interrupt {
             // Of the SPMD, which takes none from the Normal world: it neither needs nor settles a version.
             return Ok(self.interrupt_from_normal(cpu, regs));
@@ -266,20 +267,6 @@ impl<P: Port> Spmc<P> {
         Ok(Next::Reply)
     }
 
-    /// Takes a call of the Normal world whose id had a hint in it, which is gone now.
-    #[cold]
-    #[inline(never)]
-    fn normal_call_again(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Next<P> {
-        self.on_normal_world(cpu, regs)
-    }
-
-    /// Takes a call of the partition that runs, likewise.
-    #[cold]
-    #[inline(never)]
-    fn partition_call_again(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Next<P> {
-        self.on_partition_exit(cpu, Exit::Smc, regs)
-    }
-
     #[inline(never)]
     fn partition_call(
         &'static self,
@@ -291,15 +278,14 @@ impl<P: Port> Spmc<P> {
     ) -> Result<Next<P>, Refusal> {
         let partition = self.partitions.get(context.partition as usize).ok_or(Refusal::UnknownPartition)?;
         let Some(func) = Func::decode(fid) else {
+            // Calls of others may mean something else by that bit.
+            let fid = regs.fid();
             if exit == Exit::Hvc && self.paravirtual_call(cpu, partition, context, fid, regs) {
                 return Ok(Next::Run(context));
             }
-            let Some(plain) = ffa_abi::func::without_hint(fid) else {
-                return self.foreign_call(partition, exit, context, fid, regs);
-            };
-            regs.x[0] = plain.into();
-            return Ok(self.partition_call_again(cpu, regs));
+            return self.foreign_call(partition, exit, context, fid, regs);
         };
+        regs.x[0] = fid.into();
         let row = calls::of(func);
         if !row.has(true, partition.version.get()) {
             return Err(Refusal::UnknownCall);
@@ -427,7 +413,7 @@ impl<P: Port> Spmc<P> {
         /// SMCCC v1.2: x4-x17 are preserved unless they carry results.
         const SMCCC_1_2: u64 = 0x1_0002;
         const NOT_SUPPORTED: u64 = -1i64 as u64;
-        if ffa_abi::func::in_range(fid) {
+        if in_range(without_hint(fid)) {
             return Err(Refusal::UnknownCall);
         }
         if exit == Exit::Smc && partition.manifest.smcs.functions.contains(&fid) {

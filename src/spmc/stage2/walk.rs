@@ -173,8 +173,11 @@ impl<'a, P: Port> Walk<'a, P> {
         let mut at = first;
         while at < end {
             let stop = end.min((at | (ENTRIES - 1)) + 1);
-            if !matches!(&self.last, Some(open) if open.number == at / ENTRIES) {
-                self.last = self.open(at, stop, grow, &mut f).map_err(|stop| (at - first, stop))?;
+            if !matches!(&self.last, Some(open) if open.number == at / ENTRIES)
+                && let Some(whole) = self.open(at, stop, grow).map_err(|()| (at - first, Stop::NoTableMemory))?
+            {
+                let new = f(whole, Ipa(at * PAGE_SIZE)).map_err(|e| (at - first, Stop::Refused(e)))?;
+                self.set_whole(at / ENTRIES, whole, new);
             }
             if let Some(open) = &mut self.last {
                 let (changed, outcome) = run(open, at, stop, &mut f);
@@ -188,53 +191,52 @@ impl<'a, P: Port> Walk<'a, P> {
         Ok(())
     }
 
-    /// Opens the level-3 table that holds page `at`. `None`: there is none to open, or the range up to `to` is the
-    /// whole of a level-2 entry that has been passed through `f` instead.
-    #[inline]
-    fn open<E>(
-        &mut self,
-        at: u64,
-        to: u64,
-        grow: bool,
-        f: &mut impl FnMut(Entry, Ipa) -> Result<Entry, E>,
-    ) -> Result<Option<Open<'a>>, Stop<E>> {
+    /// Opens the level-3 table that holds page `at`, if there is one to open. Where the range up to `to` is the whole of a
+    /// level-2 entry, returns that instead, to be passed through `f`. Fails without a page for a table.
+    fn open(&mut self, at: u64, to: u64, grow: bool) -> Result<Option<Entry>, ()> {
         self.close_last();
         if self.middle.is_none_or(|m| m.number != at / GIB) {
             self.close_middle();
-            self.middle = self.open_middle(at, grow).map_err(|()| Stop::NoTableMemory)?;
+            self.middle = self.open_middle(at, grow)?;
         }
-        let Some(middle) = &mut self.middle else { return Ok(None) };
+        let Some(middle) = &self.middle else { return Ok(None) };
         let number = at / ENTRIES;
         let old = middle.get(number);
         if old.is_table() {
-            let words = self.port.words(old.pa()).ok_or(Stop::NoTableMemory)?;
-            return Ok(Some(Open { number, table: old.pa(), words, count: old.count(), old }));
+            let words = self.port.words(old.pa()).ok_or(())?;
+            self.last = Some(Open { number, table: old.pa(), words, count: old.count(), old });
+            return Ok(None);
         }
         if to - at == ENTRIES && (self.blocks || !old.is_zero()) {
-            let ipa = Ipa(at * PAGE_SIZE);
-            let new = f(old, ipa).map_err(Stop::Refused)?.with_block(true);
-            middle.count = middle.count + !new.is_zero() as u64 - !old.is_zero() as u64;
-            middle.words[(number % ENTRIES) as usize].store(new.0, Relaxed);
-            if old.stale_bits(new) != 0 {
-                // One operation takes the whole block out of the TLB.
-                self.note(at, at + 1);
-            }
-            return Ok(None);
+            return Ok(Some(old));
         }
         if !grow {
             debug_assert!(old.is_zero(), "a commit would have to split a block");
             return Ok(None);
         }
-        let (table, words) = self.allocate().ok_or(Stop::NoTableMemory)?;
-        if old.is_zero() {
-            return Ok(Some(Open { number, table, words, count: 0, old }));
+        let (table, words) = self.allocate().ok_or(())?;
+        let (mut count, mut new) = (0, old);
+        if !old.is_zero() {
+            for (word, i) in words.iter().zip(0..) {
+                word.store(old.child(i).0, Relaxed);
+            }
+            (count, new) = (ENTRIES, Entry::table(table, ENTRIES));
+            self.replace(number, old.is_valid(), new);
         }
-        for (word, i) in words.iter().zip(0..) {
-            word.store(old.child(i).0, Relaxed);
+        self.last = Some(Open { number, table, words, count, old: new });
+        Ok(None)
+    }
+
+    /// Rewrites a level-2 entry of the open table that is no table.
+    fn set_whole(&mut self, number: u64, old: Entry, new: Entry) {
+        let Some(middle) = &mut self.middle else { return };
+        let new = new.with_block(true);
+        middle.count = middle.count + !new.is_zero() as u64 - !old.is_zero() as u64;
+        middle.words[(number % ENTRIES) as usize].store(new.0, Relaxed);
+        if old.stale_bits(new) != 0 {
+            // One operation takes the whole block out of the TLB.
+            self.note(number * ENTRIES, number * ENTRIES + 1);
         }
-        let new = Entry::table(table, ENTRIES);
-        self.replace(number, old.is_valid(), new);
-        Ok(Some(Open { number, table, words, count: ENTRIES, old: new }))
     }
 
     fn open_middle(&self, at: u64, grow: bool) -> Result<Option<Open<'a>>, ()> {

@@ -27,6 +27,20 @@ fn a_request_comes_back_as_a_response_in_both_widths() {
 }
 
 #[test]
+fn the_sve_hint_is_not_passed_on() {
+    let mut w = two();
+    let mut hinted = request(NWD, id(0), 0xbbbb);
+    hinted[0] |= ffa_abi::func::SVE_HINT as u64;
+    let r = w.call(0, hinted, &mut |_, _, regs| {
+        assert_eq!(regs.x[0], Func::DirectReq.id32() as u64);
+        let exit = echo(regs);
+        regs.x[0] |= ffa_abi::func::SVE_HINT as u64;
+        exit
+    });
+    assert_eq!(r.x[0], Func::DirectResp.id32() as u64);
+}
+
+#[test]
 fn a_32_bit_call_carries_no_upper_halves_either_way() {
     let mut w = two();
     let mut dirty = request(NWD, id(0), 0xdead_0000_0001);
