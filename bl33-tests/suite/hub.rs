@@ -51,6 +51,7 @@ pub(crate) const PURGE: u64 = 11;
 const CONTROL: u64 = 12;
 const KEEP: u64 = 14;
 const FETCH: u64 = 15;
+const ROUTES: u64 = 16;
 
 pub(crate) const BOTH: u64 = 0;
 pub(crate) const FROM_FIRST: u64 = 1;
@@ -349,17 +350,25 @@ fn kept_and_fetched() -> Outcome {
 }
 
 fn bad_calls() -> Outcome {
-    for code in [0, 16, 99, 255] {
+    for code in [0, 17, 99, 255] {
         refused(code, [0; 4], UNKNOWN_CALL).map_err(|f| f.at(code))?;
     }
-    for code in [DESCRIBE, CLOSE, WINDOWS, SUMMARIES, FORGET, EVENTS, PARTITIONS, DEAD_LETTERS, 10, PURGE, 13, FETCH] {
+    for code in
+        [DESCRIBE, CLOSE, WINDOWS, SUMMARIES, FORGET, EVENTS, PARTITIONS, DEAD_LETTERS, 10, PURGE, 13, FETCH, ROUTES]
+    {
         refused(code | 1 << 8, [0; 4], MALFORMED).map_err(|f| f.at(code))?;
         refused(code | 1 << 63, [0; 4], MALFORMED).map_err(|f| f.at(code))?;
         for args in [[0, 1, 0, 0], [0, 0, 1 << 63, 0], [0, 0, 0, 1]] {
             refused(code, args, MALFORMED).map_err(|f| f.at(code))?;
         }
     }
-    for kept in [0, DESCRIBE, OPEN, CONTROL, KEEP, FETCH, 16, 255] {
+    for code in [CONTROL | 1 << 8, KEEP | WINDOWS << 8] {
+        for args in [[ECHO, 1, 0, 0], [ECHO, 0, 1 << 63, 0], [ECHO, 0, 0, 1]] {
+            refused(code, args, MALFORMED)?;
+            refused(code | 1 << 16, [ECHO, 0, 0, 0], MALFORMED)?;
+        }
+    }
+    for kept in [0, DESCRIBE, OPEN, CONTROL, KEEP, FETCH, 17, 255] {
         refused(KEEP | kept << 8, [0; 4], MALFORMED)?;
     }
     for what in [0, 6, 255] {

@@ -6,6 +6,7 @@
 use ffa_abi::envelope::{self, Envelope};
 use ffa_abi::hub::{
     DEAD_LETTER_RECORD, DeadLetterRecord, EVENT_RECORD, EventRecord, HubCall, PARTITION_RECORD, PartitionRecord,
+    ROUTE_RECORD, RouteRecord,
     WINDOW_RECORD, WindowRecord,
 };
 use libfuzzer_sys::fuzz_target;
@@ -35,6 +36,11 @@ fuzz_target!(|bytes: &[u8]| {
         && let Some(partition) = PartitionRecord::decode(record)
     {
         assert_eq!(PartitionRecord::decode(&partition.encode()), Some(partition));
+    }
+    if let Some(record) = bytes.first_chunk::<ROUTE_RECORD>()
+        && let Some(route) = RouteRecord::decode(record)
+    {
+        assert_eq!(RouteRecord::decode(&route.encode()), Some(route));
     }
     if let Some(record) = bytes.first_chunk::<EVENT_RECORD>()
         && let Some(event) = EventRecord::decode(record)

@@ -141,6 +141,11 @@ impl Device {
         }
     }
 
+    /// Counts the dead letters that made room before they were purged.
+    pub(crate) fn evicted_letters(&mut self) -> Result<u64, Failure> {
+        self.call(HubCall::Keep(List::DeadLetters(u32::MAX))).map(|[.., evicted]| evicted)
+    }
+
     /// Reads one record of any size.
     pub(crate) fn read_one(&mut self, list: List) -> Result<Vec<u8>, Failure> {
         let (_, body) = self.exchange(HubCall::Keep(list))?;

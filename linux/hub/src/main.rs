@@ -16,7 +16,7 @@ use std::time::Duration;
 use device::{Device, Failure};
 use ffa_abi::hub::{
     Control, DEAD_LETTER_RECORD, DeadLetterRecord, Direction, EventRecord, HubCall, List, MAX_PARTICIPANTS, OpenWindow,
-    PartitionRecord, WindowRecord,
+    PartitionRecord, RouteRecord, WindowRecord,
 };
 use ffa_abi::{PartitionId, Uuid};
 use show::Clock;
@@ -27,6 +27,7 @@ usage: hub [--json] COMMAND, numbers in decimal or 0x...
   status                           who coordinates, windows, free table memory
   partitions                       states, windows, queue, breaker, refusals of each
   queues | breakers                the same, in short
+  routes                           who does not reach whom, by a breaker between the two
   windows [--closed]               open windows; summaries of closed ones
   open ID ID [ID ID] [OPTIONS]     open a window for partitions; prints its number
       --one-way                    only the first may send (default: all)
@@ -40,7 +41,8 @@ usage: hub [--json] COMMAND, numbers in decimal or 0x...
   purge                            forget the dead letters
   isolate | pause | resume | trip | reset ID
   cancel TASK                      cancel what is pending of a task
-  events [--from N] [--follow]     refusals, deaths, windows, breakers; --follow waits for more
+  events [--from N] [--follow]     refusals, deaths, windows, breakers, queues, dead letters; --follow waits
+                                   for more
 exit status: 0 done, 1 refused, 2 no answer";
 
 /// How often `--follow` asks.
@@ -76,6 +78,7 @@ enum Command {
     Partitions,
     Queues,
     Breakers,
+    Routes,
     Windows { closed: bool },
     Open { window: OpenWindow, correlation: Option<u64> },
     Change(HubCall),
@@ -172,6 +175,7 @@ fn parse(words: &[String]) -> Result<(Command, bool), String> {
         ["partitions"] => Command::Partitions,
         ["queues"] => Command::Queues,
         ["breakers"] => Command::Breakers,
+        ["routes"] => Command::Routes,
         ["windows"] => Command::Windows { closed: std::mem::take(&mut options.closed) },
         ["open", ref ids @ ..] => options.window(ids)?,
         ["close", id] => Command::Change(HubCall::CloseWindow(small(id)?)),
@@ -261,7 +265,11 @@ fn carry_out(command: &Command, json: bool) -> Result<(), Trouble> {
     let description = device.describe()?;
     let clock = Clock(description.counter_hz);
     match *command {
-        Command::Status => print_row(&show::status(&description), json),
+        Command::Status => {
+            let mut row = show::status(&description);
+            row.push(("evicted_letters", Value::Number(device.evicted_letters()?)));
+            print_row(&row, json)
+        }
         Command::Partitions => print_rows(&partitions(&mut device)?, json),
         Command::Queues | Command::Breakers => {
             let columns: &[&str] = match command {
@@ -269,6 +277,12 @@ fn carry_out(command: &Command, json: bool) -> Result<(), Trouble> {
                 _ => &["id", "name", "breaker", "refusals"],
             };
             let rows: Vec<Row> = partitions(&mut device)?.into_iter().map(|row| show::columns(row, columns)).collect();
+            print_rows(&rows, json)
+        }
+        Command::Routes => {
+            let from = |found: &[RouteRecord]| List::Routes(found.len() as u32);
+            let records = device.list(List::Routes(0), RouteRecord::decode, from)?;
+            let rows: Vec<Row> = records.iter().map(|r| show::route(r, clock)).collect();
             print_rows(&rows, json)
         }
         Command::Windows { closed } => {
@@ -326,6 +340,7 @@ mod tests {
     #[test]
     fn command_lines() {
         assert_eq!(parsed("--json status"), Ok((Command::Status, true)));
+        assert_eq!(parsed("routes"), Ok((Command::Routes, false)));
         assert_eq!(parsed("windows --closed"), Ok((Command::Windows { closed: true }, false)));
         assert_eq!(parsed("close 0x100"), Ok((Command::Change(HubCall::CloseWindow(0x100)), false)));
         let pause = HubCall::Control(Control::Pause, PartitionId(0x8001));

@@ -3,7 +3,7 @@
 
 use ffa_abi::PartitionId;
 use ffa_abi::envelope::Envelope;
-use ffa_abi::hub::{DeadLetterRecord, Description, EventRecord, PartitionRecord, WindowRecord};
+use ffa_abi::hub::{DeadLetterRecord, Description, EventRecord, PartitionRecord, RouteRecord, WindowRecord};
 
 use crate::table::{Row, Value};
 
@@ -90,6 +90,15 @@ pub(crate) fn window(w: &WindowRecord, clock: Clock) -> Row {
         ("last_us", clock.maybe(w.last)),
         ("closed_us", clock.maybe(w.ended)),
         ("closed", w.closed.map_or(Value::None, |why| Value::text(why.text()))),
+    ]
+}
+
+pub(crate) fn route(r: &RouteRecord, clock: Clock) -> Row {
+    vec![
+        ("from", id(r.from)),
+        ("to", id(r.to)),
+        ("breaker", Value::text(r.breaker.text())),
+        ("until_us", clock.maybe(r.until)),
     ]
 }
 

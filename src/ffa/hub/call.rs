@@ -38,6 +38,8 @@ pub enum List {
     DeadLetters(u32),
     /// One dead letter with its payload: one record of any size.
     DeadLetter(u64),
+    /// Routes whose breaker is not closed, as [`super::RouteRecord`]s.
+    Routes(u32),
 }
 
 impl List {
@@ -50,6 +52,7 @@ impl List {
             Self::Partitions(n) => (CallCode::Partitions, n as u64),
             Self::DeadLetters(n) => (CallCode::DeadLetters, n as u64),
             Self::DeadLetter(n) => (CallCode::DeadLetter, n),
+            Self::Routes(n) => (CallCode::Routes, n as u64),
         }
     }
 
@@ -62,6 +65,7 @@ impl List {
             CallCode::Partitions => word().map(Self::Partitions),
             CallCode::DeadLetters => word().map(Self::DeadLetters),
             CallCode::DeadLetter => Ok(Self::DeadLetter(from)),
+            CallCode::Routes => word().map(Self::Routes),
             CallCode::Describe
             | CallCode::OpenWindow
             | CallCode::CloseWindow
@@ -180,7 +184,8 @@ impl HubCall {
             | CallCode::Events
             | CallCode::Partitions
             | CallCode::DeadLetters
-            | CallCode::DeadLetter => List::decode(x3, x4).map(Self::List),
+            | CallCode::DeadLetter
+            | CallCode::Routes => List::decode(x3, x4).map(Self::List),
             CallCode::Keep => List::decode(x3 >> 8, x4).map(Self::Keep),
             CallCode::Fetch => word().map(Self::Fetch),
             CallCode::CancelTask => Ok(Self::CancelTask(x4)),

@@ -14,7 +14,7 @@ mod record;
 mod tests;
 
 pub use call::{Description, HubCall, List, OpenWindow};
-pub use record::{DeadLetterRecord, EventRecord, PartitionRecord, WindowRecord};
+pub use record::{DeadLetterRecord, EventRecord, PartitionRecord, RouteRecord, WindowRecord};
 
 use crate::Uuid;
 
@@ -37,6 +37,8 @@ pub const WINDOW_RECORD: usize = 96;
 pub const PARTITION_RECORD: usize = 64;
 /// Bytes of an [`EventRecord`].
 pub const EVENT_RECORD: usize = 96;
+/// Bytes of a [`RouteRecord`].
+pub const ROUTE_RECORD: usize = 16;
 /// Bytes of a [`DeadLetterRecord`].
 pub const DEAD_LETTER_RECORD: usize = 96;
 
@@ -170,6 +172,7 @@ codes! {
         CancelTask = 13, "cancel a task";
         Keep = 14, "keep what another call lists";
         Fetch = 15, "fetch what was kept";
+        Routes = 16, "list routes with a breaker that is not closed";
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::{
     BreakerState, Closed, DEAD_LETTER_RECORD, DeadReason, Direction, EVENT_RECORD, EventKind, MAX_PARTICIPANTS,
-    PARTITION_RECORD, WINDOW_RECORD,
+    PARTITION_RECORD, ROUTE_RECORD, WINDOW_RECORD,
 };
 use crate::{PartitionId, Uuid, envelope};
 
@@ -212,6 +212,40 @@ impl PartitionRecord {
     pub fn set_name(&mut self, name: &str) {
         self.name = [0; 31];
         Writer(&mut self.name, 0).text(name, 31);
+    }
+}
+
+/// Shows the breaker of a route that is not closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteRecord {
+    /// Who sends.
+    pub from: PartitionId,
+    /// Who receives.
+    pub to: PartitionId,
+    /// Its breaker.
+    pub breaker: BreakerState,
+    /// When one message may try, in ticks of the generic counter; 0 where none is waited for.
+    pub until: u64,
+}
+
+impl RouteRecord {
+    /// Writes the record.
+    pub fn encode(&self) -> [u8; ROUTE_RECORD] {
+        let mut out = [0; ROUTE_RECORD];
+        let mut w = Writer(&mut out, 0);
+        w.put(&self.from.0.to_le_bytes());
+        w.put(&self.to.0.to_le_bytes());
+        w.put(&[self.breaker.code(), 0, 0, 0]);
+        w.put(&self.until.to_le_bytes());
+        out
+    }
+
+    /// Reads a record; `None` if a field means nothing.
+    pub fn decode(bytes: &[u8; ROUTE_RECORD]) -> Option<Self> {
+        let mut r = Reader(bytes);
+        let (from, to) = (PartitionId(r.u16()?), PartitionId(r.u16()?));
+        let breaker = BreakerState::from_code(r.u8()?.into())?;
+        (r.bytes::<3>()? == [0; 3]).then_some(Self { from, to, breaker, until: r.u64()? })
     }
 }
 

@@ -34,6 +34,7 @@ fn calls_survive_the_registers() {
         List::Partitions(3),
         List::DeadLetters(4),
         List::DeadLetter(5),
+        List::Routes(6),
     ];
     calls.extend(lists.iter().flat_map(|l| [HubCall::List(*l), HubCall::Keep(*l)]));
     calls.extend(Control::ALL.iter().map(|c| HubCall::Control(*c, id)));
@@ -53,7 +54,7 @@ fn every_field_of_a_window_is_checked() {
         x[index] = change(x[index]);
         assert_eq!(HubCall::decode(x), Err(error), "x{} = {:#x}", index + 3, x[index]);
     };
-    for code in [0, 16, 255] {
+    for code in [0, 17, 255] {
         bad(0, &|x| x & !0xff | code, HubError::UnknownCall);
     }
     for direction in 2..16 {
@@ -91,7 +92,7 @@ fn what_a_call_does_not_use_must_be_zero() {
         let any = matches!(code, CallCode::Events | CallCode::DeadLetter | CallCode::CancelTask);
         assert_eq!(x4.is_ok(), any, "{code:?}");
     }
-    for kept in [0, 1, 2, 3, 6, 11, 12, 13, 14, 15, 16, 255] {
+    for kept in [0, 1, 2, 3, 6, 11, 12, 13, 14, 15, 17, 255] {
         assert_eq!(HubCall::decode([14 | kept << 8, 0, 0, 0, 0]), Err(HubError::Malformed), "keeps {kept}");
     }
     for what in [0, 6, 255] {
@@ -153,6 +154,14 @@ fn records_survive_the_buffer() {
         envelope: [7; 64],
     };
     assert_eq!(DeadLetterRecord::decode(&letter.encode()), Some(letter));
+    let (from, to) = (PartitionId(0x8001), PartitionId(0));
+    let route = RouteRecord { from, to, breaker: BreakerState::HalfOpen, until: 1 << 40 };
+    assert_eq!(RouteRecord::decode(&route.encode()), Some(route));
+    for (at, value) in [(4, 5), (5, 1), (7, 1)] {
+        let mut raw = route.encode();
+        raw[at] = value;
+        assert_eq!(RouteRecord::decode(&raw), None, "byte {at}");
+    }
     for value in [0, 6] {
         let mut raw = letter.encode();
         raw[22] = value;
@@ -188,7 +197,7 @@ fn no_registers_and_no_bytes_make_it_panic() {
     };
     let mut accepted = 0;
     for round in 0..if cfg!(miri) { 2000 } else { 200_000u64 } {
-        let x = [next() & !0xff | round % 16, next(), next() >> (round % 60), 0, next() * (round % 2)];
+        let x = [next() & !0xff | round % 17, next(), next() >> (round % 60), 0, next() * (round % 2)];
         if let Ok(call) = HubCall::decode(x) {
             assert_eq!(call.encode(), x);
             accepted += 1;

@@ -69,6 +69,14 @@ impl Default for Breaker {
 }
 
 impl Breaker {
+    /// Returns whether anything passes now, as the next question will find.
+    pub(crate) fn state_at(&self, now: u64) -> State {
+        match self.state {
+            State::Open { until } if now >= until => State::HalfOpen { probing: None },
+            state => state,
+        }
+    }
+
     /// Returns whether anything passes, as of the last question.
     pub(crate) fn state(&self) -> State {
         self.state

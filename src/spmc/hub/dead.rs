@@ -7,22 +7,7 @@ use alloc::boxed::Box;
 use super::Seat;
 use super::log::defaults;
 use ffa_abi::envelope::Envelope;
-
-/// Says why a message was not delivered, or not acked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Reason {
-    /// Its time to live was over.
-    Expired = 1,
-    /// It was delivered as often as is allowed and never acked.
-    Attempts = 2,
-    /// A breaker on its way is open.
-    Breaker = 3,
-    /// Its record's checksum was wrong.
-    Corrupt = 4,
-    /// Its task was cancelled.
-    Cancelled = 5,
-}
+pub(crate) use ffa_abi::hub::DeadReason as Reason;
 
 /// What is kept of a dead message beside its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +103,6 @@ impl Dead {
     }
 
     /// Returns how many came, and how many of them had to make room before they were purged.
-    #[cfg(test)]
     pub(crate) fn counts(&self) -> (u64, u64) {
         (self.last, self.evicted)
     }

@@ -12,13 +12,13 @@ use ffa_abi::envelope::{self, Class, Envelope, Malformed};
 use ffa_abi::hub::{Closed, EventKind};
 
 use super::breaker::{Limits, Strike};
-use super::post::{Admitted, Bounds, Parcel, Post, Rejected};
+use super::post::{Admitted, Bounds, Parcel, Post, Rejected, Untold};
+use super::window::Terms;
 use super::{Event, Hub, Route, Seat};
 use crate::mailbox::Mailbox;
 use crate::manifest::{HubPolicy, Party};
 use crate::partition::Partition;
 use crate::refusal::Refusal;
-use crate::routing::End;
 use crate::signal::Header;
 use crate::sync::{Mutex, MutexGuard};
 use crate::{Cpu, MemFault, Pa, Port, Space, Spmc};
@@ -208,8 +208,7 @@ impl<P: Port> Spmc<P> {
         id: PartitionId,
         parcel: &Parcel,
     ) -> Result<(), Refusal> {
-        let named = |s: Seat| self.box_of(s).map_or(self.id, |(_, id)| id);
-        let from = parcel.from.map_or(self.id, named);
+        let from = parcel.from.map_or(self.id, |s| self.id_of(s));
         let ends = u64::from(from.0) << 48 | u64::from(id.0) << 32;
         let size = (envelope::SIZE + parcel.len) as u64;
         let front = |e: &Envelope, [u0, u1]: [u64; 2]| {
@@ -224,7 +223,7 @@ impl<P: Port> Spmc<P> {
             delivery.append_words(self.port, post.words(to, parcel).unwrap_or_default())?;
         } else {
             // A control message names an endpoint: by its identifier outside of the post office.
-            let about = named(Seat(parcel.envelope.correlation as u8)).0;
+            let about = self.id_of(Seat(parcel.envelope.correlation as u8)).0;
             let e = Envelope { correlation: about.into(), ..parcel.envelope };
             delivery.append_words(self.port, &front(&e, [0; 2]))?;
         }
@@ -256,7 +255,10 @@ impl<P: Port> Spmc<P> {
 
     /// Gives the lock back, says whose breaker is not closed and whose has just tripped, and sets the timer.
     pub(super) fn publish(&self, hub: &Hub, cpu: &Cpu<P>, mut post: Guard<'_>) {
-        let tripped = post.take_tripped();
+        let untold = post.take_untold();
+        if untold != Untold::default() {
+            self.record(hub, &post, &untold);
+        }
         if post.was_cut() {
             self.routing.cut(Seat::ends(post.cut()));
         }
@@ -265,31 +267,64 @@ impl<P: Port> Spmc<P> {
         if let Some(at) = appointment {
             self.appoint(cpu, at);
         }
-        if tripped != 0 {
-            self.report_trips(hub, tripped);
+    }
+
+    /// Records what has happened to messages; who was cut off loses its windows.
+    #[cold]
+    fn record(&self, hub: &Hub, post: &Post, untold: &Untold) {
+        let now = self.port.now();
+        for (set, kind, text) in [
+            (untold.full, EventKind::Queue, "its senders are asked to slow down"),
+            (untold.drained, EventKind::Queue, "its senders may go on"),
+            (untold.tripped, EventKind::Breaker, "cut off"),
+        ] {
+            for seat in post.seats().filter(|seat| set & seat.bit() != 0) {
+                hub.note(Event::about(now, kind, self.id_of(seat), text));
+            }
+        }
+        let (last, _) = post.dead.counts();
+        for letter in (last.saturating_sub(untold.dead)..last).filter_map(|n| post.dead.read(n + 1)).map(|(l, _)| l) {
+            let (who, other, detail) = (self.id_of(letter.to), self.id_of(letter.from), letter.number as u32);
+            let (kind, text) = (EventKind::DeadLetter, letter.reason.text());
+            hub.note(Event { time: now, kind, who, other, detail, status: 0, text });
+        }
+        for seat in post.seats().filter(|seat| untold.tripped & seat.bit() != 0) {
+            hub.windows.close_of(Some(seat.end()), Closed::Breaker, now);
+            self.port.log(format_args!("hub: {} is cut off: its breaker tripped", self.id_of(seat)));
+        }
+        self.tell_of_windows(hub);
+    }
+
+    /// Closes the windows that are over, and records that they and others are closed.
+    pub(super) fn sweep(&self, hub: &Hub, now: u64) {
+        hub.windows.sweep(now);
+        self.tell_of_windows(hub);
+    }
+
+    /// Records which windows have been closed.
+    pub(super) fn tell_of_windows(&self, hub: &Hub) {
+        while let Some(s) = hub.windows.next_untold() {
+            let (why, time) = s.closed.unwrap_or((Closed::Expired, 0));
+            self.tell_of_window(hub, time, EventKind::WindowClosed, (s.id, &s.terms), why.text());
         }
     }
 
-    #[cold]
-    fn report_trips(&self, hub: &Hub, tripped: u32) {
-        let now = self.port.now();
-        for (id, end) in self
-            .partitions
-            .iter()
-            .map(|p| (p.id(), End::partition(p.index)))
-            .chain([(PartitionId::NORMAL_WORLD, End::normal(PartitionId::NORMAL_WORLD))])
-        {
-            if Seat::of(end).bit() & tripped != 0 {
-                hub.windows.close_of(Some(end), Closed::Breaker, now);
-                hub.note(Event::about(now, EventKind::Breaker, id, "cut off"));
-            }
-        }
-        for p in self.partitions.iter().filter(|p| Seat::partition(p.index).bit() & tripped != 0) {
-            self.port.log(format_args!("hub: {} is cut off: its breaker tripped", p.identity.name));
-        }
-        if tripped & Seat::NORMAL.bit() != 0 {
-            self.port.log(format_args!("hub: the Normal world is cut off: its breaker tripped"));
-        }
+    /// Records what has become of a window: about its first two participants.
+    pub(super) fn tell_of_window(
+        &self,
+        hub: &Hub,
+        time: u64,
+        kind: EventKind,
+        (detail, terms): (u32, &Terms),
+        text: &'static str,
+    ) {
+        let [who, other, ..] = terms.ends.map(|end| self.id_of(Seat::of(end)));
+        hub.note(Event { time, kind, who, other, detail, status: 0, text });
+    }
+
+    /// Returns the identifier of an endpoint.
+    pub(super) fn id_of(&self, seat: Seat) -> PartitionId {
+        self.box_of(seat).map_or(self.id, |(_, id)| id)
     }
 
     /// Looks after everybody: what is due is handed out again, what is over ends, breakers cool down.
@@ -297,7 +332,7 @@ impl<P: Port> Spmc<P> {
     pub(crate) fn look_after_hub(&self, cpu: &mut Cpu<P>) {
         let Some(hub) = &self.hub else { return };
         let now = self.port.now();
-        hub.windows.sweep(now);
+        self.sweep(hub, now);
         if let Some(end) = hub.windows.next_end() {
             self.appoint(cpu, end);
         }
@@ -306,8 +341,8 @@ impl<P: Port> Spmc<P> {
             (post.seats(), post.keep_appointment(now))
         };
         for seat in seats {
-            if let Some((_, id)) = self.box_of(seat).filter(|_| cooled & seat.bit() != 0) {
-                hub.note(Event::about(now, EventKind::Breaker, id, "one message may try"));
+            if cooled & seat.bit() != 0 {
+                hub.note(Event::about(now, EventKind::Breaker, self.id_of(seat), "one message may try"));
             }
             self.deliver_to(hub, cpu, seat);
         }
@@ -352,6 +387,7 @@ impl<P: Port> Spmc<P> {
         let Some(hub) = &self.hub else { return };
         let now = self.port.now();
         hub.partition_died(partition, now);
+        self.tell_of_windows(hub);
         let mut post = hub.post.lock();
         post.died(seat(Some(partition)), now);
         self.publish(hub, cpu, post);

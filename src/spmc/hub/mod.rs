@@ -53,7 +53,7 @@ pub(crate) struct Hub {
     pub(crate) coordinator: Option<End>,
     pub(crate) windows: Windows,
     pub(crate) events: Mutex<Events>,
-    /// Messages with envelopes. Locked before a mailbox, and not with anything else.
+    /// Messages with envelopes. Locked before a mailbox, the windows and the events.
     pub(crate) post: Mutex<Post>,
     /// What a list left to be fetched. Locked after everything that lists look at.
     kept: Mutex<Kept>,
@@ -107,11 +107,8 @@ impl Hub {
         let token = self.windows.find(from, to).ok_or(Refusal::PolicyDenies)?;
         match self.windows.admit(token, now()) {
             Ok(()) => Ok(Route(Some(token))),
-            Err(Shut::Closed) => Err(Refusal::WindowShut),
-            Err(Shut::Expired) => {
-                self.windows.sweep(now());
-                Err(Refusal::WindowShut)
-            }
+            // The timer closes what is over.
+            Err(Shut::Closed | Shut::Expired) => Err(Refusal::WindowShut),
         }
     }
 

@@ -150,6 +150,19 @@ pub(crate) struct Spoke {
     resume: u32,
 }
 
+/// What has happened since somebody asked: bit n is seat n.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Untold {
+    /// Endpoints that were cut off.
+    pub(crate) tripped: u32,
+    /// Endpoints whose senders were asked to slow down.
+    pub(crate) full: u32,
+    /// Endpoints whose senders were told to go on.
+    pub(crate) drained: u32,
+    /// How many messages died.
+    pub(crate) dead: u64,
+}
+
 /// The post office.
 #[derive(Debug)]
 pub(crate) struct Post {
@@ -164,8 +177,7 @@ pub(crate) struct Post {
     paused: u32,
     /// What [`Self::cut`] was when it was published last.
     published: u32,
-    /// Spokes that were cut off since somebody asked.
-    tripped: u32,
+    untold: Untold,
     /// When somebody is to be looked after at the latest, as the timer is set, and as it should be.
     appointed: u64,
     next: u64,
@@ -197,7 +209,7 @@ impl Post {
             suspects: 0,
             paused: 0,
             published: 0,
-            tripped: 0,
+            untold: Untold::default(),
             appointed: NEVER,
             next: NEVER,
         })
@@ -353,10 +365,17 @@ impl Post {
         Ok(())
     }
 
-    /// Returns, once, the spokes that were cut off since the last question: bit n is seat n.
+    /// Returns, once, what has happened since the last question.
     #[inline]
-    pub(crate) fn take_tripped(&mut self) -> u32 {
-        core::mem::take(&mut self.tripped)
+    pub(crate) fn take_untold(&mut self) -> Untold {
+        core::mem::take(&mut self.untold)
+    }
+
+    /// Lists the routes whose breaker is not closed.
+    pub(crate) fn broken_routes(&self, now: u64) -> impl Iterator<Item = (Seat, Seat, State)> {
+        let pairs = self.seats().flat_map(|from| self.seats().map(move |to| (from, to)));
+        let all = pairs.zip(&self.routes).map(move |((from, to), route)| (from, to, route.state_at(now)));
+        all.filter(|(_, _, state)| *state != State::Closed)
     }
 
     /// Judges a message with `len` bytes of payload. Nothing is accepted before [`Self::commit`].
@@ -434,11 +453,14 @@ impl Post {
         if let Some(held) = inbox.held.get_mut(usize::from(from.0)) {
             *held += 1;
         }
-        if inbox.queue.push(from)
-            && let Some(sender) = self.spoke_mut(from)
-        {
-            sender.slow |= to.bit();
-            sender.resume &= !to.bit();
+        if inbox.queue.push(from) {
+            // The first that is asked.
+            let first = inbox.queue.asked() == from.bit();
+            self.untold.full |= if first { to.bit() } else { 0 };
+            if let Some(sender) = self.spoke_mut(from) {
+                sender.slow |= to.bit();
+                sender.resume &= !to.bit();
+            }
         }
     }
 

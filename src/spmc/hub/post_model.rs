@@ -9,7 +9,7 @@ use super::Seat;
 use super::breaker::{Limits, State, Strike};
 use super::dead::Reason;
 use super::log::FRONT;
-use super::post::{Admitted, Bounds, Post, Rejected};
+use super::post::{Admitted, Bounds, Post, Rejected, Untold};
 use crate::sim::Random;
 
 /// A millisecond is 10 ticks.
@@ -308,8 +308,8 @@ fn a_breaker_trips_refuses_tries_one_and_recovers() {
         p.hand_out(b, now);
         now += 100;
     }
-    assert_eq!(p.take_tripped(), b.bit());
-    assert_eq!(p.take_tripped(), 0);
+    assert_eq!(p.take_untold(), Untold { tripped: b.bit(), full: b.bit(), drained: b.bit(), dead: 3 });
+    assert_eq!(p.take_untold(), Untold::default());
     assert_eq!(p.spoke(b).unwrap().inbox.as_ref().unwrap().queue.len(), 0);
     assert_eq!(p.dead.list().count(), 3);
     assert_eq!(send(&mut p, a, b, &envelope(9, 1000), now), Err(Rejected::Open));

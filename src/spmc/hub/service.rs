@@ -5,14 +5,14 @@
 //! lists go to the caller's RX buffer.
 
 use ffa_abi::hub::{
-    BreakerState, Closed, Control, DEAD_LETTER_RECORD, DeadLetterRecord, DeadReason, Description, EVENT_RECORD,
-    EventKind, HubCall, HubError, List, MAX_PARTICIPANTS, OpenWindow, PARTITION_RECORD, PartitionRecord, VERSION,
-    WINDOW_RECORD, WindowRecord,
+    BreakerState, Closed, Control, DEAD_LETTER_RECORD, DeadLetterRecord, Description, EVENT_RECORD, EventKind, HubCall,
+    HubError, List, MAX_PARTICIPANTS, OpenWindow, PARTITION_RECORD, PartitionRecord, ROUTE_RECORD, RouteRecord,
+    VERSION, WINDOW_RECORD, WindowRecord,
 };
 use ffa_abi::{Func, PartitionId, Regs};
 
 use super::breaker::State;
-use super::dead::{Letter, Reason};
+use super::dead::Letter;
 use super::event::NOBODY;
 use super::kept::Kept;
 use super::post::Post;
@@ -60,6 +60,17 @@ impl Caller<'_> {
     }
 }
 
+/// Bytes of the widest record.
+const WIDEST: usize = 96;
+
+/// Widens a record, so that lists of all kinds are made by one function.
+fn wide<const N: usize>(record: [u8; N]) -> [u8; WIDEST] {
+    const { assert!(N <= WIDEST) };
+    let mut out = [0; WIDEST];
+    out.iter_mut().zip(record).for_each(|(to, byte)| *to = byte);
+    out
+}
+
 /// What x4 to x7 of the response hold.
 type Answer = Result<[u64; 4], HubError>;
 
@@ -105,9 +116,9 @@ impl<P: Port> Spmc<P> {
             HubCall::Describe => Ok(self.description(hub, caller).encode()),
             HubCall::OpenWindow(asked) => self.open_window(hub, cpu, caller, &asked, now),
             HubCall::CloseWindow(id) => {
-                hub.windows.sweep(now);
+                self.sweep(hub, now);
                 hub.windows.close(id, Closed::ByCoordinator, now)?;
-                hub.note(window_event(now, EventKind::WindowClosed, caller.id, id));
+                self.tell_of_windows(hub);
                 Ok([0; 4])
             }
             HubCall::ForgetSummaries => Ok([hub.windows.forget() as u64, 0, 0, 0]),
@@ -129,41 +140,51 @@ impl<P: Port> Spmc<P> {
     }
 
     fn show(&self, hub: &Hub, caller: &Caller<'_>, list: List, now: u64) -> Answer {
+        self.sweep(hub, now);
         match list {
             List::Windows(from) => {
-                hub.windows.sweep(now);
-                let item = |n| hub.windows.nth_open(n, |t| caller.concerns(t)).map(|s| self.record_of(&s).encode());
-                self.list::<WINDOW_RECORD>(caller, from as usize, item)
+                let mut item =
+                    |n| hub.windows.nth_open(n, |t| caller.concerns(t)).map(|s| wide(self.record_of(&s).encode()));
+                self.list(caller, WINDOW_RECORD, from as usize, &mut item)
             }
             List::Summaries(from) => {
-                hub.windows.sweep(now);
-                let item = |n| hub.windows.nth_summary(n, |t| caller.concerns(t)).map(|s| self.record_of(&s).encode());
-                self.list::<WINDOW_RECORD>(caller, from as usize, item)
+                let mut item =
+                    |n| hub.windows.nth_summary(n, |t| caller.concerns(t)).map(|s| wide(self.record_of(&s).encode()));
+                self.list(caller, WINDOW_RECORD, from as usize, &mut item)
             }
             List::Events(from) => {
                 let mut at = from;
-                let item = |_| {
+                let mut item = |_| {
                     let record = hub.events.lock().from(at, |e| caller.concerns_event(e))?;
                     at = record.sequence.wrapping_add(1);
-                    Some(record.encode())
+                    Some(wide(record.encode()))
                 };
-                self.list::<EVENT_RECORD>(caller, 0, item)
+                self.list(caller, EVENT_RECORD, 0, &mut item)
             }
             List::Partitions(from) => {
                 // Before where the list goes to, as ever.
                 let post = hub.post.lock();
-                let item = |n| {
+                let mut item = |n| {
                     let mut seen = self.partitions.iter().filter(|p| self.may_see(hub, caller, p));
-                    seen.nth(n).map(|p| self.partition_record(hub, &post, p).encode())
+                    seen.nth(n).map(|p| wide(self.partition_record(hub, &post, p).encode()))
                 };
-                self.list::<PARTITION_RECORD>(caller, from as usize, item)
+                self.list(caller, PARTITION_RECORD, from as usize, &mut item)
             }
             List::DeadLetters(from) => {
                 let post = hub.post.lock();
-                let item = |n| self.dead_letter(&post, caller, n).map(|r| r.encode());
-                self.list::<DEAD_LETTER_RECORD>(caller, from as usize, item)
+                let mut item = |n| self.dead_letter(&post, caller, n).map(|r| wide(r.encode()));
+                let (_, evicted) = post.dead.counts();
+                self.list(caller, DEAD_LETTER_RECORD, from as usize, &mut item).map(|[a, b, c, _]| [a, b, c, evicted])
             }
             List::DeadLetter(number) => self.read_dead_letter(hub, caller, number),
+            List::Routes(from) => {
+                let (post, mine) = (hub.post.lock(), Seat::of(caller.end));
+                let concerns = |r: &(Seat, Seat, State)| caller.coordinates || r.0 == mine || r.1 == mine;
+                let mut routes = post.broken_routes(now).filter(concerns).skip(from as usize);
+                let mut item =
+                    |_| routes.next().map(|(from, to, state)| wide(self.route_record(from, to, state).encode()));
+                self.list(caller, ROUTE_RECORD, from as usize, &mut item)
+            }
         }
     }
 
@@ -203,25 +224,26 @@ impl<P: Port> Spmc<P> {
     }
 
     fn dead_record(&self, letter: &Letter) -> DeadLetterRecord {
-        let id = |seat: Seat| {
-            seat.index().and_then(|n| self.partitions.get(n)).map_or(PartitionId::NORMAL_WORLD, |p| p.id())
-        };
         DeadLetterRecord {
             number: letter.number,
             time: letter.at,
-            from: id(letter.from),
-            to: id(letter.to),
+            from: self.id_of(letter.from),
+            to: self.id_of(letter.to),
             len: letter.len,
-            reason: match letter.reason {
-                Reason::Expired => DeadReason::Expired,
-                Reason::Attempts => DeadReason::Attempts,
-                Reason::Breaker => DeadReason::Breaker,
-                Reason::Corrupt => DeadReason::Corrupt,
-                Reason::Cancelled => DeadReason::Cancelled,
-            },
+            reason: letter.reason,
             deliveries: letter.deliveries,
             envelope: letter.envelope.encode(),
         }
+    }
+
+    fn route_record(&self, from: Seat, to: Seat, state: State) -> RouteRecord {
+        let (breaker, until) = match state {
+            State::Open { until } => (BreakerState::Open, until),
+            State::HalfOpen { probing } => (BreakerState::HalfOpen, probing.unwrap_or(0)),
+            State::Isolated => (BreakerState::Isolated, 0),
+            State::Closed => (BreakerState::Closed, 0),
+        };
+        RouteRecord { from: self.id_of(from), to: self.id_of(to), breaker, until }
     }
 
     /// Writes one dead letter to the caller's RX buffer: its record, then its payload.
@@ -258,7 +280,7 @@ impl<P: Port> Spmc<P> {
         let (open, summaries, evicted) = hub.windows.totals();
         Description {
             version: VERSION,
-            coordinator: hub.coordinator.map_or(NOBODY, |end| self.id_of(end)),
+            coordinator: hub.coordinator.map_or(NOBODY, |end| self.id_of(Seat::of(end))),
             is_caller: caller.coordinates,
             open_windows: open as u8,
             most_windows: hub.policy.windows as u8,
@@ -300,7 +322,8 @@ impl<P: Port> Spmc<P> {
                 hub.windows.close_of(Some(end), Closed::ParticipantDied, now);
             }
         }
-        hub.note(window_event(now, EventKind::WindowOpened, caller.id, id));
+        self.tell_of_window(hub, now, EventKind::WindowOpened, (id, &terms), "");
+        self.tell_of_windows(hub);
         Ok([id as u64, 0, 0, 0])
     }
 
@@ -324,14 +347,10 @@ impl<P: Port> Spmc<P> {
         caller.coordinates || end == caller.end || hub.coordinator == Some(end)
     }
 
-    fn id_of(&self, end: End) -> PartitionId {
-        self.partitions.get(end.row()).map_or(PartitionId::NORMAL_WORLD, |p| p.id())
-    }
-
     fn record_of(&self, s: &Summary) -> WindowRecord {
         let mut participants = [PartitionId(0); MAX_PARTICIPANTS];
         for (id, end) in participants.iter_mut().zip(s.terms.participants()) {
-            *id = self.id_of(*end);
+            *id = self.id_of(Seat::of(*end));
         }
         let passed = s.forward != 0 || s.back != 0;
         WindowRecord {
@@ -385,23 +404,22 @@ impl<P: Port> Spmc<P> {
     fn post_state(&self, post: &Post, seat: Seat) -> (u16, u16, BreakerState) {
         let Some(spoke) = post.spoke(seat) else { return (0, 0, BreakerState::Closed) };
         let queued = spoke.inbox.as_ref().map_or(0, |i| i.queue.len());
-        let breaker = match spoke.breaker.state() {
-            State::Isolated => BreakerState::Isolated,
-            State::Open { .. } => BreakerState::Open,
-            State::HalfOpen { .. } => BreakerState::HalfOpen,
-            State::Closed if spoke.paused => BreakerState::Paused,
-            State::Closed => BreakerState::Closed,
+        let now = self.port.now();
+        let breaker = match self.route_record(seat, seat, spoke.breaker.state_at(now)).breaker {
+            BreakerState::Closed if spoke.paused => BreakerState::Paused,
+            state => state,
         };
-        (queued, post.is_with(seat, self.port.now()).into(), breaker)
+        (queued, post.is_with(seat, now).into(), breaker)
     }
 
-    /// Fills the caller's RX buffer, or what is kept, with records from index `from` on. The buffer is the caller's afterwards, unless
-    /// there was none to write.
-    fn list<const N: usize>(
+    /// Fills the caller's RX buffer, or what is kept, with records of `size` bytes from index `from` on. The buffer is
+    /// the caller's afterwards, unless there was none to write.
+    fn list(
         &self,
         caller: &Caller<'_>,
+        size: usize,
         from: usize,
-        mut item: impl FnMut(usize) -> Option<[u8; N]>,
+        item: &mut dyn FnMut(usize) -> Option<[u8; WIDEST]>,
     ) -> Answer {
         let (mut count, mut more) = (0usize, false);
         let mut mailbox = match caller.to {
@@ -410,29 +428,30 @@ impl<P: Port> Spmc<P> {
                 let mut kept = kept.lock();
                 kept.clear();
                 while let Some(record) = item(from.saturating_add(count)) {
-                    more = !kept.append(&record);
+                    more = !kept.append(record.get(..size).unwrap_or_default());
                     if more {
                         break;
                     }
                     count += 1;
                 }
-                return Ok([count as u64, N as u64, more as u64, 0]);
+                return Ok([count as u64, size as u64, more as u64, 0]);
             }
             To::Nowhere => return Err(HubError::NoBuffer),
         };
         let mut delivery = mailbox.begin_delivery().map_err(no_delivery)?;
         while let Some(record) = item(from.saturating_add(count)) {
-            if delivery.room() < N as u64 {
+            if delivery.room() < size as u64 {
                 more = true;
                 break;
             }
-            delivery.append(self.port, &record).map_err(|_| HubError::NoBuffer)?;
+            let record = record.get(..size).unwrap_or_default();
+            delivery.append(self.port, record).map_err(|_| HubError::NoBuffer)?;
             count += 1;
         }
         if count > 0 {
             delivery.finish();
         }
-        Ok([count as u64, N as u64, more as u64, 0])
+        Ok([count as u64, size as u64, more as u64, 0])
     }
 }
 
@@ -442,10 +461,6 @@ fn no_delivery(why: Refusal) -> HubError {
         // Nothing is mapped.
         _ => HubError::NoBuffer,
     }
-}
-
-fn window_event(time: u64, kind: EventKind, who: PartitionId, id: u32) -> Event {
-    Event { time, kind, who, other: NOBODY, detail: id, status: 0, text: "by the coordinator" }
 }
 
 /// Numbers the states as [`PartitionRecord::states`] counts them.

@@ -147,6 +147,8 @@ struct Table {
     /// The youngest last.
     summaries: ArrayVec<Summary, SUMMARIES>,
     evicted: u32,
+    /// The youngest summaries of which nobody has been told.
+    untold: usize,
 }
 
 /// All windows.
@@ -177,6 +179,7 @@ impl Windows {
                 open: (0..count).map(|_| None).collect(),
                 summaries: ArrayVec::new(),
                 evicted: 0,
+                untold: 0,
             }),
         }
     }
@@ -332,6 +335,7 @@ impl Windows {
         }
         // There is room now.
         let _ = table.summaries.try_push(summary);
+        table.untold += 1;
     }
 
     /// Shows the `n`-th of the open windows that `concerns` selects.
@@ -347,6 +351,14 @@ impl Windows {
         self.table.lock().summaries.iter().filter(|s| concerns(&s.terms)).nth(n).copied()
     }
 
+    /// Returns the summaries of windows that were closed since, one at a time.
+    pub(crate) fn next_untold(&self) -> Option<Summary> {
+        let mut table = self.table.lock();
+        let at = table.summaries.len().saturating_sub(table.untold);
+        table.untold = table.untold.saturating_sub(1);
+        table.summaries.get(at).copied()
+    }
+
     /// Counts the open windows that `end` takes part in.
     pub(crate) fn count_of(&self, end: End) -> u16 {
         self.table.lock().open.iter().flatten().filter(|(_, t)| t.participants().contains(&end)).count() as u16
@@ -357,6 +369,7 @@ impl Windows {
         let mut table = self.table.lock();
         let count = table.summaries.len();
         table.summaries.clear();
+        table.untold = 0;
         count
     }
 

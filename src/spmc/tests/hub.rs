@@ -316,7 +316,14 @@ fn deaths_close_windows_and_are_told() {
     let kinds: alloc::vec::Vec<_> = events.iter().map(|e| (e.kind, e.who)).collect();
     assert_eq!(
         kinds,
-        [(WindowOpened, NWD), (Fault, id(2)), (Fault, id(1)), (Restart, id(1)), (Refusal, id(0))],
+        [
+            (WindowOpened, id(0)),
+            (Fault, id(2)),
+            (Fault, id(1)),
+            (WindowClosed, id(0)),
+            (Restart, id(1)),
+            (Refusal, id(0))
+        ],
         "{events:?}"
     );
     let states = list::<PARTITION_RECORD>(&mut w, HubCall::List(List::Partitions(0)));

@@ -7,6 +7,7 @@ mod device;
 mod direct;
 mod endpoint;
 mod hub;
+mod inspection;
 mod interrupt;
 mod power;
 mod preemption;

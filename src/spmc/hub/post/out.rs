@@ -173,6 +173,7 @@ impl Post {
         if let Some(held) = record.and_then(|r| inbox.held.get_mut(usize::from(r.from.0))) {
             *held = held.saturating_sub(1);
         }
+        self.untold.drained |= if told != 0 { to.bit() } else { 0 };
         while told != 0 {
             let seat = Seat(told.trailing_zeros() as u8);
             told &= told - 1;
@@ -197,6 +198,7 @@ impl Post {
             let payload = inbox.log.words(place, record.len.into()).and_then(|w| w.get(FRONT..)).unwrap_or_default();
             let letter = Letter { number: 0, from, to, reason, deliveries, at: now, envelope, len: record.len };
             self.dead.push(letter, payload);
+            self.untold.dead += 1;
             self.remove(to);
             match reason {
                 Reason::Expired => {

@@ -37,7 +37,7 @@ impl Post {
 
     fn cut_off(&mut self, seat: Seat, now: u64) {
         self.note(seat);
-        self.tripped |= seat.bit();
+        self.untold.tripped |= seat.bit();
         // What others have of it dies, too, and the time of its cool-down is noted.
         self.next = 0;
         // As many as there were: what is put to the dead letters here is counted against nobody.
