@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Each call in its bad forms: refused, and nothing has changed.
+use super::super::MAX_OPEN;
 use super::calls::{MIB2, snapshot, world};
 use super::*;
 
@@ -230,6 +231,30 @@ fn the_table_of_transactions_has_an_end() {
     handles.push(new);
     handles.into_iter().for_each(|h| w.reclaim(0, h, 0).unwrap());
     assert_eq!(snapshot(&w), before);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "too long")]
+fn a_thousand_transactions_are_open_at_once() {
+    let w = World::new(SimMachine::leaked(64), usize::MAX);
+    let share = |i: usize| w.send(0, &Sending::new(Kind::Share, &[1], &[(NW + (i as u64) * 0x1000, 1)]));
+    let mut handles = Vec::new();
+    while let Ok(handle) = share(handles.len()) {
+        handles.push(handle);
+        if handles.len() % 32 == 0 && handles.len() < MAX_OPEN {
+            // The next one needs another page of places, which it does not get.
+            w.m.fail_after(Some(0));
+            assert_eq!(share(handles.len()), Err(Error::NoMemory));
+            w.m.fail_after(None);
+        }
+    }
+    assert_eq!(handles.len(), MAX_OPEN);
+    assert_eq!(share(MAX_OPEN), Err(Error::NoMemory));
+    for handle in handles {
+        assert!(w.retrieve(1, handle, 0, Kind::Share).is_ok());
+        w.relinquish(1, handle, 0).unwrap();
+        w.reclaim(0, handle, 0).unwrap();
+    }
 }
 
 #[test]
