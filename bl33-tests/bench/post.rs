@@ -14,8 +14,8 @@ const ROUNDS: u64 = 16;
 const HEADER: u64 = 40;
 const ENVELOPE: u64 = 64;
 const PAYLOAD: u64 = 64;
-/// Messages of one sender that wait for `slow` at the most.
-const USABLE: u64 = 7;
+/// While two messages more wait for `slow` each time; a seventh is the last that one sender may have there.
+const ROWS: [&str; 3] = ["hub envelope 64, 2 wait", "hub envelope 64, 4 wait", "hub envelope 64, 6 wait"];
 
 /// Tells whether this is that boot.
 pub(crate) fn is_here() -> bool {
@@ -85,18 +85,20 @@ pub(crate) fn rows(scale: u64) {
         ticks
     });
     report("hub envelope 64", scale, there);
-    // The same while messages of others wait, and into a queue in which others wait.
-    for _ in 0..USABLE - 1 {
-        send(SLOW, next());
+    // The same while messages of others wait, more and more, and into a queue in which others wait.
+    for name in ROWS {
+        for _ in 0..2 {
+            send(SLOW, next());
+        }
+        // The request to slow down is in nobody's way.
+        smc([RX_RELEASE, 0, 0, 0, 0, 0, 0, 0]);
+        let beside = (0..WARM_UP + ROUNDS).map(|_| {
+            let ticks = send(STEADY, next());
+            take(STEADY);
+            ticks
+        });
+        report(name, scale, beside);
     }
-    // The request to slow down is in nobody's way.
-    smc([RX_RELEASE, 0, 0, 0, 0, 0, 0, 0]);
-    let beside = (0..WARM_UP + ROUNDS).map(|_| {
-        let ticks = send(STEADY, next());
-        take(STEADY);
-        ticks
-    });
-    report("hub envelope 64, 6 wait", scale, beside);
     let behind = (0..WARM_UP + ROUNDS).map(|_| {
         let ticks = send(SLOW, next());
         take(SLOW);
