@@ -34,6 +34,9 @@ const ICACTIVER: u64 = 0x380;
 const IPRIORITYR: u64 = 0x400;
 const ICFGR: u64 = 0xc00;
 const IGRPMODR: u64 = 0xd00;
+/// Distributor only: ITLinesNumber, one less than the number of interrupts by 32.
+const GICD_TYPER: u64 = 0x4;
+const ITLINES: u32 = 0x1f;
 /// Distributor only.
 const IROUTER: u64 = 0x6000;
 /// The affinity fields of an MPIDR, as IROUTER has them.
@@ -222,10 +225,11 @@ pub(crate) fn start(cpu: usize) {
     }
 }
 
-/// Sets up and enables an interrupt of a partition, on this CPU if each has its own.
-pub(crate) fn configure(interrupt: &Interrupt, cpu: usize) {
+/// Sets up and enables an interrupt of a partition, on this CPU if each has its own; false if there is none such.
+pub(crate) fn configure(interrupt: &Interrupt, cpu: usize) -> bool {
     let intid = interrupt.intid;
-    let Some(frame) = Frame::of(intid, cpu) else { return };
+    let lines = Frame::DISTRIBUTOR.read(GICD_TYPER) & ITLINES;
+    let Some(frame) = Frame::of(intid, cpu).filter(|_| intid / 32 <= lines) else { return false };
     let _alone = SHARED.lock();
     frame.set_up(intid, interrupt.priority);
     if intid >= FIRST_PPI {
@@ -237,6 +241,7 @@ pub(crate) fn configure(interrupt: &Interrupt, cpu: usize) {
     }
     frame.poke(ISENABLER, intid);
     barrier!("dsb sy");
+    true
 }
 
 fn set_route(intid: u32, mpidr: u64) {

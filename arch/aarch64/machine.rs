@@ -86,8 +86,8 @@ impl Port for Machine {
         gic::start(percpu::cpu_index());
     }
 
-    fn configure_interrupt(&self, interrupt: &Interrupt) {
-        gic::configure(interrupt, percpu::cpu_index());
+    fn configure_interrupt(&self, interrupt: &Interrupt) -> bool {
+        gic::configure(interrupt, percpu::cpu_index())
     }
 
     fn acknowledge(&self) -> Option<u32> {

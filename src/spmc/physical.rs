@@ -45,7 +45,11 @@ impl<P: Port> Spmc<P> {
     /// Sets up the interrupts of one partition that this CPU has of its own, and perhaps its shared ones.
     pub(crate) fn configure(&self, partition: &Partition<P>, shared: bool) {
         for i in secure(partition).filter(|i| shared || i.intid < FIRST_SHARED) {
-            self.port.configure_interrupt(i);
+            if !self.port.configure_interrupt(i) {
+                let (name, intid) = (&partition.identity.name, i.intid);
+                self.port
+                    .log(format_args!("{name}: the interrupt controller has no interrupt {intid}: it never comes"));
+            }
         }
     }
 

@@ -157,8 +157,9 @@ pub trait Port: Sync + Sized + 'static {
     /// Prepares this CPU for Secure interrupts: enables [`KICK`] and [`DEADLINE`], neither of which is to come yet.
     fn start_interrupts(&self);
 
-    /// Sets up and enables a Secure physical interrupt, on this CPU if each has its own.
-    fn configure_interrupt(&self, interrupt: &Interrupt);
+    /// Sets up and enables a Secure physical interrupt, on this CPU if each has its own; false if the interrupt
+    /// controller has none with that INTID.
+    fn configure_interrupt(&self, interrupt: &Interrupt) -> bool;
 
     /// Takes the Secure interrupt that is pending with the highest priority on this CPU, and drops its priority; it
     /// stays active, except for an SGI, [`DEADLINE`] and [`WAKE`]; either of these comes once.

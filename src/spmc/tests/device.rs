@@ -104,6 +104,16 @@ fn a_restart_gives_a_partition_its_interrupts_back_as_they_were_at_boot() {
 }
 
 #[test]
+fn an_interrupt_beyond_those_of_the_controller_is_told_and_hurts_nobody() {
+    const BEYOND: u32 = 700;
+    let mut w = World::cold(&[Spec { interrupts: vec![A, BEYOND], ..Spec::default() }], 1);
+    w.start(0, &mut waits);
+    let told = w.machine.take_log().iter().filter(|l| l.contains("has no interrupt 700: it never comes")).count();
+    assert_eq!((told, is_enabled(&w)), (1, true), "the other one is there");
+    assert!(!w.machine.gic.lock().unwrap().enabled.contains(&BEYOND));
+}
+
+#[test]
 fn cpu_off_with_interrupts_pending_leaves_them_to_one_that_stays() {
     let mut w = World::booted(&[owner(AbortAction::Stop), Spec::default()], 2);
     enable(&mut w, 0, A);

@@ -8,6 +8,9 @@ use super::*;
 use crate::manifest::Interrupt;
 use crate::{DEADLINE, KICK, Port, WAKE};
 
+/// The interrupts of its controller have INTIDs below.
+const INTERRUPTS: u32 = 512;
+
 impl Port for SimMachine {
     fn call_monitor(&self, regs: &mut Regs) {
         self.monitor.lock().unwrap().push(regs.fid());
@@ -64,11 +67,15 @@ impl Port for SimMachine {
         self.set_wake(None);
     }
 
-    fn configure_interrupt(&self, interrupt: &Interrupt) {
+    fn configure_interrupt(&self, interrupt: &Interrupt) -> bool {
+        if interrupt.intid >= INTERRUPTS {
+            return false;
+        }
         let mut gic = self.gic.lock().unwrap();
         gic.enabled.insert(interrupt.intid);
         gic.active.remove(&interrupt.intid);
         gic.routes.insert(interrupt.intid, 0);
+        true
     }
 
     fn acknowledge(&self) -> Option<u32> {
