@@ -1,26 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The character device of `agent_receipts.ko`: one write makes a call, reads give what came back.
 
+use call_device::{Names, REGISTERS};
 use receipts_client::{Call, MAX_ANSWER, MAX_MESSAGE, Operation, PartWriter, Parts, Reply, Span, Tag};
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
-use std::path::Path;
 
-/// The device's path, unless `AGENT_RECEIPTS_DEVICE` names another.
-const DEVICE: &str = "/dev/agent-receipts";
-/// x3 to x7.
-const REGISTERS: usize = 5;
+static NAMES: Names = Names {
+    path: "/dev/agent-receipts",
+    variable: "AGENT_RECEIPTS_DEVICE",
+    module: "agent_receipts",
+    absent: "the firmware has no receipts partition",
+};
 
 /// Why there is no answer.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The module is not loaded.
-    NoModule,
-    /// The module is loaded and found no partition.
-    NoPartition,
-    /// The device refused.
-    Device(std::io::Error),
+    /// The device gave none.
+    Device(call_device::Failure),
     /// The message has no room for this.
     TooLarge,
     /// The answer makes no sense.
@@ -30,17 +26,7 @@ pub(crate) enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoModule => write!(f, "{DEVICE} is not there: load the module agent_receipts (as root: insmod)"),
-            Self::NoPartition => {
-                write!(
-                    f,
-                    "{DEVICE} is not there: the firmware has no receipts partition (or the FF-A driver found none)"
-                )
-            }
-            Self::Device(error) if error.kind() == ErrorKind::PermissionDenied => {
-                write!(f, "{DEVICE}: {error} (run as root)")
-            }
-            Self::Device(error) => write!(f, "{DEVICE}: {error}"),
+            Self::Device(failure) => failure.fmt(f),
             Self::TooLarge => write!(f, "more than the {MAX_MESSAGE} bytes that the partition takes in one message"),
             Self::Garbled => write!(f, "the partition's answer makes no sense"),
         }
@@ -58,11 +44,7 @@ pub(crate) struct Answer {
 impl Answer {
     /// Reads x3 to x7, each 8 bytes little-endian, and the parts behind them.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
-        let (head, body) = bytes.split_at_checked(REGISTERS * 8)?;
-        let mut registers = [0; REGISTERS];
-        for (register, bytes) in registers.iter_mut().zip(head.chunks_exact(8)) {
-            *register = u64::from_le_bytes(bytes.try_into().ok()?);
-        }
+        let (registers, body) = call_device::split(bytes)?;
         let reply = Reply::from_registers(registers)?;
         let body = body.get(..usize::try_from(reply.written).ok()?)?;
         let parts =
@@ -99,31 +81,18 @@ pub(crate) fn request(operation: Operation, flags: u16, parts: &[(Tag, &[u8])]) 
 }
 
 /// The open device.
-pub(crate) struct Device(File);
+pub(crate) struct Device(call_device::Device);
 
 impl Device {
     /// Opens the device; where it is missing, finds out why.
     pub(crate) fn open() -> Result<Self, Failure> {
-        let path = std::env::var("AGENT_RECEIPTS_DEVICE").unwrap_or_else(|_| DEVICE.into());
-        match OpenOptions::new().read(true).write(true).open(path) {
-            Ok(file) => Ok(Self(file)),
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let loaded = Path::new("/sys/module/agent_receipts").exists();
-                Err(if loaded { Failure::NoPartition } else { Failure::NoModule })
-            }
-            Err(error) => Err(Failure::Device(error)),
-        }
+        call_device::Device::open(&NAMES).map(Self).map_err(Failure::Device)
     }
 
     /// Makes one call.
     pub(crate) fn call(&mut self, operation: Operation, flags: u16, parts: &[(Tag, &[u8])]) -> Result<Answer, Failure> {
         let request = request(operation, flags, parts)?;
-        // One write is one call: a short one is none.
-        if self.0.write(&request).map_err(Failure::Device)? != request.len() {
-            return Err(Failure::Garbled);
-        }
-        let mut answer = Vec::with_capacity(REGISTERS * 8 + MAX_ANSWER);
-        self.0.read_to_end(&mut answer).map_err(Failure::Device)?;
+        let answer = self.0.exchange(&request, REGISTERS + MAX_ANSWER).map_err(Failure::Device)?;
         Answer::read(&answer).ok_or(Failure::Garbled)
     }
 }
@@ -137,7 +106,7 @@ mod tests {
     fn answers_read_back() {
         let reply =
             Reply { code: 0x0102_0304 & 0xff_ffff, clock: ClockSource::RtcAtBoot, written: 16, values: [7, 8, 9] };
-        let mut bytes: Vec<u8> = reply.registers().iter().flat_map(|register| register.to_le_bytes()).collect();
+        let mut bytes = call_device::pack(&reply.registers());
         let mut room = [0; 16];
         PartWriter::new(&mut room).add(Tag::Hash, b"abc").expect("room");
         bytes.extend(room);

@@ -133,20 +133,12 @@ fn carry_out(command: &Command) -> Result<Answer, Trouble> {
 }
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let done = parse(&words).map_err(Trouble::Usage).and_then(|(command, json)| {
+    let done = parse(&call_device::words()).map_err(Trouble::Usage).and_then(|(command, json)| {
         let answer = carry_out(&command)?;
         print!("{}", report::show(&command, &answer, json));
-        Ok(answer.reply.is_accepted())
+        Ok(u8::from(!answer.reply.is_accepted()))
     });
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
-        Err(trouble) => {
-            eprintln!("agent-receipt: {trouble}");
-            ExitCode::from(2)
-        }
-    }
+    call_device::finish("agent-receipt", done.map_err(|trouble| (2, trouble)))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use crate::Command;
 use crate::device::Answer;
+use call_device::quoted;
 use receipts::{Class, Field, Reason};
 use receipts_client::{ClockSource, Tag};
 
@@ -80,20 +81,6 @@ fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Quotes a text for JSON.
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            c if c.is_control() => out.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    out + "\""
-}
-
 /// Gives the report of an answer.
 pub(crate) fn show(command: &Command, answer: &Answer, json: bool) -> String {
     let mut entries = verdict(answer.reply.code);
@@ -134,8 +121,7 @@ mod tests {
 
     fn answer(code: u32, values: [u64; 3]) -> Answer {
         let reply = Reply { code, clock: ClockSource::RtcAtBoot, written: 0, values };
-        let bytes: Vec<u8> = reply.registers().iter().flat_map(|register| register.to_le_bytes()).collect();
-        Answer::read(&bytes).expect("an answer")
+        Answer::read(&call_device::pack(&reply.registers())).expect("an answer")
     }
 
     #[test]
@@ -156,6 +142,5 @@ mod tests {
             shown.starts_with("{\"accepted\":true,\"code\":0,") && shown.ends_with("\"sequence\":5,\"count\":6}\n"),
             "{shown}"
         );
-        assert_eq!(quoted("a\"\\\n"), r#""a\"\\\u000a""#);
     }
 }

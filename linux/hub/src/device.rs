@@ -2,26 +2,22 @@
 //! The character device of `hematite_hub.ko`: one write makes a call of the service, reads give what came back.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
-use std::path::Path;
 
+use call_device::{Names, REGISTERS};
 use ffa_abi::hub::{Description, HubCall, HubError, KEPT, List, VERSION};
 
-/// The device's path, unless `HEMATITE_HUB_DEVICE` names another.
-const DEVICE: &str = "/dev/hematite-hub";
-/// Bytes of x3 to x7.
-const REGISTERS: usize = 40;
+static NAMES: Names = Names {
+    path: "/dev/hematite-hub",
+    variable: "HEMATITE_HUB_DEVICE",
+    module: "hematite_hub",
+    absent: "the SPMC's manifest has no hub",
+};
 
 /// Why there is no answer.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The module is not loaded.
-    NoModule,
-    /// The module is loaded and found no service.
-    NoService,
-    /// The device refused.
-    Device(std::io::Error),
+    /// The device gave none.
+    Device(call_device::Failure),
     /// The service refused; the number is the status of one that this tool does not know.
     Refused(Result<HubError, u64>),
     /// The service has another version than this tool.
@@ -33,14 +29,7 @@ pub(crate) enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoModule => write!(f, "{DEVICE} is not there: load the module hematite_hub (as root: insmod)"),
-            Self::NoService => {
-                write!(f, "{DEVICE} is not there: the SPMC's manifest has no hub (or the FF-A driver found none)")
-            }
-            Self::Device(error) if error.kind() == ErrorKind::PermissionDenied => {
-                write!(f, "{DEVICE}: {error} (run as root)")
-            }
-            Self::Device(error) => write!(f, "{DEVICE}: {error}"),
+            Self::Device(failure) => failure.fmt(f),
             Self::Refused(Ok(why)) => write!(f, "refused: {}", why.text()),
             Self::Refused(Err(status)) => write!(f, "refused: status {status:#x}"),
             Self::Version(version) => {
@@ -56,11 +45,7 @@ type Answer = ([u64; 4], Vec<u8>);
 
 /// Reads what the device gives.
 fn read_answer(bytes: &[u8]) -> Result<Answer, Failure> {
-    let (head, body) = bytes.split_at_checked(REGISTERS).ok_or(Failure::Garbled)?;
-    let mut registers = [0; 5];
-    for (register, bytes) in registers.iter_mut().zip(head.as_chunks().0) {
-        *register = u64::from_le_bytes(*bytes);
-    }
+    let (registers, body) = call_device::split(bytes).ok_or(Failure::Garbled)?;
     match registers {
         [0, a, b, c, d] => Ok(([a, b, c, d], body.to_vec())),
         [status, ..] => Err(Failure::Refused(HubError::from_code(status).ok_or(status))),
@@ -78,30 +63,16 @@ fn split<const N: usize>((values, body): &Answer) -> Result<(Vec<[u8; N]>, bool)
 }
 
 /// The open device.
-pub(crate) struct Device(File);
+pub(crate) struct Device(call_device::Device);
 
 impl Device {
     /// Opens the device; where it is missing, finds out why.
     pub(crate) fn open() -> Result<Self, Failure> {
-        let path = std::env::var("HEMATITE_HUB_DEVICE").unwrap_or_else(|_| DEVICE.into());
-        match OpenOptions::new().read(true).write(true).open(path) {
-            Ok(file) => Ok(Self(file)),
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let loaded = Path::new("/sys/module/hematite_hub").exists();
-                Err(if loaded { Failure::NoService } else { Failure::NoModule })
-            }
-            Err(error) => Err(Failure::Device(error)),
-        }
+        call_device::Device::open(&NAMES).map(Self).map_err(Failure::Device)
     }
 
     fn exchange(&mut self, call: HubCall) -> Result<Answer, Failure> {
-        let request: Vec<u8> = call.encode().iter().flat_map(|register| register.to_le_bytes()).collect();
-        // One write is one call: a short one is none.
-        if self.0.write(&request).map_err(Failure::Device)? != request.len() {
-            return Err(Failure::Garbled);
-        }
-        let mut answer = Vec::with_capacity(REGISTERS + KEPT);
-        self.0.read_to_end(&mut answer).map_err(Failure::Device)?;
+        let answer = self.0.exchange(&call_device::pack(&call.encode()), REGISTERS + KEPT).map_err(Failure::Device)?;
         read_answer(&answer)
     }
 
@@ -158,7 +129,7 @@ mod tests {
     use super::*;
 
     fn bytes(registers: [u64; 5], body: &[u8]) -> Vec<u8> {
-        let mut bytes: Vec<u8> = registers.iter().flat_map(|register| register.to_le_bytes()).collect();
+        let mut bytes = call_device::pack(&registers);
         bytes.extend(body);
         bytes
     }

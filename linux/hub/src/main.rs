@@ -318,15 +318,10 @@ fn carry_out(command: &Command, json: bool) -> Result<(), Trouble> {
 }
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let done = parse(&words).map_err(Trouble::Usage).and_then(|(command, json)| carry_out(&command, json));
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(trouble) => {
-            eprintln!("hub: {trouble}");
-            ExitCode::from(if matches!(trouble, Trouble::Call(Failure::Refused(_))) { 1 } else { 2 })
-        }
-    }
+    let done =
+        parse(&call_device::words()).map_err(Trouble::Usage).and_then(|(command, json)| carry_out(&command, json));
+    let status = |trouble: &Trouble| if matches!(trouble, Trouble::Call(Failure::Refused(_))) { 1 } else { 2 };
+    call_device::finish("hub", done.map(|()| 0).map_err(|trouble| (status(&trouble), trouble)))
 }
 
 #[cfg(test)]
