@@ -17,6 +17,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("survive::the_clock", the_clock).asked(),
     Case::new("survive::the_age_of_the_trust", the_age_of_the_trust).asked(),
     Case::new("survive::every_nonce", every_nonce).asked(),
+    Case::new("survive::simd_registers_of_an_interrupt", simd_registers).asked(),
 ];
 
 /// What it says to a nonce that was used: `ServerReject/nonce/replay`.
@@ -128,4 +129,11 @@ fn every_nonce() -> Outcome {
     }
     let reply = with(Operation::TrustClear, 0, &[])?;
     expect_code(&reply, 0, 0, 0)
+}
+
+/// The runtime keeps the SIMD registers of code that is interrupted: its handlers use them as the compiler likes.
+fn simd_registers() -> Outcome {
+    let r = direct64(call::partition(), [mortal::INTERRUPTED << mortal::WHEN, 0, 0, 0, 0])?;
+    expect("x0 of the answer", r[0], DIRECT_RESP_64)?;
+    expect("halves of registers that changed", r[3], 0)
 }

@@ -24,6 +24,7 @@ fn main(_: &'static Context) -> ! {
                 receipts.answer(message);
                 die(how)
             }
+            mortal::INTERRUPTED => message.reply([sp_rt::trial::simd_across_an_interrupt(), 0, 0, 0, 0]),
             // A call that is served like any other.
             _ => receipts.answer(message),
         }

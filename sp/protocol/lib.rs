@@ -273,4 +273,7 @@ pub mod mortal {
     pub const BEFORE: u64 = 1;
     /// After it served the call, before it answers.
     pub const AFTER: u64 = 2;
+    /// It serves none and does not die, but is interrupted while it uses the SIMD registers, by a handler that does, too;
+    /// word 0 of its answer counts the halves of registers that were changed.
+    pub const INTERRUPTED: u64 = 3;
 }

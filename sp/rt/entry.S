@@ -108,7 +108,14 @@ give_up:
     ldr     x0, [x0]
     b       1b
 
-/* Saves x0-x30, ELR_EL1 and SPSR_EL1, calls \handler(frame), and takes all of it back. */
+/* Moves the SIMD registers to or from the frame, in code whose handlers use them as the compiler likes. */
+    .macro  each_simd operation
+    .irp    n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
+    \operation q\n, [sp, #({simd_at} + 16 * \n)]
+    .endr
+    .endm
+
+/* Saves x0-x30, ELR_EL1, SPSR_EL1 and perhaps SIMD, calls \handler(frame), and takes all of it back. */
     .macro  exception handler
     sub     sp, sp, #{frame_size}
     stp     x0, x1, [sp, #0x00]
@@ -130,6 +137,13 @@ give_up:
     mrs     x1, spsr_el1
     stp     x30, x0, [sp, #0xf0]
     str     x1, [sp, #0x100]
+    .if     {simd}
+    each_simd str
+    mrs     x0, fpcr
+    mrs     x1, fpsr
+    str     x0, [sp, #({simd_at} + 0x200)]
+    str     x1, [sp, #({simd_at} + 0x208)]
+    .endif
     mov     x0, sp
     bl      \handler
     b       leave_exception
@@ -171,6 +185,13 @@ enter_nested:
     b       give_up
 
 leave_exception:
+    .if     {simd}
+    each_simd ldr
+    ldr     x0, [sp, #({simd_at} + 0x200)]
+    ldr     x1, [sp, #({simd_at} + 0x208)]
+    msr     fpcr, x0
+    msr     fpsr, x1
+    .endif
     ldp     x30, x0, [sp, #0xf0]
     ldr     x1, [sp, #0x100]
     msr     elr_el1, x0

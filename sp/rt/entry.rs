@@ -5,7 +5,7 @@ use crate::{Context, context, exception, ffa, log, mmu};
 use core::arch::global_asm;
 
 /// FP and SIMD are trapped in code that was compiled without them, so that a stray use is seen.
-const CPACR_EL1: u64 = if cfg!(target_feature = "neon") { 3 << 20 } else { 0 };
+const CPACR_EL1: u64 = if exception::HAS_SIMD { 3 << 20 } else { 0 };
 
 global_asm!(
     include_str!("entry.S"),
@@ -14,6 +14,8 @@ global_asm!(
     cpacr = const CPACR_EL1,
     enter = sym enter,
     frame_size = const exception::FRAME_SIZE,
+    simd = const exception::HAS_SIMD as u32,
+    simd_at = const exception::SIMD_AT,
     sync = sym exception::sync,
     irq = sym exception::irq,
     other = sym exception::other,

@@ -2,7 +2,7 @@
 //! Exceptions that the partition takes itself: faults of its own stage 1, undefined instructions, virtual interrupts.
 
 use crate::{Context, interrupt, log, mmu};
-use core::{arch::asm, sync::atomic::Ordering::Relaxed};
+use core::{arch::asm, mem::offset_of, sync::atomic::Ordering::Relaxed};
 
 /// What entry.S saves on the exception stack.
 #[repr(C, align(16))]
@@ -11,7 +11,15 @@ pub(crate) struct Frame {
     elr: u64,
     spsr: u64,
     spare: u64,
+    simd: [u128; if HAS_SIMD { 32 } else { 0 }],
+    /// FPCR, FPSR.
+    simd_status: [u64; if HAS_SIMD { 2 } else { 0 }],
 }
+
+/// The compiler uses SIMD registers, in handlers of interrupts too.
+pub(crate) const HAS_SIMD: bool = cfg!(target_feature = "neon");
+/// Where they are in a [`Frame`], for entry.S.
+pub(crate) const SIMD_AT: usize = offset_of!(Frame, simd);
 
 /// The size of a [`Frame`], for entry.S.
 pub(crate) const FRAME_SIZE: usize = size_of::<Frame>();

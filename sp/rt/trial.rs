@@ -156,3 +156,60 @@ pub fn breakpoint() {
     // SAFETY: it has no effect but the exception.
     unsafe { asm!("brk #0", options(nostack)) };
 }
+
+/// Counts the halves of SIMD registers that an interrupt changes, whose handler uses all of them.
+#[cfg(target_feature = "neon")]
+pub fn simd_across_an_interrupt() -> u64 {
+    use crate::{interrupt, memory::now, timer};
+    use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+    const SEED: u64 = 0x5eed_0f51_4d00_0001;
+    static CAME: AtomicBool = AtomicBool::new(false);
+
+    fn handler(_: u32) -> bool {
+        timer::Timer::Physical.set_control(0);
+        // SAFETY: the registers are named as clobbered.
+        unsafe {
+            asm!(
+                ".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31",
+                "movi v\\n\\().2d, #0",
+                ".endr",
+                clobber_abi("C"),
+                options(nomem, nostack)
+            );
+        }
+        CAME.store(true, Relaxed);
+        true
+    }
+
+    CAME.store(false, Relaxed);
+    interrupt::on_interrupt(handler);
+    interrupt::enable(interrupt::VIRTUAL_TIMER, true);
+    timer::Timer::Physical.set_compare(now());
+    timer::Timer::Physical.set_control(timer::ENABLE);
+    let mut halves = [0; 64];
+    // SAFETY: the registers are named as clobbered, `halves` has room for them all, and the interrupt, let in only here,
+    // comes, since the timer is due.
+    unsafe {
+        asm!(
+            ".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31",
+            "dup v\\n\\().2d, x12",
+            ".endr",
+            "msr daifclr, #2",
+            "2:",
+            "ldrb w9, [x10]",
+            "cbz w9, 2b",
+            "msr daifset, #2",
+            ".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31",
+            "str q\\n, [x11], #16",
+            ".endr",
+            out("x9") _,
+            in("x10") CAME.as_ptr(),
+            inout("x11") halves.as_mut_ptr() => _,
+            in("x12") SEED,
+            clobber_abi("C"),
+            options(nostack)
+        );
+    }
+    halves.iter().filter(|&&half: &&u64| half != SEED).count() as u64
+}
