@@ -21,6 +21,26 @@ pub const TX: u64 = POOL + PAGE;
 /// The first page of [`POOL`] that no buffer uses.
 pub const FREE: u64 = POOL + 0x10_0000;
 
+/// Pages that are no memory of the Normal world.
+pub const NOT_NORMAL_MEMORY: [u64; 16] = [
+    0x0000_0000, // flash
+    0x0400_0000,
+    0x0800_0000, // GIC distributor
+    0x080a_0000, // GIC redistributor
+    0x0900_0000, // UART0
+    0x0904_0000, // UART1
+    0x0e00_0000, // BL31
+    0x0e10_0000, // the SPMC
+    0x0e20_0000,
+    0x0e30_0000,    // echo
+    0x0e40_0000,    // relay
+    0x0e50_0000,    // percpu
+    0x0eff_f000,    // the end of Secure RAM
+    0x0f00_0000,    // a hole
+    0x3000_0000,    // PCI
+    0x40_0000_0000, // beyond all RAM
+];
+
 /// Says that an access faulted; holds ESR_EL2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault(pub u64);

@@ -3,7 +3,7 @@
 
 use bl33::ffa::*;
 use bl33::harness::{Case, Outcome, expect_at, expect_that};
-use bl33::mem::{FREE, PAGE, RX, TX};
+use bl33::mem::{FREE, NOT_NORMAL_MEMORY, PAGE, RX, TX};
 
 pub(crate) const CASES: &[Case] = &[
     Case::new("rxtx::misaligned", misaligned),
@@ -76,24 +76,7 @@ fn overlap() -> Outcome {
 }
 
 fn not_normal_world_memory() -> Outcome {
-    for address in [
-        0x0e00_0000, // BL31
-        0x0e10_0000, // the SPMC
-        0x0e20_0000,
-        0x0e30_0000, // echo
-        0x0e40_0000, // relay
-        0x0e50_0000, // percpu
-        0x0eff_f000, // the end of Secure RAM
-        0x0f00_0000, // a hole
-        0x0000_0000, // flash
-        0x0400_0000,
-        0x0800_0000,    // GIC distributor
-        0x080a_0000,    // GIC redistributor
-        0x0900_0000,    // UART0
-        0x0904_0000,    // UART1
-        0x3000_0000,    // PCI
-        0x40_0000_0000, // beyond all RAM
-    ] {
+    for address in NOT_NORMAL_MEMORY {
         refused(address, RX, 1)?;
         refused(TX, address, 1)?;
     }
