@@ -2,6 +2,9 @@
 //! Random walks: partitions that do whatever comes, on several CPUs, with the invariants of the state machine
 //! checked after every step.
 
+mod signals;
+
+use alloc::format;
 use alloc::vec::Vec;
 
 use core::sync::atomic::Ordering::Relaxed;
@@ -14,16 +17,12 @@ use crate::partition::Entered;
 use crate::sim::world::{Spec, World, id, request};
 use crate::sim::{Random, SimMachine};
 use crate::{Cpu, ExecutionContext, Exit, Next, Port, State};
+use signals::Signals;
 
 const PARTITIONS: u16 = 5;
 const CPUS: usize = 4;
 /// The interrupt of the first partition's device; each has one.
 const FIRST_INTERRUPT: u32 = 40;
-const SET: u64 = Func::NotificationSet.id32() as u64;
-const GET: u64 = Func::NotificationGet.id32() as u64;
-/// Notifications of the Normal world, bound by every partition.
-const BOUND: u64 = 0b1111;
-
 /// The virtual interrupt of the timer.
 const TIMER: u64 = 3;
 
@@ -37,6 +36,7 @@ fn fire(w: &World, r: &mut Random) {
 }
 
 fn specs() -> Vec<Spec> {
+    use crate::manifest::AbortAction::{Destroy, Restart, Stop};
     use crate::manifest::NsInterruptAction::{ManagedExit, Queued, Signalled};
     use crate::manifest::OtherSecureInterruptAction as Other;
     let spec = |n: u16| Spec {
@@ -44,6 +44,7 @@ fn specs() -> Vec<Spec> {
         interrupts: alloc::vec![FIRST_INTERRUPT + u32::from(n)],
         ns_interrupts: [Signalled, ManagedExit, Signalled, Queued, ManagedExit][n as usize],
         other_interrupts: if n < 3 { Other::Signalled } else { Other::Queued },
+        abort: [Restart, Stop, Restart, Restart, Destroy][n as usize],
         ..Spec::default()
     };
     (0..PARTITIONS).map(spec).collect()
@@ -66,12 +67,17 @@ fn check(w: &World) {
             }
             if state == State::Blocked {
                 let callee = c.callee().and_then(|l| w.spmc.partitions.context(l)).expect("a callee");
-                assert!(matches!(callee.state(), State::Running | State::Blocked), "{c:?} waits for {callee:?}");
+                let live = matches!(callee.state(), State::Running | State::Starting | State::Blocked);
+                assert!(live, "{c:?} waits for {callee:?}");
                 assert!(callee.call().caller == Some(c.link()), "{callee:?} would answer somebody else");
             }
             check_timer(w, c);
-            if matches!(state, State::Running | State::Blocked | State::Preempted) {
-                assert!(w.spmc.head_of(c).call().caller.is_none(), "{c:?} is in a chain without an end");
+            if matches!(state, State::Running | State::Blocked | State::Preempted | State::Suspended) {
+                let head = w.spmc.head_of(c);
+                assert!(head.call().caller.is_none(), "{c:?} is in a chain without an end");
+                let off = matches!(state, State::Preempted | State::Suspended);
+                assert_eq!(off, head.state() == State::Preempted, "{c:?} in the chain of {head:?}");
+                assert_eq!(state == State::Preempted, off && head.link() == c.link(), "{c:?} in the chain of {head:?}");
             }
         }
     }
@@ -92,7 +98,7 @@ fn normal_call(r: &mut Random) -> [u64; 8] {
     let to = id(r.below(PARTITIONS as u64 + 1) as u16);
     match r.below(10) {
         8 => [Func::Interrupt.id32() as u64, 0, 0, 0, 0, 0, 0, 0],
-        9 => [SET, to.0 as u64, 0, 1 << r.below(4), 0, 0, 0, 0],
+        9 => signals::of_normal_world(r),
         0..=3 => request(PartitionId::NORMAL_WORLD, to, 1),
         4..=6 => [Func::Run.id32() as u64, (to.0 as u64) << 16 | r.below(CPUS as u64), 0, 0, 0, 0, 0, 0],
         _ => [0x8400_0060 + r.below(0x30), r.next(), r.next(), r.next(), 0, 0, 0, 0],
@@ -103,7 +109,7 @@ fn partition_step(r: &mut Random, me: PartitionId, requester: PartitionId, clock
     let other = id(r.below(PARTITIONS as u64) as u16);
     let answer = (me.0 as u64) << 16 | requester.0 as u64;
     let own = u64::from(FIRST_INTERRUPT) + u64::from(me.0 - id(0).0);
-    let call = match r.below(28) {
+    let call = match r.below(29) {
         20 => return Exit::SecureInterrupt,
         26 => {
             // Off, at once, or in a while.
@@ -121,7 +127,7 @@ fn partition_step(r: &mut Random, me: PartitionId, requester: PartitionId, clock
             regs.set8([x0, x1, x2, 0, 0, 0, 0, 0]);
             return Exit::Hvc;
         }
-        25 => [GET, me.0 as u64, 2, 0, 0, 0, 0, 0],
+        25 | 28 => signals::of_partition(r, me),
         0..=5 => [Func::DirectResp.id32() as u64, answer, 0, 0, 0, 0, 0, 0],
         6..=9 => request(me, other, 2),
         10..=11 => [Func::MsgWait.id32() as u64, 0, 0, 0, 0, 0, 0, 0],
@@ -151,28 +157,27 @@ enum At {
 /// What a walk has come by.
 #[derive(Default)]
 struct Seen {
-    /// What is signalled to each partition and was not got yet.
-    pending: [u64; PARTITIONS as usize],
-    /// Notifications that were got.
-    told: u32,
+    signals: Signals,
+    /// Restarts of partitions.
+    restarts: u32,
+    /// Runs that the Normal world's interrupts have asked to finish.
+    managed: u32,
     /// Contexts entered for an interrupt.
     handled: u32,
     /// For that of their timer.
     woken: u32,
 }
 
-/// Follows what is signalled and what is got: nothing is lost, nothing comes twice.
-fn follow(w: &World, seen: &mut Seen, before: &Regs, after: &Regs) {
-    let done = after.fid() == Func::Success.id32();
-    let to = before.x[1] as u16;
-    let Some(n) = to.checked_sub(id(0).0).map(usize::from).filter(|n| *n < seen.pending.len()) else { return };
-    match before.x[0] {
-        SET if done => seen.pending[n] |= before.x[3],
-        GET if done && !w.partition(n as u16).standing.is_closed() => {
-            assert_eq!(after.x[4], core::mem::take(&mut seen.pending[n]), "what {to:#x} is told");
-            seen.told += after.x[4].count_ones();
+/// Follows what became of partitions that died: their action has been carried out, and what they knew is forgotten.
+fn bury(w: &World, seen: &mut Seen) {
+    for line in w.machine.take_log() {
+        let Some((name, what)) = line.split_once(": ") else { continue };
+        let restarted = what.starts_with("restarted");
+        if restarted || what.starts_with("stopped") || what.starts_with("destroyed") {
+            let n = (0..PARTITIONS).find(|n| name == format!("sp{n}")).expect("a partition");
+            seen.signals.forget(n.into());
+            seen.restarts += u32::from(restarted);
         }
-        _ => {}
     }
 }
 
@@ -191,7 +196,7 @@ fn step(w: &mut World, at: &mut [At], r: &mut Random, faults: bool, seen: &mut S
             regs.set8(normal_call(r));
             let before = regs;
             let next = w.spmc.on_normal_world(cpu, &mut regs);
-            follow(w, seen, &before, &regs);
+            seen.signals.follow(&before, &regs);
             (next, regs)
         }
         At::In(regs) => {
@@ -202,11 +207,12 @@ fn step(w: &mut World, at: &mut [At], r: &mut Random, faults: bool, seen: &mut S
                 true => Exit::Fault,
                 false => partition_step(r, me, c.call().requester, &clock, regs),
             };
-            let before = *regs;
+            let (before, held) = (*regs, cpu.held);
             let next = w.spmc.on_partition_exit(cpu, exit, regs);
-            if exit == Exit::Smc && before.x[0] == GET {
-                follow(w, seen, &before, regs);
+            if matches!(exit, Exit::Smc | Exit::Hvc) {
+                seen.signals.follow(&before, regs);
             }
+            seen.managed += u32::from(exit == Exit::NormalInterrupt && matches!(next, Next::Run(_)) && !held);
             (next, *regs)
         }
     };
@@ -219,6 +225,7 @@ fn step(w: &mut World, at: &mut [At], r: &mut Random, faults: bool, seen: &mut S
             At::In(regs)
         }
     };
+    bury(w, seen);
 }
 
 /// Brings every context back to rest: no state may be one that it cannot leave.
@@ -231,7 +238,7 @@ fn settle(w: &mut World, at: &mut [At]) {
                 let c = cpu.current().expect("it runs");
                 let call = c.call();
                 let w1 = (id(c.partition as u16).0 as u64) << 16 | call.requester.0 as u64;
-                let waits = matches!(call.entered, Entered::Run | Entered::Interrupt);
+                let waits = matches!(call.entered, Entered::Init | Entered::Run | Entered::Interrupt);
                 let func = if waits { Func::MsgWait } else { Func::DirectResp };
                 regs.set8([func.id32() as u64, w1, 0, 0, 0, 0, 0, 0]);
                 if let Next::Reply = w.spmc.on_partition_exit(cpu, Exit::Smc, regs) {
@@ -256,7 +263,7 @@ fn settle(w: &mut World, at: &mut [At]) {
                 }
             }
         }
-        let idle = |s: State| matches!(s, State::Idle | State::Aborted | State::Stopped);
+        let idle = |s: State| matches!(s, State::Idle | State::Reset | State::Stopped);
         if (0..PARTITIONS).all(|p| w.partition(p).contexts().iter().all(|c| idle(c.state())))
             && at.iter().all(|a| matches!(a, At::Normal))
         {
@@ -269,14 +276,15 @@ fn settle(w: &mut World, at: &mut [At]) {
 #[test]
 fn random_walks_keep_the_invariants_and_leave_no_state_stuck() {
     let seeds = std::env::var("HEMATITE_WALKS").ok().and_then(|n| n.parse().ok()).unwrap_or(60u64);
-    let mut woken = 0;
+    let (mut woken, mut restarts, mut managed) = (0, 0, 0);
     for seed in 1..=seeds {
         let mut w = World::booted(&specs(), CPUS);
         let mut r = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut seen = Seen::default();
         for n in 0..PARTITIONS {
-            let bind = [Func::NotificationBind.id32() as u64, id(n).0 as u64, 0, BOUND, 0, 0, 0, 0];
-            super::assert_success(&super::from_partition(&mut w, n, bind), 0);
+            for bind in signals::bindings(n) {
+                super::assert_success(&super::from_partition(&mut w, n, bind), 0);
+            }
         }
         let mut at: Vec<At> = (0..CPUS).map(|_| At::Normal).collect();
         for _ in 0..if cfg!(miri) { 100 } else { 4000 } {
@@ -284,11 +292,22 @@ fn random_walks_keep_the_invariants_and_leave_no_state_stuck() {
             check(&w);
         }
         if seed % 3 != 0 && !cfg!(miri) {
-            assert!(seen.told > 10 && seen.handled > 10, "{} told, {} handled", seen.told, seen.handled);
-            woken += seen.woken;
+            let Signals { got, listed, .. } = seen.signals;
+            assert!(
+                got > 10 && listed > 3 && seen.handled > 10,
+                "{got} got, {listed} listed, {} handled",
+                seen.handled
+            );
         }
+        woken += seen.woken;
+        restarts += seen.restarts;
+        managed += seen.managed;
         settle(&mut w, &mut at);
         check(&w);
     }
-    assert!(woken > 10 || seeds < 60 || cfg!(miri), "{woken} woken by timers");
+    let enough = woken > 10 && restarts > 100 && managed > 100;
+    assert!(
+        enough || seeds < 60 || cfg!(miri),
+        "{woken} woken by timers, {restarts} restarts, {managed} managed exits"
+    );
 }
