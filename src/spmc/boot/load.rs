@@ -215,7 +215,7 @@ fn map_all<P: Port>(port: &P, candidate: &Candidate<'_>, stage2: &mut Stage2) ->
         .iter()
         .filter(|r| r.attributes.space() == Space::Secure && (base.0..end).contains(&r.base.0))
         .collect();
-    inside.sort_unstable_by_key(|r| r.base);
+    super::sort(&mut inside, |r| r.base);
     let mut at = base;
     for r in inside {
         let gap = r.base.0.saturating_sub(at.0) / PAGE_SIZE;

@@ -48,9 +48,9 @@ impl<P: Port> Spmc<P> {
         let (list, mut places) = load::all(port, &core);
         let mut boot_order: Vec<u8> = (0..list.len() as u8).collect();
         // Partitions without a boot-order keep the manifest's order, after those that have one.
-        boot_order.sort_unstable_by_key(|&i| {
+        sort(&mut boot_order, |&i| {
             let order = list.get(i as usize).and_then(|p| p.manifest.boot_order);
-            (order.map_or(u32::MAX, u32::from), i)
+            order.map_or(u32::MAX, u32::from)
         });
         let used = before.saturating_sub(port.pages_free());
         if !core.quiet {
@@ -72,6 +72,19 @@ impl<P: Port> Spmc<P> {
             }
         }
         Ok(spmc)
+    }
+}
+
+/// Sorts by insertion, stably: core's sorts would be several KiB of the image, and the lists of boot are short.
+pub(crate) fn sort<T, K: Ord>(list: &mut [T], key: impl Fn(&T) -> K) {
+    for sorted in 1..list.len() {
+        for at in (1..=sorted).rev() {
+            let (Some(a), Some(b)) = (list.get(at - 1), list.get(at)) else { return };
+            if key(a) <= key(b) {
+                break;
+            }
+            list.swap(at - 1, at);
+        }
     }
 }
 

@@ -278,7 +278,7 @@ fn read_hypervisor(
         let limit = Cause::TooMany { limit: MAX_PARTITIONS };
         partitions.try_push(entry).map_err(|_| node.at.refuse("", limit, "remove partitions"))?;
     }
-    partitions.sort_unstable_by_key(|p| p.number);
+    crate::boot::sort(&mut partitions, |p| p.number);
     // Numbers are unique and ascending, so the first that is not its place's marks the gap.
     if let Some((_, p)) = partitions.iter().enumerate().find(|(i, p)| usize::from(p.number) != i.saturating_add(1)) {
         let cause = Cause::Value { found: p.number.into(), expected: "vm1, vm2, ... without a gap" };
