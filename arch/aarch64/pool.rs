@@ -131,6 +131,7 @@ impl Pool {
     }
 
     /// Tells whether `page` is handed out.
+    #[inline(always)]
     fn is_taken(&self, page: Pa) -> bool {
         Self::bit(page).is_some_and(|(i, mask)| self.taken.get(i).is_some_and(|w| w.load(Relaxed) & mask != 0))
     }

@@ -110,6 +110,7 @@ impl Entry {
     }
 
     /// Makes a valid leaf in the form of a page.
+    #[inline(always)]
     pub const fn leaf(pa: Pa, attributes: Attributes, tag: Tag) -> Self {
         let access = attributes.access;
         let mut e = pa.0 & ADDRESS | ACCESSED | TABLE_OR_PAGE | VALID | (tag as u64) << TAG_SHIFT;
@@ -131,31 +132,37 @@ impl Entry {
     }
 
     /// Tells whether the descriptor is all zero.
+    #[inline(always)]
     pub const fn is_zero(self) -> bool {
         self.0 == 0
     }
 
     /// Tells whether the hardware translates through it.
+    #[inline(always)]
     pub const fn is_valid(self) -> bool {
         self.0 & VALID != 0
     }
 
     /// Tells, for levels 1 and 2, whether it points to a table.
+    #[inline(always)]
     pub const fn is_table(self) -> bool {
         self.0 & (VALID | TABLE_OR_PAGE) == VALID | TABLE_OR_PAGE
     }
 
     /// Returns the output address of a leaf, or the table of a table descriptor.
+    #[inline(always)]
     pub const fn pa(self) -> Pa {
         Pa(self.0 & ADDRESS)
     }
 
     /// Returns the count of a table descriptor.
+    #[inline(always)]
     pub const fn count(self) -> u64 {
         (self.0 & COUNT) >> COUNT_SHIFT
     }
 
     /// Returns the ownership.
+    #[inline(always)]
     pub const fn tag(self) -> Tag {
         match (self.0 & TAG) >> TAG_SHIFT {
             0 => Tag::Owned,
@@ -167,11 +174,13 @@ impl Entry {
     }
 
     /// Returns how many open shares the owner has on it.
+    #[inline(always)]
     pub const fn shares(self) -> u64 {
         (self.0 & SHARES) >> SHARES_SHIFT
     }
 
     /// Tells whether a transaction is being planned on it.
+    #[inline(always)]
     pub const fn is_claimed(self) -> bool {
         self.0 & CLAIMED != 0
     }
@@ -203,21 +212,25 @@ impl Entry {
     }
 
     /// Returns the same entry with another ownership.
+    #[inline(always)]
     pub const fn with_tag(self, tag: Tag) -> Self {
         Self(self.0 & !TAG | (tag as u64) << TAG_SHIFT)
     }
 
     /// Returns the same entry, valid or not.
+    #[inline(always)]
     pub const fn with_valid(self, valid: bool) -> Self {
         Self(if valid { self.0 | VALID } else { self.0 & !VALID })
     }
 
     /// Returns the same entry with another number of open shares.
+    #[inline(always)]
     pub const fn with_shares(self, shares: u64) -> Self {
         Self(self.0 & !SHARES | shares << SHARES_SHIFT & SHARES)
     }
 
     /// Returns the same entry, claimed or not.
+    #[inline(always)]
     pub const fn with_claimed(self, claimed: bool) -> Self {
         Self(if claimed { self.0 | CLAIMED } else { self.0 & !CLAIMED })
     }
@@ -235,12 +248,14 @@ impl Entry {
     }
 
     /// Returns the same leaf in the form of a level-2 block, or of a level-3 page.
+    #[inline(always)]
     pub const fn with_block(self, block: bool) -> Self {
         Self(if block { self.0 & !TABLE_OR_PAGE } else { self.0 | TABLE_OR_PAGE })
     }
 
     /// Returns the page that is `index` pages behind this leaf's first: an entry of the level-3 table that replaces a
     /// block.
+    #[inline(always)]
     pub const fn child(self, index: u64) -> Self {
         // A claim on ground that maps nothing has no output address: every page gets the claim alone.
         if self.0 & !CLAIMED == 0 { self } else { Self((self.0 | TABLE_OR_PAGE) + (index << 12)) }
@@ -248,6 +263,7 @@ impl Entry {
 
     /// Returns the bits in which the hardware may have cached what is not true any more, when `new` replaces this
     /// entry: none of an invalid one is cached, and the software bits are not looked at.
+    #[inline(always)]
     pub const fn stale_bits(self, new: Self) -> u64 {
         let valid = (self.0 & VALID).wrapping_neg();
         (self.0 ^ new.0) & !SOFTWARE & valid

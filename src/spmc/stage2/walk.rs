@@ -297,6 +297,7 @@ impl<'a, P: Port> Walk<'a, P> {
     }
 
     /// Notes pages of which the TLB may hold what is no longer true.
+    #[inline(always)]
     fn note(&mut self, from: u64, to: u64) {
         let pages = to - from;
         self.stale = match self.stale {
