@@ -40,6 +40,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("post::window_expires_in_the_middle", || supervised(windows::expiry_in_the_middle)).asked(),
     Case::new("post::window_crash_in_the_middle", || supervised(windows::crash_in_the_middle)).asked(),
     Case::new("post::bad_envelopes", || supervised(bad::bad_envelopes)).asked(),
+    Case::new("post::forged_senders", || supervised(bad::forged_senders)).asked(),
     Case::new("post::forged_acks", || supervised(bad::forged_acks)).asked(),
     Case::new("postsmp::beside_a_storm_on_another_cpu", || supervised(storms::beside_a_storm)).asked().noisy(),
 ];

@@ -3,7 +3,8 @@
 
 use bl33::ffa::*;
 use bl33::harness::{Outcome, expect_at};
-use bl33::mem::PAGE;
+use bl33::mem::{self, PAGE, TX};
+use bl33::sp::command;
 
 use super::*;
 
@@ -34,6 +35,27 @@ pub(super) fn bad_envelopes() -> Outcome {
             let r = call_as(from, [MSG_SEND2, from << 16, 0, 0, 0, 0, 0, 0])?;
             expect_at("w2 of the refusal, size", size, r[2] as u32 as u64, INVALID_PARAMETERS as u32 as u64)?;
         }
+        nothing(to)?;
+    }
+    Ok(())
+}
+
+/// A sender that says it is another one, in the header or in the call, for what it may send and what it may not.
+pub(super) fn forged_senders() -> Outcome {
+    for (from, says) in [(SLOW, STEADY), (SLOW, SPMC), (SLOW, 0), (0, STEADY), (0, 1)] {
+        let to = if from == 0 { SLOW } else { STEADY };
+        write(from, to, ENVELOPE + 8, &Mail::new(DISPATCH))?;
+        let ends = (says << 16 | to) << 32 | HEADER;
+        if from == 0 {
+            mem::put(TX + 8, ends);
+        } else {
+            ask(from, command::TX_WRITE, [0, 0, ends, ENVELOPE + 8])?;
+        }
+        let r = call_as(from, [MSG_SEND2, from << 16, 0, 0, 0, 0, 0, 0])?;
+        expect_error(&r, INVALID_PARAMETERS).map_err(|f| f.at(says))?;
+        write(from, to, ENVELOPE + 8, &Mail::new(DISPATCH))?;
+        let r = call_as(from, [MSG_SEND2, (says | 1) << 16, 0, 0, 0, 0, 0, 0])?;
+        expect_error(&r, INVALID_PARAMETERS).map_err(|f| f.at(says))?;
         nothing(to)?;
     }
     Ok(())

@@ -2,10 +2,11 @@
 //! Messages with envelopes, from TX buffer to RX buffer.
 
 use ffa_abi::envelope::{Class, Envelope, RESUME, SIZE, SLOW_DOWN};
+use ffa_abi::hub::{HubCall, HubError};
 use ffa_abi::{Error, Func, Regs};
 
 use super::{assert_error, assert_success, calls, from_partition};
-use crate::manifest::{AbortAction, HubPolicy, HubQueue, Party, RoutingPolicy};
+use crate::manifest::{AbortAction, HubPolicy, HubQueue, Party, PeerRule, RoutingDefault, RoutingPolicy};
 use crate::sim::world::{NORMAL_RAM, Spec, World, base, id, request, wait};
 use crate::{Exit, Pa, Port, Space};
 
@@ -201,4 +202,41 @@ fn a_storm_of_denials_cuts_the_spoke_off() {
     assert_success(&send(&mut w, 1, 0, &dispatch(3), b"x"), 0);
     w.machine.pass_time(w.machine.counter_hz() * 2);
     assert_success(&send(&mut w, 0, 0, &dispatch(3), b"x"), 0);
+}
+
+#[test]
+fn without_their_coordinator_spokes_finish_what_they_have_and_route_nothing() {
+    let opted = Spec { queue: Some(HubQueue { messages: 4, bytes: 128 }), ..Spec::default() };
+    // The third one coordinates; that the Normal world reaches all of them is the test's own way in.
+    let coordinator = Party::Partition(2);
+    let mut routing = RoutingPolicy { default: RoutingDefault::Hub, coordinator, ..RoutingPolicy::default() };
+    for n in 0..3 {
+        let (from, to) = (Party::NormalWorld, Party::Partition(n));
+        routing.peers.push(PeerRule { from, to, messages: true, memory: false, one_way: false });
+    }
+    let policy = HubPolicy { coordinator, ..HubPolicy::default() };
+    let mut w = World::with_policies(&[opted.clone(), opted.clone(), opted], 1, routing, policy);
+    (0..3).for_each(|n| map(&mut w, n));
+    let ask = |w: &mut World, by: u16, call: HubCall| {
+        let [a, b, c, d, e] = call.encode();
+        let ends = u64::from(id(by).0) << 16 | 0x8ff0;
+        from_partition(w, by, [Func::DirectReq.id64() as u64, ends, 0, a, b, c, d, e]).x[3]
+    };
+    let open = |correlation| HubCall::OpenWindow(super::hub::window(&[0, 1], correlation));
+    assert_eq!(ask(&mut w, 2, open(1)), 0);
+    let (a, b) = (id(0).0, id(1).0);
+    for key in 1..=2 {
+        assert_success(&send(&mut w, 0, b, &dispatch(key), b"work"), 0);
+    }
+    let dies = request(ffa_abi::PartitionId::NORMAL_WORLD, id(2), 0);
+    assert_error(&w.call(0, dies, &mut |_, _, _| Exit::Fault), Error::Aborted);
+    assert_error(&send(&mut w, 0, b, &dispatch(3), b"more"), Error::Denied);
+    assert_eq!(ask(&mut w, 1, open(2)), HubError::NotCoordinator.code().into());
+    for key in 1..=2 {
+        let e = read(&w, 1).1;
+        assert_eq!(e.key, key);
+        assert_success(&send(&mut w, 1, a, &ack(e.ticket), b""), 0);
+        assert_success(&release(&mut w, 1), 0);
+    }
+    assert_error(&send(&mut w, 1, a, &dispatch(4), b"answer"), Error::Denied);
 }
