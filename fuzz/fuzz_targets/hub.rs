@@ -6,8 +6,7 @@
 use ffa_abi::envelope::{self, Envelope};
 use ffa_abi::hub::{
     DEAD_LETTER_RECORD, DeadLetterRecord, EVENT_RECORD, EventRecord, HubCall, PARTITION_RECORD, PartitionRecord,
-    ROUTE_RECORD, RouteRecord,
-    WINDOW_RECORD, WindowRecord,
+    ROUTE_RECORD, RouteRecord, WINDOW_RECORD, WindowRecord,
 };
 use libfuzzer_sys::fuzz_target;
 
