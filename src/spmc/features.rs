@@ -20,12 +20,12 @@ const SCHEDULE_RECEIVER_SGI: u64 = 8;
 
 /// The versions that an endpoint may be served in, the place of each its minor number.
 const VERSIONS: [Version; 3] = [Version::V1_0, Version::V1_1, Version::V1_2];
-/// No such feature; no property of an interface has all bits set.
-const NONE: u32 = u32::MAX;
+/// No such feature.
+const NONE: u8 = u8::MAX;
 
 /// The answers about interfaces as the table of calls gives them: for the Normal world and for partitions, by version,
 /// by interface.
-static ANSWERS: [[[u32; Func::NUMBERS]; VERSIONS.len()]; 2] = {
+static ANSWERS: [[[u8; Func::NUMBERS]; VERSIONS.len()]; 2] = {
     let mut answers = [[[NONE; Func::NUMBERS]; VERSIONS.len()]; 2];
     let mut i = 0;
     while i < Func::ALL.len() {
@@ -41,25 +41,36 @@ static ANSWERS: [[[u32; Func::NUMBERS]; VERSIONS.len()]; 2] = {
     answers
 };
 
-/// Derives w2 of the answer about `func` from its row, or [`NONE`].
+/// Packs w2 of an answer into a byte: bits [21:16] and [1:0], the only ones that interfaces have for their properties.
+const fn pack(w2: u32) -> u8 {
+    let packed = w2 >> 14 | w2 & 3;
+    assert!(packed < NONE as u32 && unpack(packed as u8) == w2);
+    packed as u8
+}
+
+const fn unpack(packed: u8) -> u32 {
+    (packed as u32 >> 2) << 16 | packed as u32 & 3
+}
+
+/// Derives w2 of the answer about `func` from its row, packed, or [`NONE`].
 ///
 /// The Normal world may ask about the calls that SPMD answers or takes in our stead, too: it cannot tell the two
 /// apart.
-const fn answer(func: Func, partition: bool, version: Version) -> u32 {
+const fn answer(func: Func, partition: bool, version: Version) -> u8 {
     let by_spmd = !partition && matches!(func, Func::Version | Func::IdGet | Func::SpmIdGet);
     // What a caller may receive is a feature, too.
     let reply = matches!(func, Func::Error | Func::Success | Func::Interrupt);
     if !calls::row_of(func).has(partition, version) && !by_spmd && !reply {
         return NONE;
     }
-    match func {
+    pack(match func {
         // Bits [1:0]: buffers of 4 KiB and aligned to 4 KiB do; from v1.2 bits [31:16]: the most pages.
         Func::RxTxMap if version.minor >= Version::V1_2.minor => (MAX_PAGES as u32) << 16,
         // Bit 1: the NS attribute of retrieved memory is reported whether or not it was asked for.
         Func::MemRetrieveReq => 1 << 1,
         // The other interfaces have no properties (or, like dynamic buffers, ones that we do not offer).
         _ => 0,
-    }
+    })
 }
 
 /// Tells the number of interrupt `asked` to who may ever get it.
@@ -90,7 +101,7 @@ pub(crate) fn query(asked: u32, caller: Option<&PartitionManifest>, version: Ver
     let answers = &ANSWERS[caller.is_some() as usize];
     let func = Func::decode(asked).ok_or(Refusal::UnknownFeature)?;
     let told = answers.get(version.minor as usize).and_then(|row| row.get(func.index())).copied();
-    told.filter(|&told| told != NONE).map(u64::from).ok_or(Refusal::UnknownFeature)
+    told.filter(|&told| told != NONE).map(|told| unpack(told).into()).ok_or(Refusal::UnknownFeature)
 }
 
 #[cfg(all(test, not(loom)))]
