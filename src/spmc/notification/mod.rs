@@ -5,6 +5,8 @@
 //! One lock guards all of it: a signal and the question for it are both rare and short, and the lists that
 //! `FFA_NOTIFICATION_INFO_GET` returns must not lose a bit between two receivers. It is taken alone.
 
+mod receiver;
+
 use alloc::boxed::Box;
 
 use arrayvec::ArrayVec;
@@ -12,33 +14,15 @@ use ffa_abi::PartitionId;
 
 use crate::manifest::{MAX_CPUS, MAX_PARTITIONS};
 use crate::refusal::Refusal;
+use receiver::{Receiver, TOLD_GLOBAL, first};
+
+pub(crate) use receiver::Pending;
 
 /// The most VMs that can have a bitmap.
 const MAX_VMS: usize = 8;
 const RECEIVERS: usize = MAX_PARTITIONS + MAX_VMS;
 /// Bit 0 of the SPM framework's notifications: a message is in the RX buffer.
 pub(crate) const RX_FULL: u64 = 1;
-
-/// What is pending for a receiver, or for one of its execution contexts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Pending {
-    /// From partitions.
-    pub(crate) from_partitions: u64,
-    /// From VMs.
-    pub(crate) from_vms: u64,
-    /// From the SPM framework.
-    pub(crate) from_framework: u64,
-}
-
-impl Pending {
-    fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
-    fn bits_of(&mut self, sender: PartitionId) -> &mut u64 {
-        if sender.is_secure() { &mut self.from_partitions } else { &mut self.from_vms }
-    }
-}
 
 bitflags::bitflags! {
     /// What a receiver asks for in w2 of `FFA_NOTIFICATION_GET`.
@@ -52,94 +36,6 @@ bitflags::bitflags! {
         const SPM = 1 << 2;
         /// Notifications of the hypervisor: never any here.
         const HYPERVISOR = 1 << 3;
-    }
-}
-
-/// The notifications of one receiver.
-#[derive(Clone, Debug)]
-struct Receiver {
-    id: PartitionId,
-    contexts: u16,
-    /// Which endpoint may signal bit n; [`NOBODY`] while it is unbound.
-    senders: [PartitionId; 64],
-    /// The bits that are bound.
-    bound: u64,
-    /// The bits that are signalled to one execution context.
-    per_context: u64,
-    global: Pending,
-    contexts_pending: [Pending; MAX_CPUS],
-    /// What the scheduler has been told of: bit n is context n, bit 31 the receiver as a whole.
-    told: u32,
-    /// Contexts that have an interrupt to handle and wait for the scheduler to run them: bit n is context n.
-    cycles: u32,
-    /// What the receiver has been interrupted for since it last asked: bits as above.
-    interrupted: u32,
-}
-
-const NOBODY: PartitionId = PartitionId::SPMD;
-const TOLD_GLOBAL: u32 = 1 << 31;
-
-/// Returns a bit for each of so many contexts.
-const fn first(contexts: u16) -> u32 {
-    (1 << contexts as u32) - 1
-}
-
-impl Receiver {
-    fn new(id: PartitionId, contexts: u16) -> Self {
-        Self {
-            id,
-            contexts,
-            senders: [NOBODY; 64],
-            bound: 0,
-            per_context: 0,
-            global: Pending::default(),
-            contexts_pending: [Pending::default(); MAX_CPUS],
-            told: 0,
-            cycles: 0,
-            interrupted: 0,
-        }
-    }
-
-    /// Returns the bits of `bits` that `sender` is bound to.
-    fn bits_of(&self, sender: PartitionId, bits: u64) -> u64 {
-        let (mut all, mut left) = (0, bits);
-        while left != 0 {
-            let n = left.trailing_zeros();
-            left &= left - 1;
-            if self.senders.get(n as usize) == Some(&sender) {
-                all |= 1 << n;
-            }
-        }
-        all
-    }
-
-    fn anywhere(&self, sender: PartitionId) -> u64 {
-        let bits = |p: &Pending| if sender.is_secure() { p.from_partitions } else { p.from_vms };
-        self.contexts_pending.iter().fold(bits(&self.global), |all, p| all | bits(p))
-    }
-
-    fn is_pending(&self) -> bool {
-        !self.global.is_empty() || self.contexts_pending.iter().any(|p| !p.is_empty())
-    }
-
-    /// Notes a new signal to a context, or to the receiver as a whole: its bit of `told`. Returns the contexts to
-    /// interrupt for it, each once until it asks; for the latter all of them, since any may run first.
-    fn tell(&mut self, mark: u32) -> u32 {
-        self.told &= !mark;
-        let before = self.interrupted;
-        self.interrupted |= mark;
-        match before & mark {
-            0 if mark == TOLD_GLOBAL => first(self.contexts),
-            0 => mark,
-            _ => 0,
-        }
-    }
-
-    /// Lists what the scheduler has not been told yet: global first, then contexts.
-    fn untold(&self) -> (bool, u32) {
-        let global = !self.global.is_empty() && self.told & TOLD_GLOBAL == 0;
-        let pending = self.contexts_pending.iter().enumerate().filter(|(_, p)| !p.is_empty());
-        (global, (pending.fold(0u32, |all, (n, _)| all | 1 << n) & !self.told) | self.cycles)
     }
 }
 
@@ -390,18 +286,6 @@ impl Notifications {
                 r.release(bits & !r.anywhere(id));
             }
         }
-    }
-}
-
-impl Receiver {
-    fn release(&mut self, bits: u64) {
-        for (n, s) in self.senders.iter_mut().enumerate() {
-            if bits >> n & 1 != 0 {
-                *s = NOBODY;
-            }
-        }
-        self.bound &= !bits;
-        self.per_context &= !bits;
     }
 }
 

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One receiver: what is bound, what is pending, and who has been told of it.
+
+use ffa_abi::PartitionId;
+
+use crate::manifest::MAX_CPUS;
+
+/// What is pending for a receiver, or for one of its execution contexts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Pending {
+    /// From partitions.
+    pub(crate) from_partitions: u64,
+    /// From VMs.
+    pub(crate) from_vms: u64,
+    /// From the SPM framework.
+    pub(crate) from_framework: u64,
+}
+
+impl Pending {
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    pub(super) fn bits_of(&mut self, sender: PartitionId) -> &mut u64 {
+        if sender.is_secure() { &mut self.from_partitions } else { &mut self.from_vms }
+    }
+}
+
+/// The notifications of one receiver.
+#[derive(Clone, Debug)]
+pub(super) struct Receiver {
+    pub(super) id: PartitionId,
+    pub(super) contexts: u16,
+    /// Which endpoint may signal bit n; [`NOBODY`] while it is unbound.
+    pub(super) senders: [PartitionId; 64],
+    /// The bits that are bound.
+    pub(super) bound: u64,
+    /// The bits that are signalled to one execution context.
+    pub(super) per_context: u64,
+    pub(super) global: Pending,
+    pub(super) contexts_pending: [Pending; MAX_CPUS],
+    /// What the scheduler has been told of: bit n is context n, bit 31 the receiver as a whole.
+    pub(super) told: u32,
+    /// Contexts that have an interrupt to handle and wait for the scheduler to run them: bit n is context n.
+    pub(super) cycles: u32,
+    /// What the receiver has been interrupted for since it last asked: bits as above.
+    pub(super) interrupted: u32,
+}
+
+const NOBODY: PartitionId = PartitionId::SPMD;
+/// The bit of the receiver as a whole where bit n is context n.
+pub(super) const TOLD_GLOBAL: u32 = 1 << 31;
+
+/// Returns a bit for each of so many contexts.
+pub(super) const fn first(contexts: u16) -> u32 {
+    (1 << contexts as u32) - 1
+}
+
+impl Receiver {
+    pub(super) fn new(id: PartitionId, contexts: u16) -> Self {
+        Self {
+            id,
+            contexts,
+            senders: [NOBODY; 64],
+            bound: 0,
+            per_context: 0,
+            global: Pending::default(),
+            contexts_pending: [Pending::default(); MAX_CPUS],
+            told: 0,
+            cycles: 0,
+            interrupted: 0,
+        }
+    }
+
+    /// Returns the bits of `bits` that `sender` is bound to.
+    pub(super) fn bits_of(&self, sender: PartitionId, bits: u64) -> u64 {
+        let (mut all, mut left) = (0, bits);
+        while left != 0 {
+            let n = left.trailing_zeros();
+            left &= left - 1;
+            if self.senders.get(n as usize) == Some(&sender) {
+                all |= 1 << n;
+            }
+        }
+        all
+    }
+
+    pub(super) fn anywhere(&self, sender: PartitionId) -> u64 {
+        let bits = |p: &Pending| if sender.is_secure() { p.from_partitions } else { p.from_vms };
+        self.contexts_pending.iter().fold(bits(&self.global), |all, p| all | bits(p))
+    }
+
+    pub(super) fn is_pending(&self) -> bool {
+        !self.global.is_empty() || self.contexts_pending.iter().any(|p| !p.is_empty())
+    }
+
+    /// Notes a new signal to a context, or to the receiver as a whole: its bit of `told`. Returns the contexts to
+    /// interrupt for it, each once until it asks; for the latter all of them, since any may run first.
+    pub(super) fn tell(&mut self, mark: u32) -> u32 {
+        self.told &= !mark;
+        let before = self.interrupted;
+        self.interrupted |= mark;
+        match before & mark {
+            0 if mark == TOLD_GLOBAL => first(self.contexts),
+            0 => mark,
+            _ => 0,
+        }
+    }
+
+    /// Lists what the scheduler has not been told yet: global first, then contexts.
+    pub(super) fn untold(&self) -> (bool, u32) {
+        let global = !self.global.is_empty() && self.told & TOLD_GLOBAL == 0;
+        let pending = self.contexts_pending.iter().enumerate().filter(|(_, p)| !p.is_empty());
+        (global, (pending.fold(0u32, |all, (n, _)| all | 1 << n) & !self.told) | self.cycles)
+    }
+
+    pub(super) fn release(&mut self, bits: u64) {
+        for (n, s) in self.senders.iter_mut().enumerate() {
+            if bits >> n & 1 != 0 {
+                *s = NOBODY;
+            }
+        }
+        self.bound &= !bits;
+        self.per_context &= !bits;
+    }
+}
