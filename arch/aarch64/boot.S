@@ -29,7 +29,7 @@ _start:
     add     x0, x0, :lo12:__bss_start
     adrp    x1, __bss_end
     add     x1, x1, :lo12:__bss_end
-    bl      clear
+    bl      clear_blocks
     // The CPU that boots is number 0; the SPMC manifest lists the others.
     mrs     x0, mpidr_el1
     mov_imm x1, {AFFINITY}
@@ -186,6 +186,19 @@ clean_invalidate:
     cmp     x0, x1
     b.lo    1b
     dsb     sy
+    ret
+
+// Fills x0 to x1, two multiples of 2 KiB in Normal memory, with zeroes: by blocks where that is allowed. Leaf.
+clear_blocks:
+    mrs     x2, dczid_el0
+    tbnz    x2, #4, clear               // DZP: DC ZVA is prohibited
+    and     x2, x2, #0xf                // BS: log2 of words
+    mov     x3, #4
+    lsl     x3, x3, x2
+1:  dc      zva, x0
+    add     x0, x0, x3
+    cmp     x0, x1
+    b.lo    1b
     ret
 
 // Fills x0 to x1, two multiples of 64, with zeroes. Leaf.
