@@ -114,6 +114,8 @@ impl Message {
 }
 
 const WAIT: [u64; 8] = [Func::MsgWait.id32() as u64, 0, 0, 0, 0, 0, 0, 0];
+/// The first one keeps the RX buffer (bit 0 of w2, from v1.2 on): another context may be reading what it retrieved.
+const READY: [u64; 8] = [Func::MsgWait.id32() as u64, 0, 1, 0, 0, 0, 0, 0];
 
 /// Tells the SPMC that this context is ready, then answers every direct request with what `handler` makes of it.
 pub fn serve(handler: impl FnMut(&mut Message)) -> ! {
@@ -126,7 +128,7 @@ pub fn serve(handler: impl FnMut(&mut Message)) -> ! {
 #[inline(always)]
 pub fn serve_with(mut quick: impl FnMut(&[u64; 8]) -> Option<[u64; 8]>, mut handler: impl FnMut(&mut Message)) -> ! {
     let mut message = Message { regs: Regs::ZERO, form: Form::Wide };
-    let mut x = WAIT;
+    let mut x = READY;
     loop {
         x = exchange(x, &mut message.regs);
         while let Some(next) = quick(&x) {
