@@ -8,7 +8,6 @@
 // register but SP, x19 and x29 is lost. x0-x17 are the message registers; x18-x30, ELR and SPSR the context's.
 context_enter:
     stp     x29, x30, [sp, #-48]!
-    mov     x29, sp
     str     x19, [sp, #32]
     stp     x0, x1, [sp, #16]
     ldp     x18, x19, [x0, {X18}]

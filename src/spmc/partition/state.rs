@@ -68,11 +68,13 @@ impl State {
         }
     }
 
+    #[inline(always)]
     const fn bit(self) -> u16 {
         1 << self as u8
     }
 
     /// Returns the states that may follow this one, a bit each.
+    #[inline(always)]
     const fn successors(self) -> u16 {
         use State::*;
         match self {
@@ -88,6 +90,7 @@ impl State {
     }
 
     /// Tells whether the table has a move from this state to `to`.
+    #[inline(always)]
     pub const fn may_become(self, to: Self) -> bool {
         self.successors() & to.bit() != 0
     }
