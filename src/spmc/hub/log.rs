@@ -150,14 +150,17 @@ impl Log {
     /// Mixes what does not change into 64 bits: against memory that went bad, not against an adversary.
     #[inline]
     fn sum(&self, at: usize, r: &Record) -> u64 {
+        let e = &r.envelope;
+        // One by one, not in a loop: this is done at each delivery.
         let mut sum = Sum(0xcbf2_9ce4_8422_2325);
-        for word in [u64::from(r.from.0) << 16 | u64::from(r.len), r.ticket, r.deadline, r.envelope.task] {
-            sum.add(word);
-        }
-        for word in [r.envelope.correlation, r.envelope.key, u64::from(r.envelope.time_to_live)] {
-            sum.add(word);
-        }
-        sum.add(u64::from(r.envelope.class as u8) << 8 | u64::from(r.envelope.hops));
+        sum.add(u64::from(r.from.0) << 16 | u64::from(r.len));
+        sum.add(r.ticket);
+        sum.add(r.deadline);
+        sum.add(e.task);
+        sum.add(e.correlation);
+        sum.add(e.key);
+        sum.add(u64::from(e.time_to_live));
+        sum.add(u64::from(e.class as u8) << 8 | u64::from(e.hops));
         // The rest of the front is written on delivery.
         let words = self.words(at, r.len.into()).unwrap_or_default();
         for word in words.get(UUID).into_iter().chain(words.get(FRONT..)).flatten() {
@@ -198,7 +201,7 @@ impl Keys {
     /// Tells whether a key is among them.
     #[inline]
     pub(crate) fn has(&self, key: u64) -> bool {
-        key != 0 && self.keys.contains(&key)
+        key != 0 && self.keys.iter().any(|k| *k == key)
     }
 
     /// Adds a key.
