@@ -4,7 +4,7 @@
 use core::cell::Cell;
 use core::ptr;
 
-use spmc::{Fault, FaultKind, Ipa};
+use spmc::{Fault, FaultKind};
 
 use crate::context::{Context, El1, Groups, Keys, Rare, Timers};
 use crate::platform::CPUS;
@@ -90,7 +90,7 @@ impl PerCpu {
             open: Cell::new(Groups::empty()),
             unusual: Cell::new(0),
             current: Cell::new(ptr::null()),
-            fault: Cell::new(Fault { kind: FaultKind::DataAbort, esr: 0, pc: 0, va: 0, ipa: Ipa(0) }),
+            fault: Cell::new(Fault { kind: FaultKind::DataAbort, esr: 0, pc: 0, va: 0, ipa: None }),
             windows: [const { Cell::new(0) }; 2],
             el1: El1::new(),
             keys: Keys::new(),

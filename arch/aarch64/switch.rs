@@ -4,7 +4,7 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use ffa_abi::Regs;
-use spmc::{Exit, Fault, FaultKind, Ipa};
+use spmc::{Exit, Fault, FaultKind};
 
 use crate::asm::{self, EXIT_FIQ, EXIT_IRQ, EXIT_SERROR, EXIT_SYNC};
 use crate::context::{Context, Groups, Keys, Rare, Timers};
@@ -67,7 +67,7 @@ fn interrupted(cpu: &PerCpu, context: &Context, vector: u64) -> Exit {
 /// Charges an SError to the context that ran.
 fn serror(cpu: &PerCpu, context: &Context, esr: u64) -> Exit {
     let pc = context.elr.load(Relaxed);
-    failed(cpu, Fault { kind: FaultKind::SError, esr, pc, va: 0, ipa: Ipa(0) })
+    failed(cpu, Fault { kind: FaultKind::SError, esr, pc, va: 0, ipa: None })
 }
 
 /// Records a fault. The hardware keeps the context's registers: it may be let go on.

@@ -46,24 +46,15 @@ fn abort(cpu: &PerCpu, context: &Context, kind: FaultKind, esr: u64) -> Exit {
     failed(cpu, fault)
 }
 
-/// Finds the IPA of an abort. HPFAR_EL2 has it, except for a permission fault on the access itself and for an external
-/// abort, where the context's own stage 1, still live, translates the address again.
-fn fault_ipa(esr: u64, va: u64) -> Ipa {
+/// Finds the IPA of an abort in HPFAR_EL2, which has none for an external abort or a permission fault of the access
+/// itself. Stage 1 is not asked to translate again (AT): its tables may be anywhere by now, and an abort of that walk
+/// would be taken at S-EL2.
+fn fault_ipa(esr: u64, va: u64) -> Option<Ipa> {
     let permission = esr & 0x3c == 0x0c;
     let external = esr & 0x3f == 0x10;
     let on_walk = esr & 1 << 7 != 0;
-    let page = if (permission || external) && !on_walk {
-        let par = mrs!("par_el1");
-        // SAFETY: AT only fills PAR_EL1, which is put back; nothing of S-EL2 uses that regime.
-        unsafe { core::arch::asm!("at s1e1r, {}", "isb", in(reg) va, options(nostack, preserves_flags)) };
-        let found = mrs!("par_el1");
-        // SAFETY: as above.
-        unsafe { msr!("par_el1", par) };
-        if found & 1 == 0 { found & 0xf_ffff_ffff_f000 } else { 0 }
-    } else {
-        (mrs!("hpfar_el2") >> 4 & 0xfff_ffff_ffff) << 12
-    };
-    Ipa(page | va & 0xfff)
+    let page = (mrs!("hpfar_el2") >> 4 & 0xfff_ffff_ffff) << 12;
+    (on_walk || !(permission || external)).then_some(Ipa(page | va & 0xfff))
 }
 
 /// Gives a group of registers to a context for good, and lets it try again.

@@ -95,8 +95,18 @@ pub struct Fault {
     pub pc: u64,
     /// FAR_EL2: its virtual address.
     pub va: u64,
-    /// The faulting IPA, from HPFAR_EL2 and FAR_EL2; meaningless for [`FaultKind::Other`].
-    pub ipa: Ipa,
+    /// The faulting IPA, from HPFAR_EL2 and FAR_EL2, where the former has one.
+    pub ipa: Option<Ipa>,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} at pc {:#x}, address {:#x}", self.kind, self.pc, self.va)?;
+        if let Some(ipa) = self.ipa {
+            write!(f, " (ipa {ipa})")?;
+        }
+        write!(f, ", esr {:#x}", self.esr)
+    }
 }
 
 impl Fault {

@@ -133,7 +133,7 @@ impl SimMachine {
             clock: AtomicU64::new(1),
             donated: AtomicU64::new(0),
             raised: AtomicU64::new(0),
-            fault: Mutex::new(Fault { kind: FaultKind::DataAbort, esr: 0, pc: 0, va: 0, ipa: Ipa(0) }),
+            fault: Mutex::new(Fault { kind: FaultKind::DataAbort, esr: 0, pc: 0, va: 0, ipa: None }),
             gic: Mutex::default(),
             cpu: AtomicUsize::new(0),
             held: AtomicBool::new(false),

@@ -381,7 +381,7 @@ fn a_fault_is_tried_again_once_for_each_change_of_the_tables() {
         (FaultKind::SError, TRANSLATION, 1, true, false),
     ] {
         let mut w = world::World::booted(&[world::Spec::default()], 1);
-        w.machine.set_fault(Fault { kind, esr, pc: 0, va: 0, ipa: Ipa(0) });
+        w.machine.set_fault(Fault { kind, esr, pc: 0, va: 0, ipa: None });
         let mut entered = 0;
         let (machine, partition) = (w.machine, w.partition(0));
         let reply = w.call(0, REQUEST, &mut |_, _, regs| {
