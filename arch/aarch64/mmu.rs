@@ -105,7 +105,8 @@ unsafe extern "C" {
     static __rodata_end: u8;
     static __stacks_start: u8;
     static __stacks_end: u8;
-    static __span_end: u8;
+    /// Where the page pool begins, and where the SPMC's span ends.
+    safe static __span: [u64; 2];
 }
 
 /// Returns the address of a linker symbol.
@@ -117,7 +118,12 @@ macro_rules! symbol {
 
 /// Returns the SPMC's own memory: image, stacks, tables, pool.
 pub(crate) fn own_memory() -> (u64, u64) {
-    (SECURE_RAM.0, symbol!(__span_end))
+    (SECURE_RAM.0, __span[1])
+}
+
+/// Returns where the pool begins that the rest of that memory is for.
+pub(crate) fn pool_start() -> u64 {
+    __span[0]
 }
 
 /// Returns where the image's instructions are.

@@ -23,7 +23,6 @@ const PAGE_LAYOUT: Layout = match Layout::from_size_align(PAGE as usize, PAGE as
 unsafe extern "C" {
     static __heap_start: u8;
     static __heap_end: u8;
-    static __pool_start: u8;
 }
 
 /// Pages that are kept at hand.
@@ -104,7 +103,7 @@ pub(crate) static POOL: Pool = Pool {
 impl Pool {
     /// Gives the pool everything between the image's end and the end of the SPMC's span. Boot time, once.
     pub(crate) fn init(&self) {
-        let start = (&raw const __pool_start) as u64;
+        let start = mmu::pool_start();
         let end = mmu::own_memory().1;
         // SAFETY: linker.ld keeps this range free of anything else, and stage 1 maps it for data.
         unsafe { self.free.lock().heap.add_to_heap(start as usize, end as usize) };
