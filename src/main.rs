@@ -55,7 +55,7 @@ mod firmware {
                 }
                 Next::Run(context) => {
                     let exit = arch::run(context.context(), &mut regs);
-                    spmc.on_partition_exit(&mut cpu, exit, &mut regs)
+                    spmc.on_partition_exit(&mut cpu, context, exit, &mut regs)
                 }
             };
         }

@@ -116,8 +116,8 @@ impl Port for Machine {
 
     #[inline]
     fn park(&self, context: &Context, regs: &Regs) {
-        switch::park(context);
         asm::message_save(context, regs);
+        switch::park(context);
     }
 
     #[inline]

@@ -5,7 +5,7 @@
 use core::cell::{Cell, UnsafeCell};
 
 use crate::context::{Context, Simd};
-use crate::percpu::{Live, PerCpu};
+use crate::percpu::{self, Live, PerCpu};
 
 /// CPTR_EL2 (non-VHE form) as a partition without live SIMD registers runs: every trap of `traps.rs`.
 pub(crate) const CPTR_DENY: u64 = CPTR_ALLOW | 1 << 10;
@@ -152,7 +152,9 @@ fn load_normal(cpu: &PerCpu) {
 }
 
 /// Gives the registers to `context`, which was trapped using them.
-pub(crate) fn give(cpu: &PerCpu, context: &Context) {
+#[inline(never)]
+pub(crate) fn give(context: &Context) {
+    let cpu = percpu::this();
     open(cpu);
     if cpu.simd.get() == Live::NORMAL {
         save_normal(cpu);

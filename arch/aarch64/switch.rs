@@ -14,6 +14,8 @@ use crate::{gic, simd, timer, trap, traps};
 /// Exception classes of ESR_EL2 that are calls.
 const EC_HVC: u64 = 0x16;
 const EC_SMC: u64 = 0x17;
+/// The class of a first use of SIMD.
+const EC_SIMD: u64 = 0x07;
 /// The class of an SError, and what DISR_EL1 holds of its syndrome: IDS, AET, EA, DFSC.
 const EC_SERROR: u64 = 0x2f;
 const SERROR_ISS: u64 = 0x1ff_ffff;
@@ -40,16 +42,20 @@ pub fn run(context: &'static Context, regs: &mut Regs) -> Exit {
             if class == EC_HVC {
                 return Exit::Hvc;
             }
-            if let Some(exit) = trap::handle(cpu, context, regs, esr) {
+            if class == EC_SIMD {
+                simd::give(context);
+            } else if let Some(exit) = trap::handle(context, regs, esr) {
                 return exit;
             }
         } else {
-            return interrupted(cpu, context, vector);
+            return interrupted(context, vector);
         }
     }
 }
 
-fn interrupted(cpu: &PerCpu, context: &Context, vector: u64) -> Exit {
+#[inline(never)]
+fn interrupted(context: &Context, vector: u64) -> Exit {
+    let cpu = percpu::this();
     match vector {
         EXIT_IRQ => Exit::SecureInterrupt,
         EXIT_FIQ => Exit::NormalInterrupt,
@@ -198,21 +204,28 @@ pub(crate) fn park(context: &Context) {
         return;
     }
     asm::el1_save(&context.el1);
-    let groups = context.groups();
-    if !groups.is_empty() {
-        save_groups(groups, &context.keys, &context.timers, &context.rare);
+    context.loaded_on.store(0, Relaxed);
+    cpu.live.set(Live::NONE);
+    // The last step, so that those who have nothing more to save need no stack frame.
+    if !context.groups().is_empty() || cpu.simd.get() != Live::NORMAL {
+        park_rest(cpu, context);
     }
+}
+
+/// Saves what only some contexts have.
+#[cold]
+#[inline(never)]
+fn park_rest(cpu: &PerCpu, context: &Context) {
+    save_groups(context.groups(), &context.keys, &context.timers, &context.rare);
     if cpu.simd.get() != Live::NORMAL {
         simd::park(cpu, context);
     }
-    context.loaded_on.store(0, Relaxed);
-    cpu.live.set(Live::NONE);
 }
 
 /// Answers the Normal world, or speaks to the SPMD; returns with the next call in `regs`.
 ///
 /// x0-x17 go out and come in exactly as they are; the Normal world finds every other register as it left it.
-#[inline]
+#[inline(always)]
 pub fn smc(regs: &mut Regs) {
     let cpu = percpu::this();
     if cpu.live.get() != Live::NORMAL {
@@ -248,7 +261,7 @@ fn restore_mask(cpu: &PerCpu) {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn restore_normal(cpu: &PerCpu) {
     // SAFETY: the values are those that this CPU's hardware held when the Normal world left it.
     unsafe { asm::el1_load(&cpu.el1) };

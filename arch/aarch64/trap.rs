@@ -7,14 +7,13 @@ use ffa_abi::Regs;
 use spmc::{Exit, Fault, FaultKind, Ipa};
 
 use crate::context::{Context, Groups};
-use crate::percpu::PerCpu;
+use crate::percpu::{self, PerCpu};
 use crate::switch::{failed, load_groups, skip};
-use crate::{idregs, simd, timer, traps};
+use crate::{idregs, timer, traps};
 
 /// Exception classes of ESR_EL2.
 mod ec {
     pub(super) const WFX: u64 = 0x01;
-    pub(super) const SIMD: u64 = 0x07;
     pub(super) const PAUTH: u64 = 0x09;
     pub(super) const SYSREG: u64 = 0x18;
     pub(super) const INSTRUCTION_ABORT: u64 = 0x20;
@@ -23,13 +22,14 @@ mod ec {
 
 /// Handles a trap that is not a call. `None`: the partition goes on.
 #[cold]
-pub(crate) fn handle(cpu: &PerCpu, context: &Context, regs: &mut Regs, esr: u64) -> Option<Exit> {
+#[inline(never)]
+pub(crate) fn handle(context: &Context, regs: &mut Regs, esr: u64) -> Option<Exit> {
+    let cpu = percpu::this();
     match esr >> 26 & 0x3f {
         ec::WFX => {
             skip(context);
             return Some(Exit::Wait);
         }
-        ec::SIMD => simd::give(cpu, context),
         ec::PAUTH => use_group(cpu, context, Groups::KEYS),
         ec::SYSREG => return system_register(cpu, context, regs, esr),
         ec::INSTRUCTION_ABORT => return Some(abort(cpu, context, FaultKind::InstructionAbort, esr)),

@@ -129,7 +129,7 @@ impl RateLimit {
     const BURST: u32 = 16;
 
     /// Asks for leave to print a line: `None` is no, else the number of lines that were held back since.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn admit<P: Port>(&self, port: &P) -> Option<u32> {
         if self.lines.load(Ordering::Relaxed) >= Self::BURST {
             let now = port.now();

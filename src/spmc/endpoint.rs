@@ -69,6 +69,7 @@ impl<P: Port> Spmc<P> {
     }
 
     /// Maps the Normal world's buffers: its own RAM, whatever the address.
+    #[inline(never)]
     pub(crate) fn rxtx_map_normal(&self, fid: u32, regs: &mut Regs) -> Result<(), Refusal> {
         let (tx, rx, len) = map_arguments(fid, regs)?;
         if !self.is_normal_ram(tx, len) || !self.is_normal_ram(rx, len) {
@@ -104,6 +105,7 @@ impl<P: Port> Spmc<P> {
     }
 
     /// Unmaps the Normal world's buffers; w1 names the VM whose buffers they are, which is the caller's own (0).
+    #[inline(never)]
     pub(crate) fn rxtx_unmap_normal(&self, regs: &mut Regs) -> Result<(), Refusal> {
         let [_, w1, ..] = regs.x;
         if (w1 >> 16) as u16 != PartitionId::NORMAL_WORLD.0 {
@@ -143,6 +145,7 @@ impl<P: Port> Spmc<P> {
 
     /// Answers FFA_RX_ACQUIRE (DEN0077A, "FFA_RX_ACQUIRE"): the hypervisor takes the RX buffer of the endpoint in w1,
     /// to fill it itself. Only the primary endpoint's is registered here; it gives it back by FFA_RX_RELEASE.
+    #[inline(never)]
     pub(crate) fn rx_acquire(&self, regs: &mut Regs) -> Result<(), Refusal> {
         let [_, w1, ..] = regs.x;
         if w1 as u16 != PartitionId::NORMAL_WORLD.0 {

@@ -10,6 +10,7 @@ macro_rules! refusals {
     ($($name:ident => $code:ident, $why:literal;)*) => {
         /// Names the cause of a refusal.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(usize)]
         pub enum Refusal { $(#[doc = $why] $name,)* }
 
         impl Refusal {

@@ -65,7 +65,8 @@ pub(crate) enum Use {
 /// A breaker that opens takes an end out of the rows for messages, so that what asks pays nothing for breakers.
 #[derive(Debug)]
 pub(crate) struct Routing {
-    messages: [AtomicU32; ROWS],
+    /// As many rows as a word has bits, so that none is looked for in vain.
+    messages: [AtomicU32; 32],
     memory: [u32; ROWS],
     /// The policy's rows for messages, whatever the breakers.
     policy: [u32; ROWS],
@@ -124,7 +125,7 @@ impl Routing {
     #[inline(always)]
     pub(crate) fn check(&self, from: End, to: End, what: Use) -> Result<(), Refusal> {
         let row = match what {
-            Use::Messages => self.messages.get(from.row()).map_or(0, |row| row.load(Ordering::Relaxed)),
+            Use::Messages => self.messages[from.row() & 31].load(Ordering::Relaxed),
             Use::Memory => self.memory.get(from.row()).copied().unwrap_or(0),
         };
         if row >> (to.0 & 31) & 1 != 0 { Ok(()) } else { Err(Refusal::PolicyDenies) }

@@ -6,7 +6,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use ffa_abi::func::{SMC64, in_range, without_hint};
-use ffa_abi::{Error, Func, PartitionId, Regs};
+use ffa_abi::{Func, PartitionId, Regs};
 
 use crate::alarm::Alarms;
 use crate::calls;
@@ -150,6 +150,16 @@ impl<P: Port> Spmc<P> {
     #[cold]
     #[inline(never)]
     fn refuse_normal(&'static self, cpu: &mut Cpu<P>, fid: u32, refusal: Refusal, regs: &mut Regs) -> Next<P> {
+        if refusal.may_start_again() || self.hub.is_some() {
+            return self.refuse_normal_for_now(cpu, fid, refusal, regs);
+        }
+        self.refuse(PartitionId::NORMAL_WORLD, fid, refusal, regs);
+        Next::Reply
+    }
+
+    /// Refuses a call of the Normal world, unless a partition that died can start again for it or the hub has a way.
+    #[inline(never)]
+    fn refuse_normal_for_now(&'static self, cpu: &mut Cpu<P>, fid: u32, refusal: Refusal, regs: &mut Regs) -> Next<P> {
         if refusal.may_start_again()
             && let Some(next) = self.start_again(cpu, fid, regs)
         {
@@ -162,14 +172,19 @@ impl<P: Port> Spmc<P> {
         Next::Reply
     }
 
-    /// Decides what follows after the context that runs on this CPU stopped running.
+    /// Decides what follows after `context`, which ran on this CPU, stopped running.
     #[inline(always)]
-    pub fn on_partition_exit(&'static self, cpu: &mut Cpu<P>, exit: Exit, regs: &mut Regs) -> Next<P> {
+    pub fn on_partition_exit(
+        &'static self,
+        cpu: &mut Cpu<P>,
+        context: &'static ExecutionContext<P>,
+        exit: Exit,
+        regs: &mut Regs,
+    ) -> Next<P> {
         // First of all: whoever knows how the run ended does not look again.
-        let calls = matches!(exit, Exit::Smc | Exit::Hvc);
-        let Some(context) = cpu.current.filter(|_| calls) else {
-            return self.other_exit(cpu, exit, regs);
-        };
+        if !matches!(exit, Exit::Smc | Exit::Hvc) {
+            return self.other_exit(cpu, context, exit, regs);
+        }
         let fid = without_hint(regs.fid());
         let refusal = if fid | SMC64 == RESP64 {
             regs.x[0] = fid.into();
@@ -214,7 +229,7 @@ impl<P: Port> Spmc<P> {
         Next::Run(context)
     }
 
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn refuse(&self, caller: PartitionId, fid: u32, refusal: Refusal, regs: &mut Regs) {
         regs.set_error(refusal.code());
         if let Some(held_back) = self.limit.admit(self.port) {
@@ -346,12 +361,14 @@ impl<P: Port> Spmc<P> {
         Ok(Next::Run(context))
     }
 
-    fn other_exit(&'static self, cpu: &mut Cpu<P>, exit: Exit, regs: &mut Regs) -> Next<P> {
-        let Some(context) = cpu.current else {
-            // Only a context that was entered can exit; if that were ever untrue the Normal world goes on.
-            regs.set_error(Error::Aborted);
-            return Next::Reply;
-        };
+    #[inline(never)]
+    fn other_exit(
+        &'static self,
+        cpu: &mut Cpu<P>,
+        context: &'static ExecutionContext<P>,
+        exit: Exit,
+        regs: &mut Regs,
+    ) -> Next<P> {
         match exit {
             Exit::Smc | Exit::Hvc => Next::Run(context),
             Exit::Wait if matches!(context.call().entered, Entered::Init | Entered::Framework) => {

@@ -127,7 +127,7 @@ fn partitions_start_in_boot_order_on_the_first_cpu() {
     while let Next::Run(context) = next {
         started.push((context.id, context.vcpu));
         regs.set8([Func::MsgWait.id32() as u64, 0, 0, 0, 0, 0, 0, 0]);
-        next = spmc.on_partition_exit(&mut cpu, crate::Exit::Smc, &mut regs);
+        next = spmc.on_partition_exit(&mut cpu, context, crate::Exit::Smc, &mut regs);
     }
     assert_eq!(started, [(PartitionId(0x8010), 0), (PartitionId(0x8001), 0)]);
     assert_eq!(regs.fid(), Func::MsgWait.id32());

@@ -17,9 +17,8 @@ impl<P: Port> Spmc<P> {
     /// Goes back to whoever made `call`, with the reply in x0-x7.
     #[inline(always)]
     pub(crate) fn return_to(&'static self, cpu: &mut Cpu<P>, call: Call, regs: &mut Regs) -> Next<P> {
-        let Some(caller) = call.caller.and_then(|link| self.partitions.context(link)) else {
-            return self.reply_normal(cpu, regs);
-        };
+        let Some(link) = call.caller else { return self.reply_normal(cpu, regs) };
+        let Some(caller) = self.partitions.context(link) else { return self.reply_normal(cpu, regs) };
         let _ = caller.state.try_move(State::Blocked, caller.active());
         caller.set_callee(None);
         self.port.unpark(caller.context(), regs);

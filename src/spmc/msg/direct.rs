@@ -66,7 +66,9 @@ impl<P: Port> Spmc<P> {
         if source.is_secure() {
             return Err(Refusal::ForgedSource);
         }
-        let target = self.partitions.find(destination).ok_or_else(|| self.no_receiver(source, destination))?;
+        let Some(target) = self.partitions.find(destination) else {
+            return Err(self.no_receiver(source, destination));
+        };
         self.routing.check(End::normal(source), End::partition(target.index), Use::Messages)?;
         let context = self.receiver(cpu, target, &FORM)?;
         self.start_from_normal(cpu, context, (fid, source, Route::OPEN), regs)
@@ -150,7 +152,9 @@ impl<P: Port> Spmc<P> {
         if destination == source {
             return Err(Refusal::ToSelf);
         }
-        let target = self.partitions.find(destination).ok_or_else(|| self.no_receiver(source, destination))?;
+        let Some(target) = self.partitions.find(destination) else {
+            return Err(self.no_receiver(source, destination));
+        };
         if call.depth >= CHAIN_MAX {
             return Err(Refusal::too_deep(call));
         }
@@ -190,8 +194,7 @@ impl<P: Port> Spmc<P> {
             self.settle_version(caller);
         }
         let manners = above.manners.of_callee(caller.strictness);
-        let (depth, link) = (above.position() + 1 | route.depth(), Some(caller.link()));
-        context.set_call(Call { entered, depth, caller: link, requester: caller.id, answer: 0, manners });
+        context.set_called_by(caller, entered, above.position() + 1 | route.depth(), manners);
         if manners != Manners::PLAIN {
             self.inherit(context);
         }
@@ -290,7 +293,9 @@ impl<P: Port> Spmc<P> {
         }
         // Published only now: the next owner may be on another CPU and finds everything saved.
         let _ = responder.state.try_move(State::Running, State::Idle);
-        cpu.deferred |= responder.interrupts.any();
+        if responder.interrupts.any() {
+            cpu.deferred = true;
+        }
         Ok(self.return_to(cpu, call, regs))
     }
 

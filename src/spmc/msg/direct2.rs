@@ -28,6 +28,7 @@ fn check_service<P: Port>(target: &Partition<P>, regs: &Regs) -> Result<(), Refu
 
 impl<P: Port> Spmc<P> {
     /// Takes the request from the Normal world.
+    #[inline(never)]
     pub(crate) fn direct2_from_normal(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Result<Next<P>, Refusal> {
         let [_, w1, ..] = regs.x;
         let (source, destination) = endpoints(w1);

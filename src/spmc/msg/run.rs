@@ -27,6 +27,7 @@ impl<P: Port> Spmc<P> {
     }
 
     /// Takes FFA_RUN from the Normal world: wakes a waiting context or resumes a preempted chain by its head.
+    #[inline(never)]
     pub(crate) fn run_from_normal(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Result<Next<P>, Refusal> {
         let [_, w1, ..] = regs.x;
         let target = self.target_of_run(cpu, w1)?;

@@ -128,12 +128,19 @@ impl Call {
 
     #[inline(always)]
     fn pack(self) -> u64 {
-        self.entered as u64
-            | (self.depth as u64) << 8
-            | (Link::pack(self.caller) as u64) << 16
-            | (self.requester.0 as u64) << 32
+        Self::pack_who(self.caller, self.requester)
             | (self.answer as u64) << 48
-            | (self.manners.bits() as u64) << 56
+            | Self::pack_how(self.entered, self.depth, self.manners)
+    }
+
+    #[inline(always)]
+    fn pack_who(caller: Option<Link>, requester: PartitionId) -> u64 {
+        (Link::pack(caller) as u64) << 16 | (requester.0 as u64) << 32
+    }
+
+    #[inline(always)]
+    fn pack_how(entered: Entered, depth: u8, manners: Manners) -> u64 {
+        entered as u64 | (depth as u64) << 8 | (manners.bits() as u64) << 56
     }
 
     #[inline(always)]
@@ -168,6 +175,8 @@ pub struct ExecutionContext<P: Port> {
     pub(crate) id: PartitionId,
     /// What its partition may do.
     pub(crate) properties: Properties,
+    /// What a call says of who made it, where that is this context.
+    as_caller: u64,
     /// Its partition's position.
     pub(crate) partition: u8,
     pub(crate) vcpu: u8,
@@ -184,6 +193,8 @@ impl<P: Port> ExecutionContext<P> {
         vcpu: u16,
         action: NsInterruptAction,
     ) -> Self {
+        // The manifest's limits (16 partitions, 8 CPUs) keep both within a byte.
+        let (partition, vcpu) = (partition as u8, vcpu as u8);
         Self {
             state: StateCell::default(),
             call: AtomicU64::new(0),
@@ -194,9 +205,9 @@ impl<P: Port> ExecutionContext<P> {
             interrupts: Interrupts::default(),
             id: identity.id,
             properties: identity.properties,
-            // The manifest's limits (16 partitions, 8 CPUs) keep both within a byte.
-            partition: partition as u8,
-            vcpu: vcpu as u8,
+            as_caller: Call::pack_who(Some(Link { partition, vcpu }), identity.id),
+            partition,
+            vcpu,
             strictness: Strictness::of(action),
             context,
         }
@@ -237,6 +248,12 @@ impl<P: Port> ExecutionContext<P> {
     #[inline(always)]
     pub(crate) fn set_call(&self, call: Call) {
         self.call.store(call.pack(), Ordering::Relaxed);
+    }
+
+    /// Notes that `caller` entered it and waits for its answer.
+    #[inline(always)]
+    pub(crate) fn set_called_by(&self, caller: &Self, entered: Entered, depth: u8, manners: Manners) {
+        self.call.store(caller.as_caller | Call::pack_how(entered, depth, manners), Ordering::Relaxed);
     }
 
     #[inline(always)]

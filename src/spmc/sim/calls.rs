@@ -165,8 +165,10 @@ impl<'a> Script<'a> {
         self.world.machine.cpu.store(n, core::sync::atomic::Ordering::Relaxed);
         let cpu = &mut self.world.cpus[n];
         let spmc = self.world.spmc;
-        let next =
-            if inside { spmc.on_partition_exit(cpu, exit, &mut regs) } else { spmc.on_normal_world(cpu, &mut regs) };
+        let next = match cpu.current().filter(|_| inside) {
+            Some(context) => spmc.on_partition_exit(cpu, context, exit, &mut regs),
+            None => spmc.on_normal_world(cpu, &mut regs),
+        };
         self.note(&regs);
         self.at[n] = match next {
             Next::Reply => None,

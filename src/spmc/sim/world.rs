@@ -284,7 +284,7 @@ impl World {
                 Next::Run(context) => {
                     let exit = behave(self.id_of(context), context.vcpu as u16, regs);
                     self.machine.cpu.store(cpu, Relaxed);
-                    next = self.spmc.on_partition_exit(&mut self.cpus[cpu], exit, regs);
+                    next = self.spmc.on_partition_exit(&mut self.cpus[cpu], context, exit, regs);
                 }
             }
         }

@@ -343,12 +343,12 @@ fn an_interrupt_against_direct_resp_on_two_cpus_is_not_lost() {
     enable(&mut w, 0, &[A]);
     let mut regs = Regs::ZERO;
     regs.set8(request(NWD, id(0), 7));
-    assert!(matches!(w.spmc.on_normal_world(&mut w.cpus[0], &mut regs), crate::Next::Run(_)));
+    let crate::Next::Run(owner) = w.spmc.on_normal_world(&mut w.cpus[0], &mut regs) else { panic!("it runs") };
     fire(&w, A);
     assert_eq!(w.call(1, INTERRUPT, &mut |_, _, _| unreachable!()).x[0], RESUME);
     assert_eq!(kicks(&w), [None], "whoever runs it is told");
     echo(&mut regs);
-    assert!(matches!(w.spmc.on_partition_exit(&mut w.cpus[0], Exit::Smc, &mut regs), crate::Next::Reply));
+    assert!(matches!(w.spmc.on_partition_exit(&mut w.cpus[0], owner, Exit::Smc, &mut regs), crate::Next::Reply));
     assert_eq!((regs.x[4], kicks(&w)), (0x1007, vec![Some(0)]));
     fire(&w, KICK);
     let mut entered = 0;

@@ -208,7 +208,7 @@ fn step(w: &mut World, at: &mut [At], r: &mut Random, faults: bool, seen: &mut S
                 false => partition_step(r, me, c.call().requester, &clock, regs),
             };
             let (before, held) = (*regs, cpu.held);
-            let next = w.spmc.on_partition_exit(cpu, exit, regs);
+            let next = w.spmc.on_partition_exit(cpu, c, exit, regs);
             if matches!(exit, Exit::Smc | Exit::Hvc) {
                 seen.signals.follow(&before, regs);
             }
@@ -241,7 +241,7 @@ fn settle(w: &mut World, at: &mut [At]) {
                 let waits = matches!(call.entered, Entered::Init | Entered::Run | Entered::Interrupt);
                 let func = if waits { Func::MsgWait } else { Func::DirectResp };
                 regs.set8([func.id32() as u64, w1, 0, 0, 0, 0, 0, 0]);
-                if let Next::Reply = w.spmc.on_partition_exit(cpu, Exit::Smc, regs) {
+                if let Next::Reply = w.spmc.on_partition_exit(cpu, c, Exit::Smc, regs) {
                     *at = At::Normal;
                 }
             }
