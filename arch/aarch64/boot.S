@@ -8,34 +8,37 @@ _start:
     mov     x19, x0                     // the SPMC manifest's address
     bl      el2_quiesce
     // Drop what a cache may hold of memory that is written with the MMU off, and push the image out.
-    adrp    x0, __image_start
-    adrp    x1, __data_end
-    add     x1, x1, :lo12:__data_end
+    adr     x0, __image_start
+    adr     x1, __image_end
     bl      clean_invalidate
     bl      clean_tables_and_stack
     // The boot stack, by its physical address; the tables are built on it.
     msr     spsel, #1
-    adrp    x0, __stacks_start
+    adr     x0, __stacks_start
     mov     x1, {STACK_SIZE}
     add     sp, x0, x1
-    adrp    x0, __tables_start
-    adrp    x1, __tables_end
+    adr     x0, __tables_start
+    adr     x1, __tables_end
     bl      clear
     mov     x0, x19
     bl      {build_tables}
     bl      clean_tables_and_stack
     bl      mmu_on
-    adrp    x0, __bss_start
-    add     x0, x0, :lo12:__bss_start
-    adrp    x1, __bss_end
-    add     x1, x1, :lo12:__bss_end
+    adr     x0, __bss_start
+    adr     x1, __bss_end
     bl      clear_blocks
+    adr     x0, __data_start
+    adr     x1, __data_end
+    adr     x2, __data_load
+1:  ldp     x3, x4, [x2], #16
+    stp     x3, x4, [x0], #16
+    cmp     x0, x1
+    b.lo    1b
     // The CPU that boots is number 0; the SPMC manifest lists the others.
     mrs     x0, mpidr_el1
     mov_imm x1, {AFFINITY}
     and     x0, x0, x1
-    adrp    x1, {mpidrs}
-    add     x1, x1, :lo12:{mpidrs}
+    adr     x1, {mpidrs}
     str     x0, [x1]
     bl      cpu_find
     // Building the SPMC takes more stack than serving: until then the stacks of all CPUs are this one's.
@@ -79,10 +82,9 @@ mmu_on:
     csel    x1, x1, x2, lo
     bfi     x0, x1, #16, #3             // TCR_EL2.PS
     msr     tcr_el2, x0
-    adrp    x0, {stage1}
+    adr     x0, {stage1}
     msr     ttbr0_el2, x0
-    adrp    x0, vectors
-    add     x0, x0, :lo12:vectors
+    adr     x0, vectors
     msr     vbar_el2, x0
     dsb     ish
     tlbi    alle2
@@ -99,8 +101,7 @@ cpu_find:
     mrs     x0, mpidr_el1
     mov_imm x1, {AFFINITY}
     and     x0, x0, x1
-    adrp    x1, {mpidrs}
-    add     x1, x1, :lo12:{mpidrs}
+    adr     x1, {mpidrs}
     mov     x2, #0
 1:  ldr     x3, [x1, x2, lsl #3]
     cmp     x3, x0
@@ -110,8 +111,7 @@ cpu_find:
     b.ne    1b
     b       stray
 2:  mov_imm x0, {PERCPU_SIZE}
-    adrp    x1, {percpu}
-    add     x1, x1, :lo12:{percpu}
+    adr     x1, {percpu}
     madd    x1, x2, x0, x1
     msr     tpidr_el2, x1
     str     x2, [x1, {PERCPU_INDEX}]
@@ -131,8 +131,7 @@ cpu_find:
 stray:
     msr     tpidr_el2, xzr
     mov     x19, #0                     // the first time
-    adrp    x20, {stray}
-    add     x20, x20, :lo12:{stray}
+    adr     x20, {stray}
 1:  mov     w21, #1
     swpa    w21, w21, [x20]
     cbnz    w21, 1b
@@ -166,10 +165,10 @@ stray:
 
 clean_tables_and_stack:
     mov     x20, x30
-    adrp    x0, __tables_start
-    adrp    x1, __tables_end
+    adr     x0, __tables_start
+    adr     x1, __tables_end
     bl      clean_invalidate
-    adrp    x0, __stacks_start
+    adr     x0, __stacks_start
     add     x1, x0, {STACK_SIZE}
     mov     x30, x20
 // Cleans and invalidates x0 (a page's start) to x1 and up to three lines more, to the point of coherency. Leaf, no memory.

@@ -2,7 +2,6 @@
 // The vectors of S-EL2. No policy here: an exception from a partition returns from `context_enter`; one taken at
 // S-EL2 itself is either a fault of the copy routines, which they report, or the end of this CPU.
 
-    .section .text.vectors, "ax"
     // Taken from a partition. ESB: an SError that it caused and that has not been taken yet becomes a record in DISR_EL1,
     // which context_exit looks at: it is the partition's, not whoever's the CPU runs next.
     .macro  slot, kind, history
@@ -41,26 +40,28 @@
     b       stack_overflow
     .endm
 
+    // The last quarter of a table is for AArch32, which no partition runs in (HCR_EL2.RW, which verify.rs reads back):
+    // linker.ld puts other code there.
     .macro  table, name, history
+    .section .text.\name, "ax"
     .balign 2048
     .global \name
 \name:
     .irp    kind, 0,1,2,3,4,5,6,7
     own     \kind
     .endr
-    .rept   2                           // AArch64, AArch32
     slot    {EXIT_SYNC}, \history
     slot    {EXIT_IRQ}, \history
     slot    {EXIT_FIQ}, \history
     slot    {EXIT_SERROR}, \history
-    .endr
+    .balign 0x80
     .endm
 
     table   vectors, 0
     table   vectors_clrbhb, {BY_INSTRUCTION}
     table   vectors_loop, {BY_LOOP}
-    .balign 0x80
 
+    .section .text.own, "ax"
 own_exception:
     // The copy routines expect data aborts (EC 0x25) and nothing else; they leave x16 and x17 to us.
     cmp     x0, #4
