@@ -9,68 +9,72 @@ use crate::{gic, predictor, simd};
 /// every register of the table back.
 pub(crate) struct Bit(pub(crate) u64, pub(crate) &'static str, pub(crate) Need);
 
-/// When a bit exists: without the feature it is RES0 or RES1, and there is nothing to trap.
+/// When a bit exists: without the feature it is RES0 or RES1, and there is nothing to trap. The ID register that tells,
+/// where its field begins, and the least and the greatest value that say yes.
 #[derive(Clone, Copy)]
-pub(crate) enum Need {
-    /// In every CPU with Secure EL2.
-    Always,
-    /// This field of ID_AA64PFR0_EL1 is not 0.
-    Pfr0(u32),
-    /// The same of ID_AA64DFR0_EL1, and at least this; all ones is no feature.
-    Dfr0(u32, u64),
-    /// FEAT_LOR.
-    Lor,
-    /// FEAT_EVT; cache identification has a trap without CTR_EL0.
-    Evt,
-    /// No FEAT_EVT.
-    NoEvt,
-    /// FEAT_MTE2.
-    Mte2,
-    /// FEAT_SME.
-    Sme,
-    /// FEAT_ECV.
-    Ecv,
-    /// FEAT_FGT.
-    Fgt,
-    /// AArch32 at EL0.
-    Aarch32,
+pub(crate) struct Need(Id, u8, u8, u8);
+
+/// The ID registers (`ID_AA64<name>_EL1`) that tell.
+#[derive(Clone, Copy)]
+enum Id {
+    Pfr0,
+    Pfr1,
+    Dfr0,
+    Mmfr0,
+    Mmfr1,
+    Mmfr2,
 }
 
 impl Need {
     pub(crate) fn is_met(self) -> bool {
-        let field = |register: u64, at: u32| register >> at & 0xf;
-        match self {
-            Self::Always => true,
-            Self::Pfr0(at) => field(mrs!("id_aa64pfr0_el1"), at) != 0,
-            Self::Dfr0(at, least) => (least..0xf).contains(&field(mrs!("id_aa64dfr0_el1"), at)),
-            Self::Lor => field(mrs!("id_aa64mmfr1_el1"), 16) != 0,
-            Self::Evt => has_evt(),
-            Self::NoEvt => !has_evt(),
-            Self::Mte2 => has_mte2(),
-            Self::Sme => field(mrs!("id_aa64pfr1_el1"), 24) != 0,
-            Self::Ecv => has_ecv(),
-            Self::Fgt => has_fgt(),
-            Self::Aarch32 => field(mrs!("id_aa64pfr0_el1"), 0) == 2,
-        }
+        let Self(id, at, least, most) = self;
+        let register = match id {
+            Id::Pfr0 => mrs!("id_aa64pfr0_el1"),
+            Id::Pfr1 => mrs!("id_aa64pfr1_el1"),
+            Id::Dfr0 => mrs!("id_aa64dfr0_el1"),
+            Id::Mmfr0 => mrs!("id_aa64mmfr0_el1"),
+            Id::Mmfr1 => mrs!("id_aa64mmfr1_el1"),
+            // By number: not in every assembler.
+            Id::Mmfr2 => mrs!("S3_0_C0_C7_2"),
+        };
+        (least..=most).contains(&((register >> at & 0xf) as u8))
     }
 }
 
-use Need::{Aarch32, Always, Dfr0, Ecv, Evt, Fgt, Lor, Mte2, NoEvt, Pfr0, Sme};
+#[rustfmt::skip]
+mod needs {
+    use super::{Id, Need};
 
-const RAS: Need = Pfr0(28);
-const AMU: Need = Pfr0(44);
-const SVE: Need = Pfr0(32);
-const TRACE: Need = Dfr0(4, 1);
-const PMU: Need = Dfr0(8, 1);
-const PMU_8_1: Need = Dfr0(8, 4);
-const PMU_8_5: Need = Dfr0(8, 6);
-const SPE: Need = Dfr0(32, 1);
-const TRACE_FILTER: Need = Dfr0(40, 1);
+    /// Every CPU with Secure EL2 has it.
+    pub(super) const ALWAYS: Need = Need(Id::Pfr0, 0, 0, 15);
+    pub(super) const AARCH32: Need = Need(Id::Pfr0, 0, 2, 2); // at EL0
+    pub(super) const RAS: Need = Need(Id::Pfr0, 28, 1, 15);
+    pub(super) const SVE: Need = Need(Id::Pfr0, 32, 1, 15);
+    pub(super) const AMU: Need = Need(Id::Pfr0, 44, 1, 15);
+    pub(super) const MTE2: Need = Need(Id::Pfr1, 8, 2, 15);
+    pub(super) const SME: Need = Need(Id::Pfr1, 24, 1, 15);
+    // Of the debug features all ones is none.
+    pub(super) const TRACE: Need = Need(Id::Dfr0, 4, 1, 14);
+    pub(super) const PMU: Need = Need(Id::Dfr0, 8, 1, 14);
+    pub(super) const PMU_8_1: Need = Need(Id::Dfr0, 8, 4, 14);
+    pub(super) const PMU_8_5: Need = Need(Id::Dfr0, 8, 6, 14);
+    pub(super) const SPE: Need = Need(Id::Dfr0, 32, 1, 14);
+    pub(super) const TRACE_FILTER: Need = Need(Id::Dfr0, 40, 1, 14);
+    pub(super) const FGT: Need = Need(Id::Mmfr0, 56, 1, 15);
+    pub(super) const ECV: Need = Need(Id::Mmfr0, 60, 1, 15);
+    pub(super) const VMID16: Need = Need(Id::Mmfr1, 4, 2, 2);
+    pub(super) const LOR: Need = Need(Id::Mmfr1, 16, 1, 15);
+    pub(super) const HCX: Need = Need(Id::Mmfr1, 40, 1, 15);
+    pub(super) const EVT: Need = Need(Id::Mmfr2, 56, 1, 15); // cache identification has a trap without CTR_EL0
+    pub(super) const NO_EVT: Need = Need(Id::Mmfr2, 56, 0, 0);
+}
+use needs::*;
 
 const fn always(bits: &[Bit]) -> u64 {
     let (mut all, mut i) = (0, 0);
     while i < bits.len() {
-        all |= if matches!(bits[i].2, Evt | NoEvt | Mte2 | Ecv) { 0 } else { bits[i].0 };
+        // Those of EVT and MTE are set where they exist (`hcr`).
+        all |= if matches!(bits[i].2, Need(Id::Mmfr2 | Id::Pfr1, ..)) { 0 } else { bits[i].0 };
         i += 1;
     }
     all
@@ -79,41 +83,41 @@ const fn always(bits: &[Bit]) -> u64 {
 /// What is set in HCR_EL2 while a partition runs.
 #[rustfmt::skip]
 pub(crate) const HCR_SET: &[Bit] = &[
-    Bit(1 << 0, "VM", Always),       // stage 2 translates
-    Bit(1 << 1, "SWIO", Always),     // a set/way invalidate also cleans, it must not lose another owner's data
-    Bit(1 << 2, "PTW", Always),      // a stage-1 walk through device memory faults
-    Bit(7 << 3, "FMO, IMO, AMO", Always), // interrupts and SErrors end the run
-    Bit(1 << 9, "FB", Always),       // local TLB and cache maintenance is broadcast, a context may change CPUs
-    Bit(1 << 10, "BSU", Always),     // so are barriers, inner shareable
-    Bit(3 << 13, "TWI, TWE", Always), // waiting gives the CPU back
-    Bit(1 << 18, "TID3", Always),    // ID registers say what the partition has
-    Bit(1 << 19, "TSC", Always),     // SMCs come here
-    Bit(1 << 20, "TIDCP", Always),   // no implementation-defined registers
-    Bit(1 << 21, "TACR", Always),    // no auxiliary control
-    Bit(1 << 31, "RW", Always),      // EL1 is AArch64
-    Bit(1 << 35, "TLOR", Lor),       // no limited ordering regions
+    Bit(1 << 0, "VM", ALWAYS),       // stage 2 translates
+    Bit(1 << 1, "SWIO", ALWAYS),     // a set/way invalidate also cleans, it must not lose another owner's data
+    Bit(1 << 2, "PTW", ALWAYS),      // a stage-1 walk through device memory faults
+    Bit(7 << 3, "FMO, IMO, AMO", ALWAYS), // interrupts and SErrors end the run
+    Bit(1 << 9, "FB", ALWAYS),       // local TLB and cache maintenance is broadcast, a context may change CPUs
+    Bit(1 << 10, "BSU", ALWAYS),     // so are barriers, inner shareable
+    Bit(3 << 13, "TWI, TWE", ALWAYS), // waiting gives the CPU back
+    Bit(1 << 18, "TID3", ALWAYS),    // ID registers say what the partition has
+    Bit(1 << 19, "TSC", ALWAYS),     // SMCs come here
+    Bit(1 << 20, "TIDCP", ALWAYS),   // no implementation-defined registers
+    Bit(1 << 21, "TACR", ALWAYS),    // no auxiliary control
+    Bit(1 << 31, "RW", ALWAYS),      // EL1 is AArch64
+    Bit(1 << 35, "TLOR", LOR),       // no limited ordering regions
     Bit(1 << 36, "TERR", RAS),       // no error records
     Bit(1 << 37, "TEA", RAS),        // external aborts end the run
-    Bit(HCR_TID2, "TID2", NoEvt),    // cache identification, CTR_EL0 included
-    Bit(HCR_TID4, "TID4", Evt),      // cache identification without CTR_EL0
-    Bit(HCR_TID5, "TID5", Mte2),     // GMID_EL1
+    Bit(HCR_TID2, "TID2", NO_EVT),    // cache identification, CTR_EL0 included
+    Bit(HCR_TID4, "TID4", EVT),      // cache identification without CTR_EL0
+    Bit(HCR_TID5, "TID5", MTE2),     // GMID_EL1
 ];
 /// What is clear in HCR_EL2, and meant so.
 #[rustfmt::skip]
 pub(crate) const HCR_CLEAR: &[Bit] = &[
-    Bit(1 << 8, "VSE", Always),      // no virtual SError: nothing is injected
-    Bit(1 << 12, "DC", Always),      // stage 1 off means device memory, as after a reset
-    Bit(1 << 27, "TGE", Always),     // EL1 exists
-    Bit(1 << 29, "HCD", Always),     // partitions call by HVC too
-    Bit(3 << 32, "CD, ID", Always),  // its caches are not disabled
-    Bit(1 << 34, "E2H", Always),     // every EL2 register here has its layout without VHE
-    Bit(HCR_KEYS, "APK, API", Always), // pointer authentication traps until it is used
-    Bit(3 << 42, "NV, NV1", Always), // no nested virtualisation
-    Bit(1 << 45, "NV2", Always),     // as above
-    Bit(1 << 46, "FWB", Always),     // descriptors carry the memory attributes
-    Bit(1 << 47, "FIEN", Always),    // no fault injection into error records
-    Bit(1 << 53, "EnSCXT", Always),  // SCXTNUM traps
-    Bit(1 << 56, "ATA", Always),     // no allocation tags
+    Bit(1 << 8, "VSE", ALWAYS),      // no virtual SError: nothing is injected
+    Bit(1 << 12, "DC", ALWAYS),      // stage 1 off means device memory, as after a reset
+    Bit(1 << 27, "TGE", ALWAYS),     // EL1 exists
+    Bit(1 << 29, "HCD", ALWAYS),     // partitions call by HVC too
+    Bit(3 << 32, "CD, ID", ALWAYS),  // its caches are not disabled
+    Bit(1 << 34, "E2H", ALWAYS),     // every EL2 register here has its layout without VHE
+    Bit(HCR_KEYS, "APK, API", ALWAYS), // pointer authentication traps until it is used
+    Bit(3 << 42, "NV, NV1", ALWAYS), // no nested virtualisation
+    Bit(1 << 45, "NV2", ALWAYS),     // as above
+    Bit(1 << 46, "FWB", ALWAYS),     // descriptors carry the memory attributes
+    Bit(1 << 47, "FIEN", ALWAYS),    // no fault injection into error records
+    Bit(1 << 53, "EnSCXT", ALWAYS),  // SCXTNUM traps
+    Bit(1 << 56, "ATA", ALWAYS),     // no allocation tags
 ];
 const HCR: u64 = always(HCR_SET);
 const HCR_TID2: u64 = 1 << 17;
@@ -130,18 +134,18 @@ pub(crate) const HCR_VI: u64 = 1 << 7;
 #[rustfmt::skip]
 pub(crate) const MDCR_SET: &[Bit] = &[
     Bit(3 << 5, "TPMCR, TPM", PMU),  // the PMU traps
-    Bit(1 << 9, "TDA", Always),      // debug registers
-    Bit(3 << 10, "TDOSA, TDRA", Always), // OS lock and debug ROM
+    Bit(1 << 9, "TDA", ALWAYS),      // debug registers
+    Bit(3 << 10, "TDOSA, TDRA", ALWAYS), // OS lock and debug ROM
     Bit(1 << 14, "TPMS", SPE),       // statistical profiling
     Bit(1 << 17, "HPMD", PMU_8_1),   // event counters stand still at S-EL2
     Bit(1 << 19, "TTRF", TRACE_FILTER), // trace filter
     Bit(1 << 23, "HCCD", PMU_8_5),   // the cycle counter stands still at S-EL2
-    Bit(1 << 27, "TDCC", Fgt),       // debug communication
+    Bit(1 << 27, "TDCC", FGT),       // debug communication
 ];
 /// What is clear in MDCR_EL2, and meant so.
 #[rustfmt::skip]
 pub(crate) const MDCR_CLEAR: &[Bit] = &[
-    Bit(1 << 8, "TDE", Always),      // a partition handles its own BRK
+    Bit(1 << 8, "TDE", ALWAYS),      // a partition handles its own BRK
     Bit(3 << 12, "E2PB", SPE),       // it does not own the profiling buffer
 ];
 const MDCR: u64 = always(MDCR_SET);
@@ -150,14 +154,14 @@ const MDCR: u64 = always(MDCR_SET);
 #[rustfmt::skip]
 pub(crate) const CPTR_SET: &[Bit] = &[
     Bit(1 << 8, "TZ", SVE),          // SVE
-    Bit(1 << 10, "TFP", Always),     // SIMD, until its first use
-    Bit(1 << 12, "TSM", Sme),        // SME
+    Bit(1 << 10, "TFP", ALWAYS),     // SIMD, until its first use
+    Bit(1 << 12, "TSM", SME),        // SME
     Bit(1 << 20, "TTA", TRACE),      // trace registers
     Bit(1 << 30, "TAM", AMU),        // activity monitors
 ];
 
 /// HSTR_EL2: every AArch32 coprocessor register traps (an EL0 in AArch32).
-pub(crate) const HSTR_SET: &[Bit] = &[Bit(HSTR, "T0-T15", Aarch32)];
+pub(crate) const HSTR_SET: &[Bit] = &[Bit(HSTR, "T0-T15", AARCH32)];
 const HSTR: u64 = 0xbfef;
 
 /// CNTHCTL_EL2: the counters may be read.
@@ -167,13 +171,13 @@ const CNTHCTL_EL1TVT: u64 = 1 << 13;
 /// What is set in it.
 #[rustfmt::skip]
 pub(crate) const CNTHCTL_SET: &[Bit] = &[
-    Bit(CNTHCTL, "EL1PCTEN", Always), // the counters may be read
-    Bit(CNTHCTL_EL1TVT, "EL1TVT", Ecv), // the virtual timer traps
+    Bit(CNTHCTL, "EL1PCTEN", ALWAYS), // the counters may be read
+    Bit(CNTHCTL_EL1TVT, "EL1TVT", ECV), // the virtual timer traps
 ];
 /// What is clear in it, and meant so.
 #[rustfmt::skip]
 pub(crate) const CNTHCTL_CLEAR: &[Bit] = &[
-    Bit(1 << 1, "EL1PCEN", Always),  // the physical timer traps
+    Bit(1 << 1, "EL1PCEN", ALWAYS),  // the physical timer traps
 ];
 
 /// T0SZ of both: what the tables are made for.
@@ -196,46 +200,33 @@ const PS_AT: u32 = 16;
 
 /// Returns VTCR_EL2 for this CPU: its address size, and 16-bit VMIDs where it has them.
 pub(crate) fn vtcr() -> u64 {
-    let vmid16 = if mrs!("id_aa64mmfr1_el1") >> 4 & 0xf == 2 { VTCR_VS } else { 0 };
+    let vmid16 = if VMID16.is_met() { VTCR_VS } else { 0 };
     VTCR | vmid16 | (mrs!("id_aa64mmfr0_el1") & 0xf).min(5) << PS_AT
 }
 
-fn has_ecv() -> bool {
-    mrs!("id_aa64mmfr0_el1") >> 60 & 0xf != 0
-}
-
 pub(crate) fn has_fgt() -> bool {
-    mrs!("id_aa64mmfr0_el1") >> 56 & 0xf != 0
-}
-
-fn has_evt() -> bool {
-    // ID_AA64MMFR2_EL1.EVT, by number: not in every assembler.
-    mrs!("S3_0_C0_C7_2") >> 56 & 0xf != 0
-}
-
-fn has_mte2() -> bool {
-    mrs!("id_aa64pfr1_el1") >> 8 & 0xf >= 2
+    FGT.is_met()
 }
 
 pub(crate) fn has_hcx() -> bool {
-    mrs!("id_aa64mmfr1_el1") >> 40 & 0xf != 0
+    HCX.is_met()
 }
 
 /// Returns the groups that every context must switch, because this CPU cannot trap them.
 pub(crate) fn untrappable() -> Groups {
     let mut groups = Groups::empty();
-    groups.set(Groups::TIMERS, !has_ecv());
-    groups.set(Groups::RARE, !has_fgt());
+    groups.set(Groups::TIMERS, !ECV.is_met());
+    groups.set(Groups::RARE, !FGT.is_met());
     groups
 }
 
 fn hcr(groups: Groups) -> u64 {
     let keys = if groups.contains(Groups::KEYS) { HCR_KEYS } else { 0 };
-    HCR | keys | if has_evt() { HCR_TID4 } else { HCR_TID2 } | if has_mte2() { HCR_TID5 } else { 0 }
+    HCR | keys | if EVT.is_met() { HCR_TID4 } else { HCR_TID2 } | if MTE2.is_met() { HCR_TID5 } else { 0 }
 }
 
 fn cnthctl() -> u64 {
-    CNTHCTL | if has_ecv() { CNTHCTL_EL1TVT } else { 0 }
+    CNTHCTL | if ECV.is_met() { CNTHCTL_EL1TVT } else { 0 }
 }
 
 /// Sets HCR_EL2's virtual interrupt bits on this CPU.
@@ -253,7 +244,7 @@ pub(crate) fn open(cpu: &PerCpu, groups: Groups) {
     unsafe {
         msr!("hcr_el2", hcr(groups) | cpu.lines.get());
         msr!("cnthctl_el2", cnthctl());
-        if has_fgt() {
+        if FGT.is_met() {
             let rare = if groups.contains(Groups::RARE) { 0 } else { HFG_RARE };
             msr!("S3_4_C1_C1_4", rare); // HFGRTR_EL2
             msr!("S3_4_C1_C1_5", rare); // HFGWTR_EL2
@@ -280,13 +271,13 @@ pub(crate) fn init(cpu: &PerCpu) {
         msr!("S3_4_C2_C6_2", VSTCR); // VSTCR_EL2
         msr!("vttbr_el2", 0);
         msr!("S3_4_C2_C6_0", 0); // VSTTBR_EL2
-        if has_fgt() {
+        if FGT.is_met() {
             // HFGITR, HDFGRTR, HDFGWTR: zero traps all that newer features add.
             msr!("S3_4_C1_C1_6", 0);
             msr!("S3_4_C3_C1_4", 0);
             msr!("S3_4_C3_C1_5", 0);
         }
-        if has_hcx() {
+        if HCX.is_met() {
             msr!("S3_4_C1_C2_2", 0); // HCRX_EL2: no optional feature is enabled for EL1
         }
     }
