@@ -40,8 +40,8 @@
     b       stack_overflow
     .endm
 
-    // The last quarter of a table is for AArch32, which no partition runs in (HCR_EL2.RW, which verify.rs reads back):
-    // linker.ld puts other code there.
+    // The last quarter of a table is for an EL1 in AArch32, which there is none of (HCR_EL2.RW, which verify.rs reads
+    // back; an EL0 in AArch32 comes by the third quarter): linker.ld puts other code there.
     .macro  table, name, history
     .section .text.\name, "ax"
     .balign 2048
