@@ -64,6 +64,9 @@ const SCTLR_RESET: u64 = 0x30d0_0800;
 /// SPSR_EL2 of a fresh context: EL1h, AArch64, DAIF masked.
 const SPSR_RESET: u64 = 0x3c5;
 
+/// In [`Context::wants`], beside the groups.
+const QUEUED: u64 = 1 << 32;
+
 /// Holds one execution context while the CPU has something else to do.
 ///
 /// Every field is an atomic that is read and written relaxed (assembly does the same with plain loads and
@@ -80,10 +83,9 @@ pub struct Context {
     pub(crate) vmpidr: AtomicU64,
     pub(crate) vsttbr: AtomicU64,
     pub(crate) vttbr: AtomicU64,
-    pub(crate) groups: AtomicU64,
+    /// The groups of registers that it uses, and [`QUEUED`]: what is unusual about it, but for its lines, in a word.
+    wants: AtomicU64,
     pub(crate) csselr: AtomicU64,
-    /// Not 0: Non-secure interrupts wait while it runs.
-    pub(crate) queued: AtomicU64,
     /// HCR_EL2.VI and VF for it; any CPU may change them.
     pub(crate) lines: AtomicU64,
     /// The address of the block of the CPU whose hardware holds the EL1 state, 0 for none.
@@ -110,9 +112,8 @@ impl Context {
             vmpidr: AtomicU64::new(0),
             vsttbr: AtomicU64::new(0),
             vttbr: AtomicU64::new(0),
-            groups: AtomicU64::new(0),
+            wants: AtomicU64::new(QUEUED),
             csselr: AtomicU64::new(0),
-            queued: AtomicU64::new(1),
             lines: AtomicU64::new(0),
             loaded_on: AtomicU64::new(0),
             el1: El1::new(),
@@ -123,8 +124,31 @@ impl Context {
         }
     }
 
+    /// Returns 0 where entering it takes nothing but its EL1 registers.
+    pub(crate) fn wants(&self) -> u64 {
+        self.wants.load(Relaxed) | self.lines.load(Relaxed)
+    }
+
     pub(crate) fn groups(&self) -> Groups {
-        Groups::from_bits_truncate(self.groups.load(Relaxed))
+        Groups::from_bits_truncate(self.wants.load(Relaxed))
+    }
+
+    pub(crate) fn add_group(&self, group: Groups) -> Groups {
+        self.wants.fetch_or(group.bits(), Relaxed);
+        self.groups()
+    }
+
+    /// Tells whether Non-secure interrupts wait while it runs.
+    pub(crate) fn is_queued(&self) -> bool {
+        self.wants.load(Relaxed) & QUEUED != 0
+    }
+
+    pub(crate) fn set_queued(&self, queued: bool) {
+        if queued {
+            self.wants.fetch_or(QUEUED, Relaxed);
+        } else {
+            self.wants.fetch_and(!QUEUED, Relaxed);
+        }
     }
 
     /// Puts everything at its reset value and the context at its entry point.
@@ -141,9 +165,8 @@ impl Context {
         self.vmpidr.store(1 << 31 | u64::from(entry.vcpu), Relaxed);
         self.vsttbr.store(entry.roots.secure.0, Relaxed);
         self.vttbr.store(entry.roots.non_secure.0 | u64::from(entry.roots.vmid.0) << 48, Relaxed);
-        self.groups.store(groups.bits(), Relaxed);
+        self.wants.store(groups.bits() | QUEUED, Relaxed);
         self.csselr.store(0, Relaxed);
-        self.queued.store(1, Relaxed);
         self.lines.store(0, Relaxed);
         self.loaded_on.store(0, Relaxed);
         self.el1.clear();

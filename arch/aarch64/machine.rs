@@ -51,7 +51,7 @@ impl Port for Machine {
     }
 
     fn queue_interrupts(&self, context: &Context, queued: bool) {
-        context.queued.store(queued.into(), Relaxed);
+        context.set_queued(queued);
         if queued {
             switch::keep_waiting(context);
         }

@@ -93,8 +93,7 @@ fn switch_in(cpu: &PerCpu, context: &Context) {
     if cpu.live.get() == Live::NORMAL {
         asm::el1_save(&cpu.el1);
     }
-    let wants = context.queued.load(Relaxed) | context.lines.load(Relaxed) | context.groups.load(Relaxed);
-    if wants | cpu.unusual.get() != 0 {
+    if context.wants() | cpu.unusual.get() != 0 {
         adapt(cpu, context);
     }
     // A context that was live here was parked or has ended: nothing to save.
@@ -116,7 +115,7 @@ fn switch_in(cpu: &PerCpu, context: &Context) {
 #[inline(never)]
 fn adapt(cpu: &PerCpu, context: &Context) {
     // Signalled: the Normal world's own mask stays, and what it lets through ends the run.
-    if context.queued.load(Relaxed) != 0 || cpu.hold.get() {
+    if context.is_queued() || cpu.hold.get() {
         mask_normal(cpu);
     } else {
         restore_mask(cpu);

@@ -59,8 +59,7 @@ fn fault_ipa(esr: u64, va: u64) -> Option<Ipa> {
 
 /// Gives a group of registers to a context for good, and lets it try again.
 fn use_group(cpu: &PerCpu, context: &Context, group: Groups) {
-    let groups = context.groups() | group;
-    context.groups.store(groups.bits(), Relaxed);
+    let groups = context.add_group(group);
     traps::open(cpu, groups);
     load_groups(cpu, context, group);
 }
