@@ -14,7 +14,7 @@ mod record;
 mod tests;
 
 pub use call::{Description, HubCall, List, OpenWindow};
-pub use record::{DeadLetterRecord, EventRecord, PartitionRecord, RouteRecord, WindowRecord};
+pub use record::{DeadLetterRecord, EventRecord, PartitionRecord, RouteRecord, WindowRecord, Words};
 
 use crate::Uuid;
 
@@ -41,6 +41,8 @@ pub const EVENT_RECORD: usize = 96;
 pub const ROUTE_RECORD: usize = 16;
 /// Bytes of a [`DeadLetterRecord`].
 pub const DEAD_LETTER_RECORD: usize = 96;
+/// Bytes of the widest of them.
+pub const WIDEST_RECORD: usize = 96;
 
 macro_rules! codes {
     ($(#[$doc:meta])* $name:ident($repr:ident) { $($variant:ident = $code:literal, $text:literal;)* }) => {

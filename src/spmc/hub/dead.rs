@@ -34,8 +34,8 @@ pub(crate) struct Letter {
 #[derive(Debug)]
 pub(crate) struct Dead {
     letters: Box<[Option<Letter>]>,
-    bytes: Box<[u8]>,
-    /// Bytes of a place.
+    words: Box<[u64]>,
+    /// Words of a place.
     each: usize,
     /// Where the next one goes.
     next: usize,
@@ -44,18 +44,20 @@ pub(crate) struct Dead {
 }
 
 impl Dead {
-    /// Makes an empty ring; `None` if there is no memory for it. Boot time.
-    pub(crate) fn try_new(count: usize, each: usize) -> Option<Self> {
-        let (letters, bytes) = (defaults(count)?, defaults(count.checked_mul(each)?)?);
-        Some(Self { letters, bytes, each, next: 0, last: 0, evicted: 0 })
+    /// Makes an empty ring for payloads of at most `longest` bytes; `None` if there is no memory for it. Boot time.
+    pub(crate) fn try_new(count: usize, longest: usize) -> Option<Self> {
+        let each = longest.div_ceil(8);
+        let (letters, words) = (defaults(count)?, defaults(count.checked_mul(each)?)?);
+        Some(Self { letters, words, each, next: 0, last: 0, evicted: 0 })
     }
 
     /// Returns the bytes of memory that it has.
     pub(crate) fn memory(&self) -> usize {
-        size_of_val(&*self.letters) + self.bytes.len()
+        size_of_val(&*self.letters) + size_of_val(&*self.words)
     }
 
-    /// Keeps a message; the oldest one makes room for it. Sets the letter's number.
+    /// Keeps a message, its payload with zeroes behind it in its last word; the oldest one makes room for it. Sets the
+    /// letter's number.
     pub(crate) fn push(&mut self, letter: Letter, payload: &[u64]) {
         self.last += 1;
         let at = self.next;
@@ -65,13 +67,10 @@ impl Dead {
             return;
         };
         self.evicted += u64::from(place.is_some());
-        let len = usize::from(letter.len).min(self.each);
-        *place = Some(Letter { number: self.last, len: len as u16, ..letter });
+        *place = Some(Letter { number: self.last, ..letter });
         self.next = if at + 1 == self.letters.len() { 0 } else { at + 1 };
-        let bytes = at.checked_mul(self.each).and_then(|from| self.bytes.get_mut(from..)).unwrap_or_default();
-        for (to, from) in bytes.iter_mut().take(len).zip(payload.iter().flat_map(|word| word.to_le_bytes())) {
-            *to = from;
-        }
+        let place = self.words.chunks_exact_mut(self.each.max(1)).nth(at).unwrap_or_default();
+        place.iter_mut().zip(payload).for_each(|(to, word)| *to = *word);
     }
 
     /// Lists the letters, in no order that means anything: their numbers do.
@@ -79,15 +78,23 @@ impl Dead {
         self.letters.iter().flatten()
     }
 
-    /// Returns a letter and its payload.
-    pub(crate) fn read(&self, number: u64) -> Option<(&Letter, &[u8])> {
-        let (at, letter) = self
-            .letters
-            .iter()
-            .enumerate()
-            .find_map(|(at, l)| l.as_ref().filter(|l| l.number == number).map(|l| (at, l)))?;
-        let from = at.checked_mul(self.each)?;
-        Some((letter, self.bytes.get(from..from.checked_add(letter.len.into())?)?))
+    /// Returns the oldest letter from a number on.
+    pub(crate) fn from(&self, number: u64) -> Option<&Letter> {
+        let mut found: Option<&Letter> = None;
+        for letter in self.list() {
+            if letter.number >= number && found.is_none_or(|f| letter.number < f.number) {
+                found = Some(letter);
+            }
+        }
+        found
+    }
+
+    /// Returns a letter and its payload, with zeroes behind it in its last word.
+    pub(crate) fn read(&self, number: u64) -> Option<(&Letter, &[u64])> {
+        let at = self.letters.iter().position(|l| l.as_ref().is_some_and(|l| l.number == number))?;
+        let letter = self.letters.get(at)?.as_ref()?;
+        let rest = self.words.get(at.checked_mul(self.each)?..)?;
+        Some((letter, rest.get(..usize::from(letter.len).div_ceil(8))?))
     }
 
     /// Forgets a letter, or all of them. Returns how many.
@@ -172,8 +179,11 @@ mod tests {
                 assert_eq!(dead.counts(), (came, evicted));
                 assert_eq!(dead.list().count(), places.iter().flatten().count());
                 for (number, payload) in places.iter().flatten() {
-                    let (l, bytes) = dead.read(*number).unwrap();
-                    assert_eq!((l.envelope.key, bytes), (*number, &payload[..]));
+                    let (l, words) = dead.read(*number).unwrap();
+                    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+                    assert_eq!((l.envelope.key, &bytes[..l.len.into()]), (*number, &payload[..]));
+                    assert!(bytes[l.len.into()..].iter().all(|byte| *byte == 0));
+                    assert_eq!(dead.from(*number), Some(l));
                 }
             }
             assert_eq!(dead.memory(), memory);

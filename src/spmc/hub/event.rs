@@ -83,10 +83,15 @@ impl Events {
         self.next
     }
 
-    /// Shows the first event from a sequence number on that `concerns` selects.
-    pub(crate) fn from(&self, sequence: u64, concerns: impl Fn(&Event) -> bool) -> Option<EventRecord> {
-        let later = self.ring.iter().flatten().filter(|e| e.sequence >= sequence && concerns(&e.event));
-        let entry = later.min_by_key(|e| e.sequence)?;
+    /// Shows the first event from a sequence number on.
+    pub(crate) fn from(&self, sequence: u64) -> Option<EventRecord> {
+        let mut first: Option<&Entry> = None;
+        for entry in self.ring.iter().flatten() {
+            if entry.sequence >= sequence && first.is_none_or(|f| entry.sequence < f.sequence) {
+                first = Some(entry);
+            }
+        }
+        let entry = first?;
         let e = &entry.event;
         let mut record = EventRecord {
             sequence: entry.sequence,
@@ -118,11 +123,11 @@ mod tests {
         let mut events = Events::default();
         events.push(event(1, 5));
         (0..1000).for_each(|n| events.push(event(2, 10 + n)));
-        let first = events.from(0, |_| true).unwrap();
+        let first = events.from(0).unwrap();
         assert_eq!((first.sequence, first.who, first.repeats), (1, PartitionId(1), 0));
-        let second = events.from(2, |_| true).unwrap();
+        let second = events.from(2).unwrap();
         assert_eq!((second.sequence, second.who, second.repeats, second.time), (1001, PartitionId(2), 999, 1009));
-        assert_eq!(events.from(1002, |_| true), None);
+        assert_eq!(events.from(1002), None);
         assert_eq!(events.next(), 1002);
     }
 
@@ -132,11 +137,11 @@ mod tests {
         (0..EVENTS as u16 + 10).for_each(|n| events.push(event(n, n.into())));
         let mut at = 0;
         let mut seen = alloc::vec::Vec::new();
-        while let Some(e) = events.from(at, |_| true) {
+        while let Some(e) = events.from(at) {
             seen.push(e.who.0);
             at = e.sequence + 1;
         }
         assert!(seen.iter().copied().eq(10..EVENTS as u16 + 10), "{seen:?}");
-        assert_eq!(events.from(0, |e| e.who == PartitionId(20)).unwrap().sequence, 21);
+        assert_eq!(events.from(21).unwrap().who, PartitionId(20));
     }
 }

@@ -11,14 +11,15 @@ use super::log::defaults;
 /// The records of the latest list.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    bytes: Box<[u8]>,
+    words: Box<[u64]>,
+    /// Bytes of them that are in use; the last word has zeroes behind them.
     len: usize,
 }
 
 impl Kept {
     /// Makes room; `None` if there is no memory for it. Boot time.
     pub(crate) fn try_new() -> Option<Self> {
-        Some(Self { bytes: defaults(KEPT)?, len: 0 })
+        Some(Self { words: defaults(KEPT / 8)?, len: 0 })
     }
 
     /// Forgets what was kept.
@@ -26,28 +27,30 @@ impl Kept {
         self.len = 0;
     }
 
-    /// Adds bytes, or tells that they do not fit.
-    pub(crate) fn append(&mut self, data: &[u8]) -> bool {
-        let end = self.len.saturating_add(data.len());
-        let Some(room) = self.bytes.get_mut(self.len..end) else { return false };
-        room.iter_mut().zip(data).for_each(|(to, byte)| *to = *byte);
-        self.len = end;
+    /// Adds `len` bytes, with zeroes behind them in the last word, or tells that they do not fit. Nothing is added
+    /// behind a word that is not full.
+    pub(crate) fn append(&mut self, data: &[u64], len: usize) -> bool {
+        let room = self.words.get_mut(self.len / 8..).and_then(|rest| rest.get_mut(..data.len()));
+        let Some(room) = room else { return false };
+        room.copy_from_slice(data);
+        self.len += len;
         true
     }
 
     /// Returns the bytes that there are.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// Returns the bytes from an offset on as registers, zeroes behind the last; `None` from the last on.
     pub(crate) fn fetch(&self, offset: usize) -> Option<[u64; FETCHED / 8]> {
-        let rest = self.bytes.get(offset..self.len).filter(|rest| !rest.is_empty())?;
-        let mut bytes = rest.iter().copied().chain(core::iter::repeat(0));
+        let rest = self.words.get(offset / 8..self.len.div_ceil(8)).filter(|_| offset < self.len)?;
+        let (shift, mut rest) = (offset % 8 * 8, rest.iter().copied());
+        let mut word = rest.next().unwrap_or(0);
         Some([(); FETCHED / 8].map(|()| {
-            let mut word = [0; 8];
-            word.iter_mut().zip(&mut bytes).for_each(|(to, byte)| *to = byte);
-            u64::from_le_bytes(word)
+            let low = core::mem::replace(&mut word, rest.next().unwrap_or(0));
+            low >> shift | word.unbounded_shl(64 - shift as u32)
         }))
     }
 }
@@ -63,16 +66,19 @@ mod tests {
         let mut kept = Kept::try_new().unwrap();
         assert_eq!(kept.fetch(0), None);
         let data: Vec<u8> = (0..40).collect();
-        assert!(kept.append(&data));
+        let words: Vec<u64> = data.as_chunks::<8>().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
+        assert!(kept.append(&words, 40));
         assert_eq!(kept.fetch(0).map(|w| w.map(u64::to_le_bytes).concat()), Some(data[..32].to_vec()));
         assert_eq!(kept.fetch(32), Some([u64::from_le_bytes([32, 33, 34, 35, 36, 37, 38, 39]), 0, 0, 0]));
         assert_eq!(kept.fetch(39), Some([39, 0, 0, 0]));
         for beyond in [40, KEPT, KEPT + 1, usize::MAX] {
             assert_eq!(kept.fetch(beyond), None);
         }
-        assert!(!kept.append(&[1; KEPT]));
+        assert!(!kept.append(&[1; KEPT / 8], KEPT));
         assert_eq!(kept.len(), 40, "what does not fit changes nothing");
-        assert!(kept.append(&[1; KEPT - 40]));
+        assert!(kept.append(&[1; KEPT / 8 - 5], KEPT - 42));
+        assert_eq!(kept.fetch(KEPT - 8), Some([1, 0, 0, 0]));
+        assert_eq!((kept.fetch(KEPT - 3), kept.fetch(KEPT - 2)), (Some([0; 4]), None));
         kept.clear();
         assert_eq!(kept.fetch(0), None, "nothing old is fetched");
     }

@@ -371,11 +371,14 @@ impl Post {
         core::mem::take(&mut self.untold)
     }
 
-    /// Lists the routes whose breaker is not closed.
-    pub(crate) fn broken_routes(&self, now: u64) -> impl Iterator<Item = (Seat, Seat, State)> {
-        let pairs = self.seats().flat_map(|from| self.seats().map(move |to| (from, to)));
-        let all = pairs.zip(&self.routes).map(move |((from, to), route)| (from, to, route.state_at(now)));
-        all.filter(|(_, _, state)| *state != State::Closed)
+    /// Shows the first route from number `at` on whose breaker is not closed: its number, its ends and its breaker.
+    pub(crate) fn broken_route(&self, at: usize, now: u64) -> Option<(usize, Seat, Seat, State)> {
+        let seats = self.spokes.len();
+        let broken = |(n, route): (usize, &Breaker)| {
+            let state = route.state_at(now);
+            (state != State::Closed).then(|| (n, Seat((n / seats) as u8), Seat((n % seats) as u8), state))
+        };
+        self.routes.iter().enumerate().skip(at).find_map(broken)
     }
 
     /// Judges a message with `len` bytes of payload. Nothing is accepted before [`Self::commit`].

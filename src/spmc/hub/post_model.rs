@@ -97,9 +97,10 @@ impl Model {
                 Reason::Corrupt => panic!("nothing was corrupted"),
             }
             row.fate = Fate::Dead;
-            let (_, bytes) = self.post.dead.read(l.number).unwrap();
-            assert!(bytes.iter().all(|b| *b == row.e.correlation as u8));
-            assert_eq!(bytes.len() as u64, row.e.correlation % 17);
+            let (_, words) = self.post.dead.read(l.number).unwrap();
+            let bytes: Vec<_> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            assert_eq!(u64::from(l.len), row.e.correlation % 17);
+            assert!(bytes[..l.len.into()].iter().all(|b| *b == row.e.correlation as u8));
         }
     }
 

@@ -7,23 +7,22 @@
 use ffa_abi::hub::{
     BreakerState, Closed, Control, DEAD_LETTER_RECORD, DeadLetterRecord, Description, EVENT_RECORD, EventKind, HubCall,
     HubError, List, MAX_PARTICIPANTS, OpenWindow, PARTITION_RECORD, PartitionRecord, ROUTE_RECORD, RouteRecord,
-    VERSION, WINDOW_RECORD, WindowRecord,
+    VERSION, WINDOW_RECORD, WindowRecord, Words,
 };
 use ffa_abi::{Func, PartitionId, Regs};
 
-use super::breaker::State;
 use super::dead::Letter;
 use super::event::NOBODY;
 use super::kept::Kept;
 use super::post::Post;
 use super::window::{Summary, Terms};
-use super::{Event, Hub, Seat};
-use crate::mailbox::Mailbox;
+use super::{Event, Hub, Seat, breaker};
+use crate::mailbox::{Delivery, Mailbox};
 use crate::partition::Partition;
 use crate::refusal::Refusal;
 use crate::routing::End;
-use crate::sync::{Mutex, Ordering};
-use crate::{Cpu, Port, Spmc};
+use crate::sync::{Mutex, MutexGuard, Ordering};
+use crate::{Cpu, Port, Spmc, State};
 
 /// Who asks.
 #[derive(Clone, Copy)]
@@ -51,24 +50,39 @@ impl Caller<'_> {
         if self.id == PartitionId::NORMAL_WORLD { Ok(&hub.kept) } else { Err(HubError::NotHere) }
     }
 
-    fn concerns(&self, terms: &Terms) -> bool {
-        self.coordinates || terms.participants().contains(&self.end)
-    }
-
-    fn concerns_event(&self, event: &Event) -> bool {
-        self.coordinates || event.who == self.id || event.other == self.id
+    /// Tells whether it is shown what these endpoints take part in.
+    #[inline(never)]
+    fn sees(&self, ids: &[PartitionId]) -> bool {
+        self.coordinates || ids.contains(&self.id)
     }
 }
 
-/// Bytes of the widest record.
-const WIDEST: usize = 96;
+/// A list on its way to its caller.
+enum Sheet<'a> {
+    Delivery(Delivery<'a>),
+    Kept(MutexGuard<'a, Kept>),
+}
 
-/// Widens a record, so that lists of all kinds are made by one function.
-fn wide<const N: usize>(record: [u8; N]) -> [u8; WIDEST] {
-    const { assert!(N <= WIDEST) };
-    let mut out = [0; WIDEST];
-    out.iter_mut().zip(record).for_each(|(to, byte)| *to = byte);
-    out
+impl Sheet<'_> {
+    /// Adds `len` bytes, or tells that they do not fit.
+    fn append<P: Port>(&mut self, port: &P, words: &[u64], len: usize) -> Result<bool, HubError> {
+        match self {
+            Self::Kept(kept) => Ok(kept.append(words, len)),
+            Self::Delivery(delivery) if delivery.room() < len as u64 => Ok(false),
+            Self::Delivery(delivery) => {
+                delivery.append_words(port, words).map(|()| true).map_err(|_| HubError::NoBuffer)
+            }
+        }
+    }
+}
+
+/// Something that may be listed.
+struct Item {
+    record: Words,
+    /// Where what comes behind it is looked for.
+    next: u64,
+    /// The caller may see it.
+    seen: bool,
 }
 
 /// What x4 to x7 of the response hold.
@@ -139,53 +153,122 @@ impl<P: Port> Spmc<P> {
         }
     }
 
+    /// Lists something where the caller wants it. An RX buffer is the caller's afterwards, unless there was nothing to
+    /// write.
     fn show(&self, hub: &Hub, caller: &Caller<'_>, list: List, now: u64) -> Answer {
         self.sweep(hub, now);
-        match list {
-            List::Windows(from) => {
-                let mut item =
-                    |n| hub.windows.nth_open(n, |t| caller.concerns(t)).map(|s| wide(self.record_of(&s).encode()));
-                self.list(caller, WINDOW_RECORD, from as usize, &mut item)
+        // Before where the list goes to, and before what is listed, as ever.
+        let post = hub.post.lock();
+        let letter = match list {
+            List::DeadLetter(number) => Some(self.letter(&post, caller, number)?),
+            _ => None,
+        };
+        let mut mailbox;
+        let mut sheet = match caller.to {
+            To::Mailbox(to) => {
+                mailbox = to.lock();
+                Sheet::Delivery(mailbox.begin_delivery().map_err(no_delivery)?)
             }
-            List::Summaries(from) => {
-                let mut item =
-                    |n| hub.windows.nth_summary(n, |t| caller.concerns(t)).map(|s| wide(self.record_of(&s).encode()));
-                self.list(caller, WINDOW_RECORD, from as usize, &mut item)
+            To::Kept(kept) => {
+                let mut kept = kept.lock();
+                kept.clear();
+                Sheet::Kept(kept)
             }
-            List::Events(from) => {
-                let mut at = from;
-                let mut item = |_| {
-                    let record = hub.events.lock().from(at, |e| caller.concerns_event(e))?;
-                    at = record.sequence.wrapping_add(1);
-                    Some(wide(record.encode()))
-                };
-                self.list(caller, EVENT_RECORD, 0, &mut item)
+            To::Nowhere => return Err(HubError::NoBuffer),
+        };
+        let answer = match letter {
+            Some((letter, payload)) => {
+                let (record, len) = (self.dead_record(letter).words(), usize::from(letter.len));
+                let whole =
+                    sheet.append(self.port, &record, DEAD_LETTER_RECORD)? && sheet.append(self.port, payload, len)?;
+                if !whole && let Sheet::Delivery(_) = sheet {
+                    return Err(HubError::NoBuffer);
+                }
+                // A payload that cannot be kept is left away; the record has its length.
+                [1, (DEAD_LETTER_RECORD + if whole { len } else { 0 }) as u64, 0, 0]
             }
-            List::Partitions(from) => {
-                // Before where the list goes to, as ever.
-                let post = hub.post.lock();
-                let mut item = |n| {
-                    let mut seen = self.partitions.iter().filter(|p| self.may_see(hub, caller, p));
-                    seen.nth(n).map(|p| wide(self.partition_record(hub, &post, p).encode()))
-                };
-                self.list(caller, PARTITION_RECORD, from as usize, &mut item)
-            }
-            List::DeadLetters(from) => {
-                let post = hub.post.lock();
-                let mut item = |n| self.dead_letter(&post, caller, n).map(|r| wide(r.encode()));
-                let (_, evicted) = post.dead.counts();
-                self.list(caller, DEAD_LETTER_RECORD, from as usize, &mut item).map(|[a, b, c, _]| [a, b, c, evicted])
-            }
-            List::DeadLetter(number) => self.read_dead_letter(hub, caller, number),
-            List::Routes(from) => {
-                let (post, mine) = (hub.post.lock(), Seat::of(caller.end));
-                let concerns = |r: &(Seat, Seat, State)| caller.coordinates || r.0 == mine || r.1 == mine;
-                let mut routes = post.broken_routes(now).filter(concerns).skip(from as usize);
-                let mut item =
-                    |_| routes.next().map(|(from, to, state)| wide(self.route_record(from, to, state).encode()));
-                self.list(caller, ROUTE_RECORD, from as usize, &mut item)
-            }
+            None => self.fill(hub, &post, caller, list, now, &mut sheet)?,
+        };
+        if let Sheet::Delivery(delivery) = sheet
+            && delivery.filled() > 0
+        {
+            delivery.finish();
         }
+        Ok(answer)
+    }
+
+    /// Lists all that there is and that fits.
+    fn fill(&self, hub: &Hub, post: &Post, caller: &Caller<'_>, list: List, now: u64, sheet: &mut Sheet<'_>) -> Answer {
+        let (size, at, mut skip, extra) = match list {
+            List::Windows(from) | List::Summaries(from) => (WINDOW_RECORD, 0, from, 0),
+            List::Events(from) => (EVENT_RECORD, from, 0, 0),
+            List::Partitions(from) => (PARTITION_RECORD, 0, from, 0),
+            List::DeadLetters(from) => (DEAD_LETTER_RECORD, 0, from, post.dead.counts().1),
+            List::Routes(from) => (ROUTE_RECORD, 0, from, 0),
+            // Read alone.
+            List::DeadLetter(_) => return Err(HubError::Malformed),
+        };
+        let (mut count, mut more, mut at) = (0u64, false, at);
+        while let Some(item) = self.item(hub, post, caller, list, at, now) {
+            at = item.next;
+            if !item.seen {
+                continue;
+            }
+            if skip > 0 {
+                skip -= 1;
+                continue;
+            }
+            more = !sheet.append(self.port, item.record.get(..size / 8).unwrap_or_default(), size)?;
+            if more {
+                break;
+            }
+            count += 1;
+        }
+        Ok([count, size as u64, more.into(), extra])
+    }
+
+    /// Finds what a list has at a place, or behind it: a number of an event or a dead letter, else an index.
+    fn item(&self, hub: &Hub, post: &Post, caller: &Caller<'_>, list: List, at: u64, now: u64) -> Option<Item> {
+        let index = at as usize;
+        let (record, found, seen) = match list {
+            List::Windows(_) | List::Summaries(_) => {
+                let open = matches!(list, List::Windows(_));
+                let summary = if open { hub.windows.nth_open(index)? } else { hub.windows.nth_summary(index)? };
+                let r = self.record_of(&summary);
+                (r.words(), at, caller.sees(r.participants()))
+            }
+            List::Events(_) => {
+                let r = hub.events.lock().from(at)?;
+                (r.words(), r.sequence, caller.sees(&[r.who, r.other]))
+            }
+            List::Partitions(_) => {
+                let p = self.partitions.get(index)?;
+                let coordinates = hub.coordinator == Some(End::partition(p.index));
+                (self.partition_record(hub, post, p, now).words(), at, coordinates || caller.sees(&[p.id()]))
+            }
+            List::DeadLetters(_) | List::DeadLetter(_) => {
+                let r = self.dead_record(post.dead.from(at)?);
+                (r.words(), r.number, caller.sees(&[r.from, r.to]))
+            }
+            List::Routes(_) => {
+                let (n, from, to, state) = post.broken_route(index, now)?;
+                let r = self.route_record(from, to, state);
+                (r.words(), n as u64, caller.sees(&[r.from, r.to]))
+            }
+        };
+        Some(Item { record, next: found.wrapping_add(1), seen })
+    }
+
+    /// Finds a dead letter that is to be read alone, and its payload.
+    fn letter<'p>(
+        &self,
+        post: &'p Post,
+        caller: &Caller<'_>,
+        number: u64,
+    ) -> Result<(&'p Letter, &'p [u64]), HubError> {
+        let (letter, payload) = post.dead.read(number).ok_or(HubError::NoSuchEntry)?;
+        let seen = caller.sees(&[self.id_of(letter.from), self.id_of(letter.to)]);
+        if seen { Ok((letter, payload)) } else { Err(HubError::Rights) }
     }
 
     fn control(&self, hub: &Hub, cpu: &Cpu<P>, what: Control, id: PartitionId, now: u64) -> Answer {
@@ -207,22 +290,6 @@ impl<P: Port> Spmc<P> {
         Ok([0; 4])
     }
 
-    /// Shows the `n`-th dead letter that concerns the caller, by number.
-    fn dead_letter(&self, post: &Post, caller: &Caller<'_>, n: usize) -> Option<DeadLetterRecord> {
-        let mut below = 0;
-        for _ in 0..n {
-            below = self.dead_after(post, caller, below)?.number;
-        }
-        self.dead_after(post, caller, below).map(|l| self.dead_record(l))
-    }
-
-    /// Finds the oldest dead letter that concerns the caller after a number.
-    fn dead_after<'p>(&self, post: &'p Post, caller: &Caller<'_>, number: u64) -> Option<&'p Letter> {
-        let mine = Seat::of(caller.end);
-        let concerns = |l: &&Letter| caller.coordinates || l.from == mine || l.to == mine;
-        post.dead.list().filter(|l| l.number > number).filter(concerns).min_by_key(|l| l.number)
-    }
-
     fn dead_record(&self, letter: &Letter) -> DeadLetterRecord {
         DeadLetterRecord {
             number: letter.number,
@@ -236,44 +303,14 @@ impl<P: Port> Spmc<P> {
         }
     }
 
-    fn route_record(&self, from: Seat, to: Seat, state: State) -> RouteRecord {
+    fn route_record(&self, from: Seat, to: Seat, state: breaker::State) -> RouteRecord {
         let (breaker, until) = match state {
-            State::Open { until } => (BreakerState::Open, until),
-            State::HalfOpen { probing } => (BreakerState::HalfOpen, probing.unwrap_or(0)),
-            State::Isolated => (BreakerState::Isolated, 0),
-            State::Closed => (BreakerState::Closed, 0),
+            breaker::State::Open { until } => (BreakerState::Open, until),
+            breaker::State::HalfOpen { probing } => (BreakerState::HalfOpen, probing.unwrap_or(0)),
+            breaker::State::Isolated => (BreakerState::Isolated, 0),
+            breaker::State::Closed => (BreakerState::Closed, 0),
         };
         RouteRecord { from: self.id_of(from), to: self.id_of(to), breaker, until }
-    }
-
-    /// Writes one dead letter to the caller's RX buffer: its record, then its payload.
-    fn read_dead_letter(&self, hub: &Hub, caller: &Caller<'_>, number: u64) -> Answer {
-        let post = hub.post.lock();
-        let (letter, payload) = post.dead.read(number).ok_or(HubError::NoSuchEntry)?;
-        let mine = Seat::of(caller.end);
-        if !caller.coordinates && letter.from != mine && letter.to != mine {
-            return Err(HubError::Rights);
-        }
-        let record = self.dead_record(letter).encode();
-        let mut mailbox = match caller.to {
-            To::Mailbox(mailbox) => mailbox.lock(),
-            To::Kept(kept) => {
-                let mut kept = kept.lock();
-                kept.clear();
-                // What does not fit is left away; the record has the length.
-                let _ = kept.append(&record) && kept.append(payload);
-                return Ok([1, kept.len() as u64, 0, 0]);
-            }
-            To::Nowhere => return Err(HubError::NoBuffer),
-        };
-        let mut delivery = mailbox.begin_delivery().map_err(no_delivery)?;
-        delivery.append(self.port, &record).map_err(|_| HubError::NoBuffer)?;
-        if !payload.is_empty() {
-            delivery.append(self.port, payload).map_err(|_| HubError::NoBuffer)?;
-        }
-        let size = delivery.filled();
-        delivery.finish();
-        Ok([1, size, 0, 0])
     }
 
     fn description(&self, hub: &Hub, caller: &Caller<'_>) -> Description {
@@ -341,12 +378,6 @@ impl<P: Port> Spmc<P> {
         down || hub.post.lock().cut() & Seat::of(end).bit() != 0
     }
 
-    /// A spoke sees itself and the coordinator.
-    fn may_see(&self, hub: &Hub, caller: &Caller<'_>, p: &Partition<P>) -> bool {
-        let end = End::partition(p.index);
-        caller.coordinates || end == caller.end || hub.coordinator == Some(end)
-    }
-
     fn record_of(&self, s: &Summary) -> WindowRecord {
         let mut participants = [PartitionId(0); MAX_PARTICIPANTS];
         for (id, end) in participants.iter_mut().zip(s.terms.participants()) {
@@ -372,7 +403,7 @@ impl<P: Port> Spmc<P> {
         }
     }
 
-    fn partition_record(&self, hub: &Hub, post: &Post, p: &Partition<P>) -> PartitionRecord {
+    fn partition_record(&self, hub: &Hub, post: &Post, p: &Partition<P>, now: u64) -> PartitionRecord {
         let end = End::partition(p.index);
         let mut states = [0u8; 8];
         for context in p.contexts() {
@@ -383,7 +414,7 @@ impl<P: Port> Spmc<P> {
         let mut flags = 0;
         flags |= if hub.coordinator == Some(end) { PartitionRecord::COORDINATOR } else { 0 };
         flags |= if p.standing.is_closed() { PartitionRecord::DOWN } else { 0 };
-        let (queued, unacknowledged, breaker) = self.post_state(post, Seat::of(end));
+        let (queued, unacknowledged, breaker) = self.post_state(post, Seat::of(end), now);
         let mut record = PartitionRecord {
             id: p.id(),
             flags,
@@ -401,57 +432,14 @@ impl<P: Port> Spmc<P> {
     }
 
     /// Returns the messages that wait for an endpoint, those of them that it has been handed, and its breaker.
-    fn post_state(&self, post: &Post, seat: Seat) -> (u16, u16, BreakerState) {
+    fn post_state(&self, post: &Post, seat: Seat, now: u64) -> (u16, u16, BreakerState) {
         let Some(spoke) = post.spoke(seat) else { return (0, 0, BreakerState::Closed) };
         let queued = spoke.inbox.as_ref().map_or(0, |i| i.queue.len());
-        let now = self.port.now();
         let breaker = match self.route_record(seat, seat, spoke.breaker.state_at(now)).breaker {
             BreakerState::Closed if spoke.paused => BreakerState::Paused,
             state => state,
         };
         (queued, post.is_with(seat, now).into(), breaker)
-    }
-
-    /// Fills the caller's RX buffer, or what is kept, with records of `size` bytes from index `from` on. The buffer is
-    /// the caller's afterwards, unless there was none to write.
-    fn list(
-        &self,
-        caller: &Caller<'_>,
-        size: usize,
-        from: usize,
-        item: &mut dyn FnMut(usize) -> Option<[u8; WIDEST]>,
-    ) -> Answer {
-        let (mut count, mut more) = (0usize, false);
-        let mut mailbox = match caller.to {
-            To::Mailbox(mailbox) => mailbox.lock(),
-            To::Kept(kept) => {
-                let mut kept = kept.lock();
-                kept.clear();
-                while let Some(record) = item(from.saturating_add(count)) {
-                    more = !kept.append(record.get(..size).unwrap_or_default());
-                    if more {
-                        break;
-                    }
-                    count += 1;
-                }
-                return Ok([count as u64, size as u64, more as u64, 0]);
-            }
-            To::Nowhere => return Err(HubError::NoBuffer),
-        };
-        let mut delivery = mailbox.begin_delivery().map_err(no_delivery)?;
-        while let Some(record) = item(from.saturating_add(count)) {
-            if delivery.room() < size as u64 {
-                more = true;
-                break;
-            }
-            let record = record.get(..size).unwrap_or_default();
-            delivery.append(self.port, record).map_err(|_| HubError::NoBuffer)?;
-            count += 1;
-        }
-        if count > 0 {
-            delivery.finish();
-        }
-        Ok([count as u64, size as u64, more as u64, 0])
     }
 }
 
@@ -464,16 +452,10 @@ fn no_delivery(why: Refusal) -> HubError {
 }
 
 /// Numbers the states as [`PartitionRecord::states`] counts them.
-fn state_number(state: crate::State) -> usize {
-    use crate::State;
+fn state_number(state: State) -> usize {
     match state {
-        State::Reset => 0,
-        State::Starting => 1,
-        State::Idle => 2,
-        State::Running => 3,
-        State::Blocked => 4,
-        State::Preempted | State::Suspended => 5,
-        State::Aborted => 6,
-        State::Stopped => 7,
+        // Off the CPU in the middle of its work, wherever in its chain.
+        State::Suspended => State::Preempted as usize,
+        state => state as usize,
     }
 }

@@ -338,17 +338,17 @@ impl Windows {
         table.untold += 1;
     }
 
-    /// Shows the `n`-th of the open windows that `concerns` selects.
-    pub(crate) fn nth_open(&self, n: usize, concerns: impl Fn(&Terms) -> bool) -> Option<Summary> {
+    /// Shows the `n`-th of the open windows.
+    pub(crate) fn nth_open(&self, n: usize) -> Option<Summary> {
         let table = self.table.lock();
-        let (token, terms) = table.open.iter().flatten().filter(|(_, t)| concerns(t)).nth(n)?;
+        let (token, terms) = table.open.iter().flatten().nth(n)?;
         let slot = self.slots.get(token.slot())?;
         Some(slot.summary(*token, *terms, slot.word.load(Ordering::Acquire), None))
     }
 
-    /// Shows the `n`-th of the summaries that `concerns` selects, the oldest first.
-    pub(crate) fn nth_summary(&self, n: usize, concerns: impl Fn(&Terms) -> bool) -> Option<Summary> {
-        self.table.lock().summaries.iter().filter(|s| concerns(&s.terms)).nth(n).copied()
+    /// Shows the `n`-th of the summaries, the oldest first.
+    pub(crate) fn nth_summary(&self, n: usize) -> Option<Summary> {
+        self.table.lock().summaries.get(n).copied()
     }
 
     /// Returns the summaries of windows that were closed since, one at a time.
@@ -433,7 +433,7 @@ mod loom_tests {
                 thread::spawn(move || windows.admit(token, 1).is_ok())
             };
             windows.close(id, Closed::ByCoordinator, 2).unwrap();
-            let summary = windows.nth_summary(0, |_| true).unwrap();
+            let summary = windows.nth_summary(0).unwrap();
             let passed = sender.join().unwrap();
             assert_eq!(summary.forward, u16::from(passed));
             assert!(windows.admit(token, 3).is_err());
