@@ -3,7 +3,7 @@
 
 use super::{
     BreakerState, Closed, DEAD_LETTER_RECORD, DeadReason, Direction, EVENT_RECORD, EventKind, MAX_PARTICIPANTS,
-    PARTITION_RECORD, ROUTE_RECORD, WIDEST_RECORD, WINDOW_RECORD,
+    OpenWindow, PARTITION_RECORD, ROUTE_RECORD, WIDEST_RECORD, WINDOW_RECORD,
 };
 use crate::{PartitionId, Uuid, envelope};
 
@@ -35,6 +35,7 @@ fn bytes_of<const N: usize>(words: &Words) -> [u8; N] {
 }
 
 /// Copies a text, cut to what fits, with zeroes behind it.
+#[inline(never)]
 fn set(to: &mut [u8], text: &str) {
     to.fill(0);
     to.iter_mut().zip(text.bytes()).for_each(|(to, byte)| *to = byte);
@@ -103,6 +104,27 @@ pub struct WindowRecord {
 }
 
 impl WindowRecord {
+    /// Describes a window that was asked for, before anything happens in it, with its lifetime in ticks.
+    pub fn of(asked: &OpenWindow, lifetime: u64) -> Self {
+        Self {
+            id: 0,
+            closed: None,
+            direction: asked.direction,
+            count: asked.count,
+            participants: asked.participants,
+            correlation: asked.correlation,
+            purpose: asked.purpose,
+            limit: asked.limit,
+            forward: 0,
+            back: 0,
+            opened: 0,
+            lifetime,
+            first: 0,
+            last: 0,
+            ended: 0,
+        }
+    }
+
     /// Returns those who take part.
     pub fn participants(&self) -> &[PartitionId] {
         self.participants.get(..self.count.into()).unwrap_or_default()

@@ -9,11 +9,10 @@ use alloc::vec::Vec;
 
 use ffa_abi::PartitionId;
 use ffa_abi::envelope::{self, Class, Envelope, Malformed};
-use ffa_abi::hub::{Closed, EventKind};
+use ffa_abi::hub::{Closed, EventKind, MAX_PARTICIPANTS};
 
 use super::breaker::{Limits, Strike};
 use super::post::{Admitted, Bounds, Parcel, Post, Rejected, Untold};
-use super::window::Terms;
 use super::{Event, Hub, Route, Seat};
 use crate::mailbox::Mailbox;
 use crate::manifest::{HubPolicy, Party};
@@ -79,6 +78,17 @@ impl From<Malformed> for Refusal {
 
 fn seat<P: Port>(end: Option<&Partition<P>>) -> Seat {
     end.map_or(Seat::NORMAL, |p| Seat::partition(p.index))
+}
+
+/// Records what has become of a window: about its first two participants.
+pub(super) fn tell_of_window(
+    hub: &Hub,
+    time: u64,
+    kind: EventKind,
+    (detail, [who, other, ..]): (u32, [PartitionId; MAX_PARTICIPANTS]),
+    text: &'static str,
+) {
+    hub.note(Event { time, kind, who, other, detail, status: 0, text });
 }
 
 impl<P: Port> Spmc<P> {
@@ -304,22 +314,9 @@ impl<P: Port> Spmc<P> {
     /// Records which windows have been closed.
     pub(super) fn tell_of_windows(&self, hub: &Hub) {
         while let Some(s) = hub.windows.next_untold() {
-            let (why, time) = s.closed.unwrap_or((Closed::Expired, 0));
-            self.tell_of_window(hub, time, EventKind::WindowClosed, (s.id, &s.terms), why.text());
+            let why = s.closed.unwrap_or(Closed::Expired);
+            tell_of_window(hub, s.ended, EventKind::WindowClosed, (s.id, s.participants), why.text());
         }
-    }
-
-    /// Records what has become of a window: about its first two participants.
-    pub(super) fn tell_of_window(
-        &self,
-        hub: &Hub,
-        time: u64,
-        kind: EventKind,
-        (detail, terms): (u32, &Terms),
-        text: &'static str,
-    ) {
-        let [who, other, ..] = terms.ends.map(|end| self.id_of(Seat::of(end)));
-        hub.note(Event { time, kind, who, other, detail, status: 0, text });
     }
 
     /// Returns the identifier of an endpoint.

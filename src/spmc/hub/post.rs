@@ -373,12 +373,17 @@ impl Post {
 
     /// Shows the first route from number `at` on whose breaker is not closed: its number, its ends and its breaker.
     pub(crate) fn broken_route(&self, at: usize, now: u64) -> Option<(usize, Seat, Seat, State)> {
-        let seats = self.spokes.len();
-        let broken = |(n, route): (usize, &Breaker)| {
-            let state = route.state_at(now);
-            (state != State::Closed).then(|| (n, Seat((n / seats) as u8), Seat((n % seats) as u8), state))
-        };
-        self.routes.iter().enumerate().skip(at).find_map(broken)
+        let mut routes = self.routes.iter().enumerate();
+        for from in self.seats() {
+            for to in self.seats() {
+                let (n, route) = routes.next()?;
+                let state = route.state_at(now);
+                if n >= at && state != State::Closed {
+                    return Some((n, from, to, state));
+                }
+            }
+        }
+        None
     }
 
     /// Judges a message with `len` bytes of payload. Nothing is accepted before [`Self::commit`].

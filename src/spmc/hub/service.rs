@@ -12,16 +12,17 @@ use ffa_abi::hub::{
 use ffa_abi::{Func, PartitionId, Regs};
 
 use super::dead::Letter;
+use super::deliver::tell_of_window;
 use super::event::NOBODY;
 use super::kept::Kept;
 use super::post::Post;
-use super::window::{Summary, Terms};
+use super::window::Terms;
 use super::{Event, Hub, Seat, breaker};
 use crate::mailbox::{Delivery, Mailbox};
 use crate::partition::Partition;
 use crate::refusal::Refusal;
 use crate::routing::End;
-use crate::sync::{Mutex, MutexGuard, Ordering};
+use crate::sync::{Mutex, Ordering};
 use crate::{Cpu, Port, Spmc, State};
 
 /// Who asks.
@@ -58,12 +59,12 @@ impl Caller<'_> {
 }
 
 /// A list on its way to its caller.
-enum Sheet<'a> {
-    Delivery(Delivery<'a>),
-    Kept(MutexGuard<'a, Kept>),
+enum Sheet<'a, 'd> {
+    Delivery(&'a mut Delivery<'d>),
+    Kept(&'a mut Kept),
 }
 
-impl Sheet<'_> {
+impl Sheet<'_, '_> {
     /// Adds `len` bytes, or tells that they do not fit.
     fn append<P: Port>(&mut self, port: &P, words: &[u64], len: usize) -> Result<bool, HubError> {
         match self {
@@ -76,13 +77,13 @@ impl Sheet<'_> {
     }
 }
 
-/// Something that may be listed.
-struct Item {
-    record: Words,
-    /// Where what comes behind it is looked for.
-    next: u64,
-    /// The caller may see it.
-    seen: bool,
+/// A question for a list.
+struct Query<'a> {
+    hub: &'a Hub,
+    post: &'a Post,
+    caller: &'a Caller<'a>,
+    list: List,
+    now: u64,
 }
 
 /// What x4 to x7 of the response hold.
@@ -158,117 +159,113 @@ impl<P: Port> Spmc<P> {
     fn show(&self, hub: &Hub, caller: &Caller<'_>, list: List, now: u64) -> Answer {
         self.sweep(hub, now);
         // Before where the list goes to, and before what is listed, as ever.
-        let post = hub.post.lock();
+        let post = &hub.post.lock();
+        let query = Query { hub, post, caller, list, now };
         let letter = match list {
-            List::DeadLetter(number) => Some(self.letter(&post, caller, number)?),
+            List::DeadLetter(number) => Some(self.letter(&query, number)?),
             _ => None,
         };
-        let mut mailbox;
-        let mut sheet = match caller.to {
-            To::Mailbox(to) => {
-                mailbox = to.lock();
-                Sheet::Delivery(mailbox.begin_delivery().map_err(no_delivery)?)
+        match caller.to {
+            To::Mailbox(mailbox) => {
+                let mut mailbox = mailbox.lock();
+                let mut delivery = mailbox.begin_delivery().map_err(no_delivery)?;
+                let answer = self.fill(&query, letter, &mut Sheet::Delivery(&mut delivery))?;
+                if delivery.filled() > 0 {
+                    delivery.finish();
+                }
+                Ok(answer)
             }
             To::Kept(kept) => {
                 let mut kept = kept.lock();
                 kept.clear();
-                Sheet::Kept(kept)
+                self.fill(&query, letter, &mut Sheet::Kept(&mut kept))
             }
-            To::Nowhere => return Err(HubError::NoBuffer),
-        };
-        let answer = match letter {
-            Some((letter, payload)) => {
-                let (record, len) = (self.dead_record(letter).words(), usize::from(letter.len));
-                let whole =
-                    sheet.append(self.port, &record, DEAD_LETTER_RECORD)? && sheet.append(self.port, payload, len)?;
-                if !whole && let Sheet::Delivery(_) = sheet {
-                    return Err(HubError::NoBuffer);
-                }
-                // A payload that cannot be kept is left away; the record has its length.
-                [1, (DEAD_LETTER_RECORD + if whole { len } else { 0 }) as u64, 0, 0]
-            }
-            None => self.fill(hub, &post, caller, list, now, &mut sheet)?,
-        };
-        if let Sheet::Delivery(delivery) = sheet
-            && delivery.filled() > 0
-        {
-            delivery.finish();
+            To::Nowhere => Err(HubError::NoBuffer),
         }
-        Ok(answer)
     }
 
-    /// Lists all that there is and that fits.
-    fn fill(&self, hub: &Hub, post: &Post, caller: &Caller<'_>, list: List, now: u64, sheet: &mut Sheet<'_>) -> Answer {
-        let (size, at, mut skip, extra) = match list {
-            List::Windows(from) | List::Summaries(from) => (WINDOW_RECORD, 0, from, 0),
-            List::Events(from) => (EVENT_RECORD, from, 0, 0),
-            List::Partitions(from) => (PARTITION_RECORD, 0, from, 0),
-            List::DeadLetters(from) => (DEAD_LETTER_RECORD, 0, from, post.dead.counts().1),
-            List::Routes(from) => (ROUTE_RECORD, 0, from, 0),
-            // Read alone.
-            List::DeadLetter(_) => return Err(HubError::Malformed),
+    /// Lists all that there is and that fits, or one dead letter with its payload.
+    #[inline(never)]
+    fn fill(&self, query: &Query<'_>, letter: Option<(&[u64], u16)>, sheet: &mut Sheet<'_, '_>) -> Answer {
+        let (size, mut at, mut skip) = match query.list {
+            List::Windows(from) | List::Summaries(from) => (WINDOW_RECORD, 0, from),
+            List::Events(from) => (EVENT_RECORD, from, 0),
+            List::Partitions(from) => (PARTITION_RECORD, 0, from),
+            List::DeadLetters(from) => (DEAD_LETTER_RECORD, 0, from),
+            List::DeadLetter(number) => (DEAD_LETTER_RECORD, number, 0),
+            List::Routes(from) => (ROUTE_RECORD, 0, from),
         };
-        let (mut count, mut more, mut at) = (0u64, false, at);
-        while let Some(item) = self.item(hub, post, caller, list, at, now) {
-            at = item.next;
-            if !item.seen {
+        let (mut count, mut more, mut record) = (0, false, Words::default());
+        while let Some((next, seen)) = self.item(query, at, &mut record) {
+            at = next;
+            if !seen {
                 continue;
             }
             if skip > 0 {
                 skip -= 1;
                 continue;
             }
-            more = !sheet.append(self.port, item.record.get(..size / 8).unwrap_or_default(), size)?;
+            more = !sheet.append(self.port, record.get(..size / 8).unwrap_or_default(), size)?;
             if more {
                 break;
             }
             count += 1;
+            if let Some((payload, len)) = letter {
+                let whole = sheet.append(self.port, payload, len.into())?;
+                if !whole && let Sheet::Delivery(_) = sheet {
+                    return Err(HubError::NoBuffer);
+                }
+                // A payload that cannot be kept is left away; the record has its length.
+                return Ok([1, size as u64 + if whole { len.into() } else { 0 }, 0, 0]);
+            }
         }
-        Ok([count, size as u64, more.into(), extra])
+        let evicted = if let List::DeadLetters(_) = query.list { query.post.dead.counts().1 } else { 0 };
+        Ok([count, size as u64, more.into(), evicted])
     }
 
-    /// Finds what a list has at a place, or behind it: a number of an event or a dead letter, else an index.
-    fn item(&self, hub: &Hub, post: &Post, caller: &Caller<'_>, list: List, at: u64, now: u64) -> Option<Item> {
+    /// Writes the record of what a list has at a place, or behind it: a number of an event or a dead letter, else an
+    /// index. Returns where what follows is looked for, and whether the caller may see this.
+    #[inline(never)]
+    fn item(&self, query: &Query<'_>, at: u64, record: &mut Words) -> Option<(u64, bool)> {
+        let Query { hub, post, caller, list, now } = *query;
         let index = at as usize;
-        let (record, found, seen) = match list {
+        let (found, seen) = match list {
             List::Windows(_) | List::Summaries(_) => {
-                let open = matches!(list, List::Windows(_));
-                let summary = if open { hub.windows.nth_open(index)? } else { hub.windows.nth_summary(index)? };
-                let r = self.record_of(&summary);
-                (r.words(), at, caller.sees(r.participants()))
+                let r = hub.windows.nth(index, matches!(list, List::Windows(_)))?;
+                *record = r.words();
+                (at, caller.sees(r.participants()))
             }
             List::Events(_) => {
                 let r = hub.events.lock().from(at)?;
-                (r.words(), r.sequence, caller.sees(&[r.who, r.other]))
+                *record = r.words();
+                (r.sequence, caller.sees(&[r.who, r.other]))
             }
             List::Partitions(_) => {
                 let p = self.partitions.get(index)?;
-                let coordinates = hub.coordinator == Some(End::partition(p.index));
-                (self.partition_record(hub, post, p, now).words(), at, coordinates || caller.sees(&[p.id()]))
+                *record = self.partition_record(hub, post, p, now).words();
+                (at, hub.coordinator == Some(End::partition(p.index)) || caller.sees(&[p.id()]))
             }
             List::DeadLetters(_) | List::DeadLetter(_) => {
                 let r = self.dead_record(post.dead.from(at)?);
-                (r.words(), r.number, caller.sees(&[r.from, r.to]))
+                *record = r.words();
+                (r.number, caller.sees(&[r.from, r.to]))
             }
             List::Routes(_) => {
                 let (n, from, to, state) = post.broken_route(index, now)?;
-                let r = self.route_record(from, to, state);
-                (r.words(), n as u64, caller.sees(&[r.from, r.to]))
+                let (breaker, until) = breaker_of(state);
+                let r = RouteRecord { from: self.id_of(from), to: self.id_of(to), breaker, until };
+                *record = r.words();
+                (n as u64, caller.sees(&[r.from, r.to]))
             }
         };
-        Some(Item { record, next: found.wrapping_add(1), seen })
+        Some((found.wrapping_add(1), seen))
     }
 
-    /// Finds a dead letter that is to be read alone, and its payload.
-    fn letter<'p>(
-        &self,
-        post: &'p Post,
-        caller: &Caller<'_>,
-        number: u64,
-    ) -> Result<(&'p Letter, &'p [u64]), HubError> {
-        let (letter, payload) = post.dead.read(number).ok_or(HubError::NoSuchEntry)?;
-        let seen = caller.sees(&[self.id_of(letter.from), self.id_of(letter.to)]);
-        if seen { Ok((letter, payload)) } else { Err(HubError::Rights) }
+    /// Finds the payload of a dead letter that is to be read alone, and how many bytes it has.
+    fn letter<'p>(&self, query: &Query<'p>, number: u64) -> Result<(&'p [u64], u16), HubError> {
+        let (letter, payload) = query.post.dead.read(number).ok_or(HubError::NoSuchEntry)?;
+        let seen = query.caller.sees(&[self.id_of(letter.from), self.id_of(letter.to)]);
+        if seen { Ok((payload, letter.len)) } else { Err(HubError::Rights) }
     }
 
     fn control(&self, hub: &Hub, cpu: &Cpu<P>, what: Control, id: PartitionId, now: u64) -> Answer {
@@ -303,16 +300,6 @@ impl<P: Port> Spmc<P> {
         }
     }
 
-    fn route_record(&self, from: Seat, to: Seat, state: breaker::State) -> RouteRecord {
-        let (breaker, until) = match state {
-            breaker::State::Open { until } => (BreakerState::Open, until),
-            breaker::State::HalfOpen { probing } => (BreakerState::HalfOpen, probing.unwrap_or(0)),
-            breaker::State::Isolated => (BreakerState::Isolated, 0),
-            breaker::State::Closed => (BreakerState::Closed, 0),
-        };
-        RouteRecord { from: self.id_of(from), to: self.id_of(to), breaker, until }
-    }
-
     fn description(&self, hub: &Hub, caller: &Caller<'_>) -> Description {
         let (open, summaries, evicted) = hub.windows.totals();
         Description {
@@ -342,15 +329,7 @@ impl<P: Port> Spmc<P> {
             *to = end;
         }
         let lifetime = (asked.lifetime_ms as u64).saturating_mul(self.port.counter_hz()) / 1000;
-        let terms = Terms {
-            count: asked.count,
-            ends,
-            direction: asked.direction,
-            correlation: asked.correlation,
-            purpose: asked.purpose,
-            lifetime,
-            limit: asked.limit,
-        };
+        let terms = Terms { record: WindowRecord::of(asked, lifetime), ends };
         let id = hub.windows.open(&terms, now)?;
         self.appoint(cpu, now.saturating_add(lifetime));
         // One that died or was cut off meanwhile closed its windows before this one was there.
@@ -359,7 +338,7 @@ impl<P: Port> Spmc<P> {
                 hub.windows.close_of(Some(end), Closed::ParticipantDied, now);
             }
         }
-        self.tell_of_window(hub, now, EventKind::WindowOpened, (id, &terms), "");
+        tell_of_window(hub, now, EventKind::WindowOpened, (id, asked.participants), "");
         self.tell_of_windows(hub);
         Ok([id as u64, 0, 0, 0])
     }
@@ -376,31 +355,6 @@ impl<P: Port> Spmc<P> {
     fn is_out(&self, hub: &Hub, end: End) -> bool {
         let down = self.partitions.get(end.row()).is_some_and(|p| p.standing.is_closed());
         down || hub.post.lock().cut() & Seat::of(end).bit() != 0
-    }
-
-    fn record_of(&self, s: &Summary) -> WindowRecord {
-        let mut participants = [PartitionId(0); MAX_PARTICIPANTS];
-        for (id, end) in participants.iter_mut().zip(s.terms.participants()) {
-            *id = self.id_of(Seat::of(*end));
-        }
-        let passed = s.forward != 0 || s.back != 0;
-        WindowRecord {
-            id: s.id,
-            closed: s.closed.map(|(why, _)| why),
-            direction: s.terms.direction,
-            count: s.terms.count,
-            participants,
-            correlation: s.terms.correlation,
-            purpose: s.terms.purpose,
-            limit: s.terms.limit,
-            forward: s.forward,
-            back: s.back,
-            opened: s.opened,
-            lifetime: s.terms.lifetime,
-            first: if passed { s.first } else { 0 },
-            last: if passed { s.last } else { 0 },
-            ended: s.closed.map_or(0, |(_, when)| when),
-        }
     }
 
     fn partition_record(&self, hub: &Hub, post: &Post, p: &Partition<P>, now: u64) -> PartitionRecord {
@@ -435,9 +389,9 @@ impl<P: Port> Spmc<P> {
     fn post_state(&self, post: &Post, seat: Seat, now: u64) -> (u16, u16, BreakerState) {
         let Some(spoke) = post.spoke(seat) else { return (0, 0, BreakerState::Closed) };
         let queued = spoke.inbox.as_ref().map_or(0, |i| i.queue.len());
-        let breaker = match self.route_record(seat, seat, spoke.breaker.state_at(now)).breaker {
-            BreakerState::Closed if spoke.paused => BreakerState::Paused,
-            state => state,
+        let breaker = match breaker_of(spoke.breaker.state_at(now)) {
+            (BreakerState::Closed, _) if spoke.paused => BreakerState::Paused,
+            (state, _) => state,
         };
         (queued, post.is_with(seat, now).into(), breaker)
     }
@@ -448,6 +402,16 @@ fn no_delivery(why: Refusal) -> HubError {
         Refusal::BufferOwned => HubError::BufferBusy,
         // Nothing is mapped.
         _ => HubError::NoBuffer,
+    }
+}
+
+/// Says what a breaker lets through, and when one message may try; 0 where none is waited for.
+fn breaker_of(state: breaker::State) -> (BreakerState, u64) {
+    match state {
+        breaker::State::Open { until } => (BreakerState::Open, until),
+        breaker::State::HalfOpen { probing } => (BreakerState::HalfOpen, probing.unwrap_or(0)),
+        breaker::State::Isolated => (BreakerState::Isolated, 0),
+        breaker::State::Closed => (BreakerState::Closed, 0),
     }
 }
 

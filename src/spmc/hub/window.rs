@@ -9,8 +9,7 @@ use alloc::boxed::Box;
 use core::array;
 
 use arrayvec::ArrayVec;
-use ffa_abi::Uuid;
-use ffa_abi::hub::{Closed, Direction, HubError, MAX_PARTICIPANTS};
+use ffa_abi::hub::{Closed, Direction, HubError, MAX_PARTICIPANTS, WindowRecord};
 
 use crate::routing::{End, ROWS};
 use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
@@ -89,11 +88,6 @@ impl Slot {
         }
     }
 
-    /// Returns when time is up.
-    fn end(&self) -> u64 {
-        self.opened.load(Ordering::Relaxed).saturating_add(self.lifetime.load(Ordering::Relaxed))
-    }
-
     /// Tells whether time is up; the difference is right across a wrap of the counter.
     fn is_over(&self, now: u64) -> bool {
         now.wrapping_sub(self.opened.load(Ordering::Relaxed)) >= self.lifetime.load(Ordering::Relaxed)
@@ -101,51 +95,27 @@ impl Slot {
 }
 
 /// Says what a window is for, as the coordinator asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
-    /// How many of `ends` count.
-    pub(crate) count: u8,
-    /// Who takes part, the first one first.
+    /// What is told of it, but for what its [`Slot`] knows.
+    pub(crate) record: WindowRecord,
+    /// Who takes part, the first one first; as many as the record names.
     pub(crate) ends: [End; MAX_PARTICIPANTS],
-    pub(crate) direction: Direction,
-    /// What the coordinator calls the work.
-    pub(crate) correlation: u64,
-    /// The service that the work belongs to.
-    pub(crate) purpose: Uuid,
-    /// Counter ticks.
-    pub(crate) lifetime: u64,
-    pub(crate) limit: u16,
 }
 
 impl Terms {
     /// Returns those who take part.
     pub(crate) fn participants(&self) -> &[End] {
-        self.ends.get(..self.count.into()).unwrap_or_default()
+        self.ends.get(..self.record.count.into()).unwrap_or_default()
     }
-}
-
-/// Says what a window was or is used for: the live view, and the summary once it is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Summary {
-    pub(crate) id: u32,
-    pub(crate) terms: Terms,
-    /// `None` while it is open.
-    pub(crate) closed: Option<(Closed, u64)>,
-    pub(crate) opened: u64,
-    /// Messages from the first participant, and from the others.
-    pub(crate) forward: u16,
-    pub(crate) back: u16,
-    /// When the first and the last message passed; meaningless if none did.
-    pub(crate) first: u64,
-    pub(crate) last: u64,
 }
 
 /// What only the coordinator's calls and the end of a window touch.
 #[derive(Debug)]
 struct Table {
-    open: Box<[Option<(Token, Terms)>]>,
+    open: Box<[Option<Terms>]>,
     /// The youngest last.
-    summaries: ArrayVec<Summary, SUMMARIES>,
+    summaries: ArrayVec<WindowRecord, SUMMARIES>,
     evicted: u32,
     /// The youngest summaries of which nobody has been told.
     untold: usize,
@@ -245,114 +215,121 @@ impl Windows {
     pub(crate) fn open(&self, terms: &Terms, now: u64) -> Result<u32, HubError> {
         self.sweep(now);
         let mut table = self.table.lock();
-        let known = |t: &Terms| t.correlation == terms.correlation;
-        if table.open.iter().flatten().any(|(_, t)| known(t)) || table.summaries.iter().any(|s| known(&s.terms)) {
+        let asked = &terms.record;
+        let known = |r: &WindowRecord| r.correlation == asked.correlation;
+        if table.open.iter().flatten().any(|t| known(&t.record)) || table.summaries.iter().any(known) {
             return Err(HubError::CorrelationReused);
         }
-        let taken = |(from, to)| self.find(from, to).is_some();
-        if pairs_of(terms).any(|(from, to, _)| taken((from, to))) {
+        let mut taken = false;
+        self.each_pair(terms, &mut |pair, _| taken |= pair.load(Ordering::Relaxed) != 0);
+        if taken {
             return Err(HubError::PairHasWindow);
         }
-        let (index, entry) =
-            table.open.iter_mut().enumerate().find(|(_, e)| e.is_none()).ok_or(HubError::TooManyWindows)?;
-        let slot = self.slots.get(index).ok_or(HubError::TooManyWindows)?;
+        let index = table.open.iter().position(Option::is_none).ok_or(HubError::TooManyWindows)?;
+        let (Some(entry), Some(slot)) = (table.open.get_mut(index), self.slots.get(index)) else {
+            return Err(HubError::TooManyWindows);
+        };
         let generation = (slot.word.load(Ordering::Relaxed) >> GENERATION) as u32;
         let token = Token::new(index, generation);
         slot.opened.store(now, Ordering::Relaxed);
-        slot.lifetime.store(terms.lifetime, Ordering::Relaxed);
-        slot.limit.store(terms.limit.into(), Ordering::Relaxed);
-        slot.first.store(0, Ordering::Relaxed);
-        slot.last.store(0, Ordering::Relaxed);
+        slot.lifetime.store(asked.lifetime, Ordering::Relaxed);
+        slot.limit.store(asked.limit.into(), Ordering::Relaxed);
         slot.word.store((generation as u64) << GENERATION | OPEN, Ordering::Release);
-        for (from, to, forward) in pairs_of(terms) {
-            if let Some(pair) = self.pair(from, to) {
-                pair.store(token.0 | if forward { Token::FORWARD } else { 0 }, Ordering::Relaxed);
+        self.each_pair(terms, &mut |pair, forward| {
+            pair.store(token.0 | if forward { Token::FORWARD } else { 0 }, Ordering::Relaxed);
+        });
+        *entry = Some(Terms { record: WindowRecord { id: token.id(), opened: now, ..*asked }, ..*terms });
+        Ok(token.id())
+    }
+
+    /// Looks at the word of each ordered pair that a window connects, and whether the first participant is the sender.
+    fn each_pair(&self, terms: &Terms, look: &mut dyn FnMut(&AtomicU32, bool)) {
+        let all = terms.participants();
+        for (n, &from) in all.iter().enumerate() {
+            let sends = n == 0 || terms.record.direction == Direction::Both;
+            for &to in all.iter().filter(|&&to| sends && to != from) {
+                if let Some(pair) = self.pair(from, to) {
+                    look(pair, n == 0);
+                }
             }
         }
-        *entry = Some((token, *terms));
-        Ok(token.id())
     }
 
     /// Closes a window by its identifier.
     pub(crate) fn close(&self, id: u32, why: Closed, now: u64) -> Result<(), HubError> {
-        let mut table = self.table.lock();
-        let found = table.open.iter().flatten().find(|(t, _)| t.id() == id).map(|(t, _)| *t);
-        self.end(&mut table, found.ok_or(HubError::NoSuchWindow)?, why, now);
-        Ok(())
+        let closed = self.end(now, &|_, terms| (terms.record.id == id).then_some(why));
+        if closed { Ok(()) } else { Err(HubError::NoSuchWindow) }
     }
 
     /// Closes every window that `end` takes part in; `None` closes all.
     pub(crate) fn close_of(&self, end: Option<End>, why: Closed, now: u64) {
-        let mut table = self.table.lock();
-        for index in 0..self.slots.len() {
-            let found = table.open.get(index).and_then(Option::as_ref);
-            let concerned = found.filter(|(_, t)| end.is_none_or(|e| t.participants().contains(&e))).map(|(t, _)| *t);
-            if let Some(token) = concerned {
-                self.end(&mut table, token, why, now);
-            }
-        }
+        self.end(now, &|_, terms| end.is_none_or(|e| terms.participants().contains(&e)).then_some(why));
     }
 
     /// Closes what is over: by its time, or by its last message.
     pub(crate) fn sweep(&self, now: u64) {
-        let mut table = self.table.lock();
-        for (index, slot) in self.slots.iter().enumerate() {
-            let Some(token) = table.open.get(index).and_then(Option::as_ref).map(|(t, _)| *t) else { continue };
-            if slot.word.load(Ordering::Acquire) & OPEN == 0 {
-                self.end(&mut table, token, Closed::Exhausted, now);
-            } else if slot.is_over(now) {
-                self.end(&mut table, token, Closed::Expired, now);
-            }
-        }
+        self.end(now, &|slot, _| {
+            let exhausted = slot.word.load(Ordering::Acquire) & OPEN == 0;
+            if exhausted { Some(Closed::Exhausted) } else { slot.is_over(now).then_some(Closed::Expired) }
+        });
     }
 
     /// Returns when the time of the first of the open windows is up.
     pub(crate) fn next_end(&self) -> Option<u64> {
-        let table = self.table.lock();
-        let open = self.slots.iter().zip(&table.open).filter(|(_, entry)| entry.is_some());
-        open.map(|(slot, _)| slot.end()).min()
+        let mut first = None;
+        for terms in self.table.lock().open.iter().flatten() {
+            let end = terms.record.opened.saturating_add(terms.record.lifetime);
+            first = Some(first.map_or(end, |first| end.min(first)));
+        }
+        first
     }
 
-    /// Ends one window: from the exchange of its word on no message passes, and the counts are final.
-    fn end(&self, table: &mut Table, token: Token, why: Closed, now: u64) {
-        let Some(slot) = self.slots.get(token.slot()) else { return };
-        let Some((_, terms)) = table.open.get_mut(token.slot()).and_then(Option::take) else { return };
-        let next = match token.generation() + 1 {
-            GENERATIONS.. => 1,
-            generation => generation,
-        };
-        let word = slot.word.swap((next as u64) << GENERATION, Ordering::AcqRel);
-        for (from, to, _) in pairs_of(&terms) {
-            if let Some(pair) = self.pair(from, to) {
-                pair.store(0, Ordering::Relaxed);
+    /// Ends the windows for which `why` has a reason: from the exchange of its word on no message passes one, and the
+    /// counts are final. Tells whether there was any.
+    fn end(&self, now: u64, why: &dyn Fn(&Slot, &Terms) -> Option<Closed>) -> bool {
+        let (mut any, table) = (false, &mut *self.table.lock());
+        for (slot, place) in self.slots.iter().zip(&mut table.open) {
+            let Some(terms) = place else { continue };
+            let Some(why) = why(slot, terms) else { continue };
+            any = true;
+            let next = match (slot.word.load(Ordering::Relaxed) >> GENERATION) as u32 + 1 {
+                GENERATIONS.. => 1,
+                generation => generation,
+            };
+            let word = slot.word.swap((next as u64) << GENERATION, Ordering::AcqRel);
+            self.each_pair(terms, &mut |pair, _| pair.store(0, Ordering::Relaxed));
+            if table.summaries.is_full() && table.summaries.pop_at(0).is_some() {
+                table.evicted = table.evicted.saturating_add(1);
             }
+            // The last message closed it, whoever came to say so.
+            let why = if word & OPEN == 0 { Closed::Exhausted } else { why };
+            // There is room now.
+            let _ =
+                table.summaries.try_push(WindowRecord { closed: Some(why), ended: now, ..slot.record(terms, word) });
+            table.untold += 1;
+            *place = None;
         }
-        // The last message closed it, whoever came to say so.
-        let why = if word & OPEN == 0 { Closed::Exhausted } else { why };
-        let summary = slot.summary(token, terms, word, Some((why, now)));
-        if table.summaries.is_full() && table.summaries.pop_at(0).is_some() {
-            table.evicted = table.evicted.saturating_add(1);
-        }
-        // There is room now.
-        let _ = table.summaries.try_push(summary);
-        table.untold += 1;
+        any
     }
 
-    /// Shows the `n`-th of the open windows.
-    pub(crate) fn nth_open(&self, n: usize) -> Option<Summary> {
+    /// Shows the `n`-th of the open windows, or of the summaries, the oldest first.
+    pub(crate) fn nth(&self, mut n: usize, open: bool) -> Option<WindowRecord> {
         let table = self.table.lock();
-        let (token, terms) = table.open.iter().flatten().nth(n)?;
-        let slot = self.slots.get(token.slot())?;
-        Some(slot.summary(*token, *terms, slot.word.load(Ordering::Acquire), None))
-    }
-
-    /// Shows the `n`-th of the summaries, the oldest first.
-    pub(crate) fn nth_summary(&self, n: usize) -> Option<Summary> {
-        self.table.lock().summaries.get(n).copied()
+        if !open {
+            return table.summaries.get(n).copied();
+        }
+        for (slot, terms) in self.slots.iter().zip(&table.open) {
+            let Some(terms) = terms else { continue };
+            if n == 0 {
+                return Some(slot.record(terms, slot.word.load(Ordering::Acquire)));
+            }
+            n -= 1;
+        }
+        None
     }
 
     /// Returns the summaries of windows that were closed since, one at a time.
-    pub(crate) fn next_untold(&self) -> Option<Summary> {
+    pub(crate) fn next_untold(&self) -> Option<WindowRecord> {
         let mut table = self.table.lock();
         let at = table.summaries.len().saturating_sub(table.untold);
         table.untold = table.untold.saturating_sub(1);
@@ -361,7 +338,11 @@ impl Windows {
 
     /// Counts the open windows that `end` takes part in.
     pub(crate) fn count_of(&self, end: End) -> u16 {
-        self.table.lock().open.iter().flatten().filter(|(_, t)| t.participants().contains(&end)).count() as u16
+        let mut count = 0;
+        for terms in self.table.lock().open.iter().flatten() {
+            count += u16::from(terms.participants().contains(&end));
+        }
+        count
     }
 
     /// Forgets all summaries; says how many.
@@ -381,18 +362,11 @@ impl Windows {
 }
 
 impl Slot {
-    fn summary(&self, token: Token, terms: Terms, word: u64, closed: Option<(Closed, u64)>) -> Summary {
+    /// Shows a window as its word has it.
+    fn record(&self, terms: &Terms, word: u64) -> WindowRecord {
         let (forward, back) = counts(word);
-        Summary {
-            id: token.id(),
-            terms,
-            closed,
-            opened: self.opened.load(Ordering::Relaxed),
-            forward,
-            back,
-            first: self.first.load(Ordering::Relaxed),
-            last: self.last.load(Ordering::Relaxed),
-        }
+        let passed = |time: &AtomicU64| if forward | back != 0 { time.load(Ordering::Relaxed) } else { 0 };
+        WindowRecord { forward, back, first: passed(&self.first), last: passed(&self.last), ..terms.record }
     }
 }
 
@@ -400,17 +374,10 @@ fn counts(word: u64) -> (u16, u16) {
     ((word & COUNT_MASK) as u16, (word >> COUNT & COUNT_MASK) as u16)
 }
 
-/// Lists the ordered pairs that a window connects, and whether the first participant is the sender.
-fn pairs_of(terms: &Terms) -> impl Iterator<Item = (End, End, bool)> + '_ {
-    let all = terms.participants();
-    all.iter().enumerate().flat_map(move |(n, &from)| {
-        let sends = terms.direction == Direction::Both || n == 0;
-        all.iter().filter(move |&&to| sends && to != from).map(move |&to| (from, to, n == 0))
-    })
-}
-
 #[cfg(all(test, loom))]
 mod loom_tests {
+    use ffa_abi::Uuid;
+    use ffa_abi::hub::OpenWindow;
     use loom::sync::Arc;
     use loom::thread;
 
@@ -418,7 +385,16 @@ mod loom_tests {
 
     fn terms(limit: u16, correlation: u64) -> Terms {
         let ends = core::array::from_fn(End::partition);
-        Terms { count: 2, ends, direction: Direction::Both, correlation, purpose: Uuid::NIL, lifetime: 1000, limit }
+        let asked = OpenWindow {
+            count: 2,
+            participants: Default::default(),
+            direction: Direction::Both,
+            correlation,
+            purpose: Uuid::NIL,
+            lifetime_ms: 1,
+            limit,
+        };
+        Terms { record: WindowRecord::of(&asked, 1000), ends }
     }
 
     /// A message races the coordinator, who closes the window: the summary counts it if and only if it passed.
@@ -433,7 +409,7 @@ mod loom_tests {
                 thread::spawn(move || windows.admit(token, 1).is_ok())
             };
             windows.close(id, Closed::ByCoordinator, 2).unwrap();
-            let summary = windows.nth_summary(0).unwrap();
+            let summary = windows.nth(0, false).unwrap();
             let passed = sender.join().unwrap();
             assert_eq!(summary.forward, u16::from(passed));
             assert!(windows.admit(token, 3).is_err());

@@ -4,7 +4,7 @@
 use std::vec::Vec;
 
 use ffa_abi::Uuid;
-use ffa_abi::hub::{Closed, Direction, MAX_PARTICIPANTS};
+use ffa_abi::hub::{Closed, Direction, MAX_PARTICIPANTS, OpenWindow, WindowRecord};
 
 use super::window::{SUMMARIES, Terms, Windows};
 use crate::routing::End;
@@ -24,13 +24,13 @@ struct Open {
 
 impl Open {
     fn is_over(&self, now: u64) -> bool {
-        now.wrapping_sub(self.opened) >= self.terms.lifetime
+        now.wrapping_sub(self.opened) >= self.terms.record.lifetime
     }
 
     fn passes(&self, from: End, to: End) -> Option<bool> {
         let place = |end| self.terms.participants().iter().position(|&e| e == end);
         let (from, _) = (place(from)?, place(to)?);
-        (from == 0 || self.terms.direction == Direction::Both).then_some(from == 0)
+        (from == 0 || self.terms.record.direction == Direction::Both).then_some(from == 0)
     }
 }
 
@@ -40,13 +40,15 @@ fn terms(r: &mut Random) -> Terms {
     let ends = core::array::from_fn(|n| End::partition((first + n) % ENDS as usize));
     let direction = r.pick(&[Direction::Both, Direction::FromFirst]);
     let (correlation, lifetime, limit) = (r.below(1 << 40), 1 + r.below(60), 1 + r.below(6) as u16);
-    Terms { count: count as u8, ends, direction, correlation, purpose: Uuid::NIL, lifetime, limit }
+    let (participants, purpose) = (Default::default(), Uuid::NIL);
+    let asked = OpenWindow { count: count as u8, participants, direction, correlation, purpose, lifetime_ms: 1, limit };
+    Terms { record: WindowRecord::of(&asked, lifetime), ends }
 }
 
 /// Takes out of the model what is over, as a sweep does.
 fn sweep(open: &mut Vec<Open>, ended: &mut Vec<(u32, Closed, u16, u16)>, now: u64) {
     open.retain(|w| {
-        let exhausted = w.forward + w.back >= w.terms.limit;
+        let exhausted = w.forward + w.back >= w.terms.record.limit;
         let why = if exhausted { Closed::Exhausted } else { Closed::Expired };
         if exhausted || w.is_over(now) {
             ended.push((w.id, why, w.forward, w.back));
@@ -73,7 +75,7 @@ fn random_sequences_agree_with_a_list() {
                     let clash = open.iter().any(|w| {
                         let ends = terms.participants();
                         let pairs = ends.iter().enumerate().flat_map(|(n, &a)| {
-                            let sends = n == 0 || terms.direction == Direction::Both;
+                            let sends = n == 0 || terms.record.direction == Direction::Both;
                             ends.iter().filter(move |&&b| sends && a != b).map(move |&b| (a, b))
                         });
                         pairs.into_iter().any(|(a, b)| w.passes(a, b).is_some())
@@ -98,7 +100,7 @@ fn random_sequences_agree_with_a_list() {
                     let expected = open.iter_mut().find_map(|w| w.passes(from, to).map(|f| (w, f)));
                     let token = windows.find(from, to);
                     let got = token.map(|t| windows.admit(t, now));
-                    let alive = expected.filter(|(w, _)| !w.is_over(now) && w.forward + w.back < w.terms.limit);
+                    let alive = expected.filter(|(w, _)| !w.is_over(now) && w.forward + w.back < w.terms.record.limit);
                     assert_eq!(got.is_some_and(|g| g.is_ok()), alive.is_some() && from != to, "seed {seed}");
                     if let Some((w, forward)) = alive.filter(|_| from != to) {
                         passed += 1;
@@ -119,8 +121,8 @@ fn random_sequences_agree_with_a_list() {
         assert_eq!(windows.totals().0, 0);
         // The latest summaries say what the model says, each window once.
         let told: Vec<_> = (0..SUMMARIES)
-            .filter_map(|n| windows.nth_summary(n))
-            .map(|s| (s.id, s.closed.unwrap().0, s.forward, s.back))
+            .filter_map(|n| windows.nth(n, false))
+            .map(|s| (s.id, s.closed.unwrap(), s.forward, s.back))
             .collect();
         assert_eq!(told.len(), ended.len().min(SUMMARIES), "seed {seed}");
         let known = |t: &(u32, Closed, u16, u16)| ended.iter().any(|e| (e.0, e.2, e.3) == (t.0, t.2, t.3));
