@@ -166,7 +166,7 @@ impl<P: Port> Spmc<P> {
             return next;
         }
         if self.hub.is_some() {
-            return self.refuse_normal_in_hub(cpu, fid, refusal, regs);
+            return self.refuse_in_hub(cpu, None, (fid, refusal), regs);
         }
         self.refuse(PartitionId::NORMAL_WORLD, fid, refusal, regs);
         Next::Reply
@@ -223,7 +223,7 @@ impl<P: Port> Spmc<P> {
         regs: &mut Regs,
     ) -> Next<P> {
         if self.hub.is_some() {
-            return self.refuse_partition_in_hub(cpu, context, (fid, refusal), regs);
+            return self.refuse_in_hub(cpu, Some(context), (fid, refusal), regs);
         }
         self.refuse(context.id, fid, refusal, regs);
         Next::Run(context)

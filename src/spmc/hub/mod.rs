@@ -173,18 +173,13 @@ impl<P: Port> Spmc<P> {
     pub(crate) fn route(&self, from: End, to: End) -> Result<Route, Refusal> {
         match self.routing.check(from, to, Use::Messages) {
             Ok(()) => Ok(Route::OPEN),
-            Err(refusal) => self.route_through_window(from, to, refusal),
+            Err(refusal) => self.route_by_window(from, to, refusal),
         }
     }
 
     /// Decides on a message that the table does not let through; without a hub that is all.
     #[cold]
     #[inline(never)]
-    fn route_through_window(&self, from: End, to: End, refusal: Refusal) -> Result<Route, Refusal> {
-        self.route_by_window(from, to, refusal)
-    }
-
-    #[inline(always)]
     fn route_by_window(&self, from: End, to: End, refusal: Refusal) -> Result<Route, Refusal> {
         let hub = self.hub.as_ref().ok_or(refusal)?;
         if self.routing.policy_allows(from, to) {

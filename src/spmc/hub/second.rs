@@ -26,28 +26,32 @@ enum Thought<'a, P: Port> {
 }
 
 impl<P: Port> Spmc<P> {
-    /// Goes on with a call of the Normal world that was refused, or records the refusal and answers.
+    /// Goes on with a call that was refused, or records the refusal and answers. `caller` is a partition's context;
+    /// `None` is the Normal world.
     #[cold]
     #[inline(never)]
-    pub(crate) fn refuse_normal_in_hub(
+    pub(crate) fn refuse_in_hub(
         &'static self,
         cpu: &mut Cpu<P>,
-        fid: u32,
-        refusal: Refusal,
+        caller: Option<&'static ExecutionContext<P>>,
+        (fid, refusal): (u32, Refusal),
         regs: &mut Regs,
     ) -> Next<P> {
-        let [_, w1, ..] = regs.x;
-        let (source, _) = endpoints(w1);
+        let (source, _) = endpoints(regs.x[1]);
+        let end = caller.map_or(End::normal(source), |context| context.end());
+        let back = caller.map_or(Next::Reply, Next::Run);
         let why = match self.think(fid, refusal, regs) {
             Thought::Message(target) => {
-                let ends = (End::normal(source), End::partition(target.index));
-                let begun = self
-                    .win_supervised(cpu, target, ends, refusal)
-                    .and_then(|(context, route)| self.start_from_normal(cpu, context, (fid, source, route), regs));
+                let begun = self.win_supervised(cpu, target, (end, End::partition(target.index)), refusal);
+                let begun = begun.and_then(|(context, route)| match caller {
+                    Some(caller) => self.start_from_partition(cpu, caller, context, (fid, route), regs),
+                    None => self.start_from_normal(cpu, context, (fid, source, route), regs),
+                });
                 match begun {
                     Ok(next) => return next,
                     Err(why) => {
-                        if why.may_start_again()
+                        if caller.is_none()
+                            && why.may_start_again()
                             && let Some(next) = self.start_again(cpu, fid, regs)
                         {
                             return next;
@@ -57,49 +61,15 @@ impl<P: Port> Spmc<P> {
                 }
             }
             Thought::Service => {
-                self.serve_normal(cpu, source, regs);
-                return Next::Reply;
+                self.serve(cpu, (source, end), regs);
+                return back;
             }
             Thought::None => refusal,
         };
-        self.note_refusal(cpu, PartitionId::NORMAL_WORLD, why, regs);
-        self.refuse(PartitionId::NORMAL_WORLD, fid, why, regs);
-        Next::Reply
-    }
-
-    /// Goes on with a call of a partition that was refused, or records the refusal and answers.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn refuse_partition_in_hub(
-        &'static self,
-        cpu: &mut Cpu<P>,
-        caller: &'static ExecutionContext<P>,
-        (fid, refusal): (u32, Refusal),
-        regs: &mut Regs,
-    ) -> Next<P> {
-        let why = match self.think(fid, refusal, regs) {
-            Thought::Message(target) => {
-                let ends = (caller.end(), End::partition(target.index));
-                let begun = self
-                    .win_supervised(cpu, target, ends, refusal)
-                    .and_then(|(context, route)| self.start_from_partition(cpu, caller, context, (fid, route), regs));
-                match begun {
-                    Ok(next) => return next,
-                    Err(why) => why,
-                }
-            }
-            Thought::Service => match self.partitions.get(caller.partition as usize) {
-                Some(from) => {
-                    self.serve_partition(cpu, from, regs);
-                    return Next::Run(caller);
-                }
-                None => refusal,
-            },
-            Thought::None => refusal,
-        };
-        self.note_refusal(cpu, caller.id, why, regs);
-        self.refuse(caller.id, fid, why, regs);
-        Next::Run(caller)
+        let id = caller.map_or(PartitionId::NORMAL_WORLD, |context| context.id);
+        self.note_refusal(cpu, id, why, regs);
+        self.refuse(id, fid, why, regs);
+        back
     }
 
     /// Finds out what a refused call may have been. Its receiver and its route are looked at last, so everything else

@@ -90,21 +90,16 @@ struct Query<'a> {
 type Answer = Result<[u64; 4], HubError>;
 
 impl<P: Port> Spmc<P> {
-    /// Serves a direct request of the Normal world.
-    pub(super) fn serve_normal(&self, cpu: &Cpu<P>, source: PartitionId, regs: &mut Regs) {
-        self.normal.version.settle();
-        let primary = source == PartitionId::NORMAL_WORLD;
-        let to = if primary { To::Mailbox(&self.normal.mailbox) } else { To::Nowhere };
-        self.serve(cpu, source, End::normal(source), to, regs);
-    }
-
-    /// Serves a direct request of a partition.
-    pub(super) fn serve_partition(&self, cpu: &Cpu<P>, from: &Partition<P>, regs: &mut Regs) {
-        from.version.settle();
-        self.serve(cpu, from.id(), End::partition(from.index), To::Mailbox(&from.mailbox), regs);
-    }
-
-    fn serve(&self, cpu: &Cpu<P>, id: PartitionId, end: End, to: To<'_>, regs: &mut Regs) {
+    /// Serves a direct request.
+    #[inline(never)]
+    pub(super) fn serve(&self, cpu: &Cpu<P>, (id, end): (PartitionId, End), regs: &mut Regs) {
+        let from = self.partitions.get(end.row());
+        from.map_or(&self.normal.version, |p| &p.version).settle();
+        let to = match from {
+            Some(p) => To::Mailbox(&p.mailbox),
+            None if id == PartitionId::NORMAL_WORLD => To::Mailbox(&self.normal.mailbox),
+            None => To::Nowhere,
+        };
         let [_, w1, _, x3, x4, x5, x6, x7, ..] = regs.x;
         let answer = match &self.hub {
             Some(hub) => {
