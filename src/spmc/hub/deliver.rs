@@ -8,11 +8,12 @@
 use alloc::vec::Vec;
 
 use ffa_abi::PartitionId;
-use ffa_abi::envelope::{self, Class, Envelope, Malformed};
+use ffa_abi::envelope::{self, Class, Envelope};
 use ffa_abi::hub::{Closed, EventKind, MAX_PARTICIPANTS};
 
 use super::breaker::{Limits, Strike};
-use super::post::{Admitted, Bounds, Parcel, Post, Rejected, Untold};
+use super::log::FRONT;
+use super::post::{Admitted, Bounds, Parcel, Post, Untold};
 use super::{Event, Hub, Route, Seat};
 use crate::mailbox::Mailbox;
 use crate::manifest::{HubPolicy, Party};
@@ -53,27 +54,6 @@ pub(super) fn post<P: Port>(policy: &HubPolicy, partitions: &[Partition<P>], tic
         },
     };
     Post::try_new(&queues, bounds)
-}
-
-impl From<Rejected> for Refusal {
-    fn from(why: Rejected) -> Self {
-        match why {
-            Rejected::NoQueue => Self::HubMixed,
-            Rejected::TooLong => Self::MessageLength,
-            Rejected::Fields => Self::EnvelopeFields,
-            Rejected::Full => Self::QueueFull,
-            Rejected::Open => Self::BreakerOpen,
-            Rejected::NoSuchTicket => Self::NoSuchTicket,
-        }
-    }
-}
-
-impl From<Malformed> for Refusal {
-    fn from(why: Malformed) -> Self {
-        match why {
-            Malformed::Version | Malformed::Class | Malformed::Flags | Malformed::Reserved => Self::Envelope,
-        }
-    }
 }
 
 fn seat<P: Port>(end: Option<&Partition<P>>) -> Seat {
@@ -143,7 +123,7 @@ impl<P: Port> Spmc<P> {
         let at = pair.tx.checked_add(header.offset.into()).ok_or(Refusal::MessageHeader)?;
         let mut words = [0; envelope::WORDS];
         self.port.read_words(pair.space, at, &mut words).map_err(|_| Refusal::BufferFault)?;
-        let e = Envelope::from_words(words)?;
+        let e = Envelope::from_words(words).map_err(|_| Refusal::Envelope)?;
         if matches!(e.class, Class::Ack | Class::Nack) {
             post.settle(from, to, &e, now)?;
             return Ok(e.class);
@@ -152,22 +132,37 @@ impl<P: Port> Spmc<P> {
         let (source, target) = (from.end(), to.end());
         let route =
             if self.routing.policy_allows(source, target) { Route::OPEN } else { hub.pass(source, target, || now)? };
-        let place = match post.admit(from, to, &e, len, now) {
-            Ok(Admitted::Place(place)) => place,
-            Ok(Admitted::Duplicate) => {
+        let at = at.checked_add(envelope::SIZE as u64).ok_or(Refusal::MessageHeader);
+        match at.and_then(|at| self.accept(post, (from, to), header, (pair.space, at), (&e, len), now)) {
+            Ok(true) => Ok(e.class),
+            // What was accepted before counts once.
+            Ok(false) => {
                 self.turned_back(route, Refusal::QueueFull);
-                return Ok(e.class);
+                Ok(e.class)
             }
-            Err(why) => return Err(self.turned_back(route, why.into())),
-        };
-        let back = |why| self.turned_back(route, why);
-        let (front, payload) = post.fill(to, place, len).ok_or_else(|| back(Refusal::MessageLength))?;
+            Err(why) => Err(self.turned_back(route, why)),
+        }
+    }
+
+    /// Copies the payload of a message to its place in the post office, and accepts it; false if it was before.
+    #[inline]
+    fn accept(
+        &self,
+        post: &mut Post,
+        (from, to): (Seat, Seat),
+        header: &Header,
+        (space, at): (Space, Pa),
+        (e, len): (&Envelope, usize),
+        now: u64,
+    ) -> Result<bool, Refusal> {
+        let Admitted::Place(place) = post.admit(from, to, e, len, now)? else { return Ok(false) };
+        let words = post.words(to, place, len).and_then(|words| words.split_first_chunk_mut::<FRONT>());
+        let (front, payload) = words.ok_or(Refusal::MessageLength)?;
         let [_, _, _, u0, u1, ..] = front;
         [*u0, *u1] = header.uuid();
-        let at = at.checked_add(envelope::SIZE as u64).ok_or_else(|| back(Refusal::MessageHeader))?;
-        self.read_payload(pair.space, at, payload, len).map_err(|_| back(Refusal::BufferFault))?;
-        post.commit(from, to, place, &e, len, now);
-        Ok(e.class)
+        self.read_payload(space, at, payload, len).map_err(|_| Refusal::BufferFault)?;
+        post.commit(from, to, place, e, len, now);
+        Ok(true)
     }
 
     /// Copies `len` bytes into as many words as they need, and no byte more.
@@ -199,13 +194,10 @@ impl<P: Port> Spmc<P> {
         }
         let Some((mailbox, id)) = self.box_of(to) else { return 0 };
         let mut mailbox = mailbox.lock();
-        let handed = if mailbox.pair().is_none() || mailbox.rx_is_with_consumer() {
-            post.look_after(to, now)
-        } else {
-            let parcel = post.hand_out(to, now);
-            // A buffer that faults or is too small: the message counts as delivered, and as one whose ack was lost.
-            parcel.is_some_and(|parcel| self.put(&mut mailbox, post, to, id, &parcel).is_ok())
-        };
+        let free = mailbox.pair().is_some() && !mailbox.rx_is_with_consumer();
+        let parcel = post.hand_out(to, free, now);
+        // A buffer that faults or is too small: the message counts as delivered, and as one whose ack was lost.
+        let handed = parcel.is_some_and(|parcel| !free || self.put(&mut mailbox, post, to, id, parcel).is_ok());
         post.look_again(to, now);
         if handed { to.bit() } else { 0 }
     }
@@ -216,27 +208,26 @@ impl<P: Port> Spmc<P> {
         post: &mut Post,
         to: Seat,
         id: PartitionId,
-        parcel: &Parcel,
+        parcel: Parcel,
     ) -> Result<(), Refusal> {
-        let from = parcel.from.map_or(self.id, |s| self.id_of(s));
-        let ends = u64::from(from.0) << 48 | u64::from(id.0) << 32;
-        let size = (envelope::SIZE + parcel.len) as u64;
-        let front = |e: &Envelope, [u0, u1]: [u64; 2]| {
-            let [a, b, c, d, e, f, g, h] = e.to_words();
-            [0, HEADER | ends, size, u0, u1, a, b, c, d, e, f, g, h]
+        let Parcel { from, place, len, mut envelope } = parcel;
+        let mut control = [0; FRONT];
+        let (sender, words) = match from {
+            Some(seat) => (self.id_of(seat), post.words(to, place, len).ok_or(Refusal::MessageLength)?),
+            None => {
+                // A control message names an endpoint: by its identifier outside of the post office.
+                envelope.correlation = self.id_of(Seat(envelope.correlation as u8)).0.into();
+                (self.id, &mut control[..])
+            }
         };
-        let mut delivery = mailbox.begin_delivery()?;
-        if parcel.from.is_some() {
-            let (place, _) = post.fill(to, parcel.place, parcel.len).ok_or(Refusal::MessageLength)?;
-            let [_, _, _, u0, u1, ..] = *place;
-            *place = front(&parcel.envelope, [u0, u1]);
-            delivery.append_words(self.port, post.words(to, parcel).unwrap_or_default())?;
-        } else {
-            // A control message names an endpoint: by its identifier outside of the post office.
-            let about = self.id_of(Seat(parcel.envelope.correlation as u8)).0;
-            let e = Envelope { correlation: about.into(), ..parcel.envelope };
-            delivery.append_words(self.port, &front(&e, [0; 2]))?;
+        if let Some([flags, ends, size, _, _, rest @ ..]) = words.first_chunk_mut::<FRONT>() {
+            *flags = 0;
+            *ends = HEADER | u64::from(sender.0) << 48 | u64::from(id.0) << 32;
+            *size = (envelope::SIZE + len) as u64;
+            *rest = envelope.to_words();
         }
+        let mut delivery = mailbox.begin_delivery()?;
+        delivery.append_words(self.port, words)?;
         delivery.finish();
         Ok(())
     }

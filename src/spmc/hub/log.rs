@@ -12,6 +12,7 @@ use super::Seat;
 /// Words in front of a payload, as its receiver gets them: the message header of v1.2 and the envelope.
 pub(crate) const FRONT: usize = 13;
 /// Where in them the UUID is that the header names.
+#[cfg(test)]
 const UUID: core::ops::Range<usize> = 3..5;
 
 /// Says where a message stands.
@@ -90,9 +91,9 @@ impl Log {
 
     /// Shows the words of a place, to be filled.
     #[inline]
-    pub(crate) fn words_mut(&mut self, at: usize, len: usize) -> Option<(&mut [u64; FRONT], &mut [u64])> {
+    pub(crate) fn words_mut(&mut self, at: usize, len: usize) -> Option<&mut [u64]> {
         let (from, to) = self.range(at, len)?;
-        self.words.get_mut(from..to)?.split_first_chunk_mut()
+        self.words.get_mut(from..to)
     }
 
     #[inline]
@@ -136,35 +137,41 @@ impl Log {
         self.records.get_mut(at)?.as_mut()
     }
 
-    /// Forgets a record and returns it.
-    pub(crate) fn take(&mut self, at: usize) -> Option<Record> {
-        self.records.get_mut(at)?.take()
+    /// Forgets a record. Returns who sent the message.
+    pub(crate) fn take(&mut self, at: usize) -> Option<Seat> {
+        let place = self.records.get_mut(at)?;
+        let from = place.as_ref()?.from;
+        *place = None;
+        Some(from)
     }
 
-    /// Tells whether a record and its bytes are as they were written.
+    /// Shows a record if it and its bytes are as they were written.
     #[inline]
-    pub(crate) fn is_intact(&self, at: usize) -> bool {
-        self.record(at).is_some_and(|r| r.sum == self.sum(at, r))
+    pub(crate) fn intact(&self, at: usize) -> Option<&Record> {
+        self.record(at).filter(|r| r.sum == self.sum(at, r))
     }
 
     /// Mixes what does not change into 64 bits: against memory that went bad, not against an adversary.
-    #[inline]
+    #[inline(never)]
     fn sum(&self, at: usize, r: &Record) -> u64 {
         let e = &r.envelope;
         // One by one, not in a loop: this is done at each delivery.
         let mut sum = Sum(0xcbf2_9ce4_8422_2325);
-        sum.add(u64::from(r.from.0) << 16 | u64::from(r.len));
-        sum.add(r.ticket);
+        let kind = u32::from_le_bytes([r.from.0, e.class as u8, e.hops, 0]);
+        sum.add(u64::from(e.time_to_live) << 32 | u64::from(kind));
+        sum.add(r.ticket ^ u64::from(r.len) << 48);
         sum.add(r.deadline);
         sum.add(e.task);
         sum.add(e.correlation);
         sum.add(e.key);
-        sum.add(u64::from(e.time_to_live));
-        sum.add(u64::from(e.class as u8) << 8 | u64::from(e.hops));
-        // The rest of the front is written on delivery.
-        let words = self.words(at, r.len.into()).unwrap_or_default();
-        for word in words.get(UUID).into_iter().chain(words.get(FRONT..)).flatten() {
-            sum.add(*word);
+        let words = self.words(at, r.len.into()).and_then(|words| words.split_first_chunk::<FRONT>());
+        if let Some(([_, _, _, u0, u1, ..], payload)) = words {
+            // The rest of the front is written on delivery.
+            sum.add(*u0);
+            sum.add(*u1);
+            for word in payload {
+                sum.add(*word);
+            }
         }
         sum.0
     }
@@ -259,20 +266,20 @@ mod tests {
     fn a_record_knows_each_change_of_its_bytes_and_fields() {
         let mut log = Log::try_new(3, 40).unwrap();
         for len in [0, 1, 8, 13, 40] {
-            let (front, payload) = log.words_mut(1, len).unwrap();
+            let (front, payload) = log.words_mut(1, len).unwrap().split_first_chunk_mut::<FRONT>().unwrap();
             *front = core::array::from_fn(|n| n as u64);
             for (n, word) in payload.iter_mut().enumerate() {
                 *word = 0x100 + n as u64;
             }
             log.write(1, Seat(4), &envelope(7), len, 100);
-            assert!(log.is_intact(1));
+            assert!(log.intact(1).is_some());
             for n in 0..FRONT + len.div_ceil(8) {
                 let flip = |log: &mut Log| {
-                    let (front, payload) = log.words_mut(1, len).unwrap();
+                    let (front, payload) = log.words_mut(1, len).unwrap().split_first_chunk_mut::<FRONT>().unwrap();
                     *front.iter_mut().chain(payload).nth(n).unwrap() ^= 1 << 33;
                 };
                 flip(&mut log);
-                assert_eq!(log.is_intact(1), n < FRONT && !UUID.contains(&n), "word {n}");
+                assert_eq!(log.intact(1).is_some(), n < FRONT && !UUID.contains(&n), "word {n}");
                 flip(&mut log);
             }
             let good = *log.record(1).unwrap();
@@ -288,16 +295,16 @@ mod tests {
             ];
             for change in changes {
                 change(log.record_mut(1).unwrap());
-                assert!(!log.is_intact(1));
+                assert!(log.intact(1).is_none());
                 *log.record_mut(1).unwrap() = good;
             }
             let r = log.record_mut(1).unwrap();
             (r.standing, r.deliveries, r.due) = (Standing::Delivered, 3, 9);
-            assert!(log.is_intact(1), "what changes is not in it");
+            assert!(log.intact(1).is_some(), "what changes is not in it");
         }
         assert_eq!(log.words(1, 41), None);
         assert_eq!(log.words(3, 1), None);
-        assert!(!log.is_intact(0) && !log.is_intact(9));
+        assert!(log.intact(0).is_none() && log.intact(9).is_none());
     }
 
     #[test]

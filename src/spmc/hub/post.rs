@@ -17,7 +17,7 @@ use ffa_abi::envelope::{self, Class, Envelope};
 use super::Seat;
 use super::breaker::{Breaker, Limits, State, Strike};
 use super::dead::Dead;
-use super::log::{FRONT, Keys, Log, Record, Standing, defaults};
+use super::log::{Keys, Log, Record, Standing, defaults};
 use super::queue::Queue;
 use crate::refusal::Refusal;
 
@@ -48,23 +48,6 @@ pub(crate) struct Bounds {
     pub(crate) limits: Limits,
     /// Who is no spoke: nothing counts against the coordinator.
     pub(crate) coordinator: Option<Seat>,
-}
-
-/// Says why a message was not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rejected {
-    /// An end takes no part.
-    NoQueue,
-    /// The payload is longer than the receiver takes.
-    TooLong,
-    /// No time to live, too many hops, a field that is the SPMC's, or a class that endpoints do not send.
-    Fields,
-    /// The queue is full.
-    Full,
-    /// A breaker is open.
-    Open,
-    /// An ack of nothing that was delivered, or by or to somebody else.
-    NoSuchTicket,
 }
 
 /// Says what becomes of a message.
@@ -395,46 +378,40 @@ impl Post {
         e: &Envelope,
         len: usize,
         now: u64,
-    ) -> Result<Admitted, Rejected> {
+    ) -> Result<Admitted, Refusal> {
         if !self.takes_part(from) || !self.takes_part(to) {
-            return Err(Rejected::NoQueue);
+            return Err(Refusal::HubMixed);
         }
+        // A class that endpoints do not send, no time to live, too many hops, or a field that is the SPMC's.
         let class = match e.class {
             Class::Dispatch | Class::Status | Class::Clarify | Class::Result | Class::Failure => true,
             Class::Ack | Class::Nack | Class::Control => false,
         };
         if !class || e.time_to_live == 0 || e.hops > MOST_HOPS || e.redelivered || e.ticket != 0 {
-            return Err(Rejected::Fields);
+            return Err(Refusal::EnvelopeFields);
         }
         if !self.passes(from, to, now) {
-            return Err(Rejected::Open);
+            return Err(Refusal::BreakerOpen);
         }
-        let inbox = self.inbox_mut(to).ok_or(Rejected::NoQueue)?;
+        let inbox = self.inbox_mut(to).ok_or(Refusal::HubMixed)?;
         if len > inbox.log.payload() {
-            return Err(Rejected::TooLong);
+            return Err(Refusal::MessageLength);
         }
         if inbox.keys.get(usize::from(from.0)).is_some_and(|k| k.has(e.key)) {
             inbox.counts.duplicates += 1;
-            self.strike_route(from, to, Strike::Duplicate, now);
-            self.strike(from, Strike::Duplicate, now);
+            self.strike_both((from, to), from, Strike::Duplicate, now);
             return Ok(Admitted::Duplicate);
         }
         let held = inbox.held.get(usize::from(from.0)).copied().unwrap_or(0);
         let place = inbox.queue.tail(held);
         inbox.counts.refused += u64::from(place.is_none());
-        place.map(Admitted::Place).ok_or(Rejected::Full)
+        place.map(Admitted::Place).ok_or(Refusal::QueueFull)
     }
 
-    /// Shows the words of a place that was admitted, to be filled: what goes in front of the payload, and the payload.
+    /// Shows the words of a place: what goes in front of a payload of `len` bytes, and the payload.
     #[inline]
-    pub(crate) fn fill(&mut self, to: Seat, place: usize, len: usize) -> Option<(&mut [u64; FRONT], &mut [u64])> {
+    pub(crate) fn words(&mut self, to: Seat, place: usize, len: usize) -> Option<&mut [u64]> {
         self.inbox_mut(to)?.log.words_mut(place, len)
-    }
-
-    /// Shows the words of a parcel, front and payload.
-    #[inline]
-    pub(crate) fn words(&self, to: Seat, parcel: &Parcel) -> Option<&[u64]> {
-        self.spoke(to)?.inbox.as_ref()?.log.words(parcel.place, parcel.len)
     }
 
     /// Accepts a message whose bytes are in the place that it was admitted to, with the lock held since.
@@ -443,11 +420,7 @@ impl Post {
         let deadline = now.saturating_add(u64::from(e.time_to_live).saturating_mul(self.bounds.millisecond));
         let limits = self.bounds.limits;
         if self.suspects & (from.bit() | to.bit()) != 0 {
-            for seat in [from, to] {
-                if let Some(spoke) = self.spoke_mut(seat) {
-                    spoke.breaker.enter(now, &limits);
-                }
-            }
+            self.enter_suspects(from, to, now);
         }
         if let Some(route) = self.route_mut(from, to) {
             route.enter(now, &limits);
@@ -472,11 +445,27 @@ impl Post {
         }
     }
 
+    /// Notes that a message between two seats passes, of which one is suspect.
+    #[cold]
+    #[inline(never)]
+    fn enter_suspects(&mut self, from: Seat, to: Seat, now: u64) {
+        let limits = self.bounds.limits;
+        for seat in [from, to] {
+            if let Some(spoke) = self.spoke_mut(seat) {
+                spoke.breaker.enter(now, &limits);
+            }
+        }
+    }
+
     /// Tells whether messages pass from one seat to another now.
     #[inline]
     pub(crate) fn passes(&mut self, from: Seat, to: Seat, now: u64) -> bool {
-        let spokes = self.suspects & (from.bit() | to.bit()) == 0
-            || [from, to].into_iter().all(|s| self.spoke_mut(s).is_none_or(|s| s.breaker.passes(now)));
-        spokes && self.route_mut(from, to).is_none_or(|r| r.passes(now))
+        let mut passes = true;
+        if self.suspects & (from.bit() | to.bit()) != 0 {
+            for seat in [from, to] {
+                passes = passes && self.spoke_mut(seat).is_none_or(|s| s.breaker.passes(now));
+            }
+        }
+        passes && self.route_mut(from, to).is_none_or(|r| r.passes(now))
     }
 }

@@ -61,7 +61,7 @@ fn loom_a_message_is_acked_or_waits_or_is_dead() {
             })
         };
         let mut acked = 0;
-        let parcel = post.lock().hand_out(b, 3);
+        let parcel = post.lock().hand_out(b, true, 3);
         if let Some(parcel) = parcel {
             let ack = envelope(Class::Ack, 0, parcel.envelope.ticket);
             acked += u64::from(post.lock().settle(b, a, &ack, 4).is_ok());

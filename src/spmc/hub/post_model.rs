@@ -9,7 +9,8 @@ use super::Seat;
 use super::breaker::{Limits, State, Strike};
 use super::dead::Reason;
 use super::log::FRONT;
-use super::post::{Admitted, Bounds, Post, Rejected, Untold};
+use super::post::{Admitted, Bounds, Post, Untold};
+use crate::refusal::Refusal;
 use crate::sim::Random;
 
 /// A millisecond is 10 ticks.
@@ -37,11 +38,11 @@ fn envelope(key: u64, time_to_live: u32) -> Envelope {
     Envelope { class, hops: 0, redelivered: false, time_to_live, task: key % 5, correlation: key, key, ticket: 0 }
 }
 
-fn send(post: &mut Post, from: Seat, to: Seat, e: &Envelope, now: u64) -> Result<Admitted, Rejected> {
+fn send(post: &mut Post, from: Seat, to: Seat, e: &Envelope, now: u64) -> Result<Admitted, Refusal> {
     let len = (e.correlation % 17) as usize;
     let admitted = post.admit(from, to, e, len, now)?;
     if let Admitted::Place(place) = admitted {
-        let (_, payload) = post.fill(to, place, len).unwrap();
+        let payload = &mut post.words(to, place, len).unwrap()[FRONT..];
         payload.fill(u64::from_le_bytes([e.correlation as u8; 8]));
         post.commit(from, to, place, e, len, now);
     }
@@ -105,7 +106,7 @@ impl Model {
     }
 
     fn hand_out(&mut self, to: Seat) {
-        let parcel = self.post.hand_out(to, self.now);
+        let parcel = self.post.hand_out(to, true, self.now);
         self.bury();
         let Some(parcel) = parcel else { return };
         let Some(from) = parcel.from else {
@@ -120,7 +121,7 @@ impl Model {
         row.handed += 1;
         assert!(row.handed <= BOUNDS.attempts);
         assert!(u64::from(parcel.envelope.time_to_live - 1) * BOUNDS.millisecond < row.deadline - self.now);
-        let payload = &self.post.words(to, &parcel).unwrap()[FRONT..];
+        let payload = &self.post.words(to, parcel.place, parcel.len).unwrap()[FRONT..];
         assert_eq!(payload.len() as u64, (row.e.correlation % 17).div_ceil(8));
         assert!(payload.iter().all(|w| w.to_le_bytes() == [row.e.correlation as u8; 8]));
         // Nothing that was accepted earlier for this receiver is still waiting, let alone of the same sender.
@@ -131,7 +132,7 @@ impl Model {
 
     /// The receiver sits on its RX buffer.
     fn look_after(&mut self, to: Seat) {
-        let told = self.post.look_after(to, self.now);
+        let told = self.post.hand_out(to, false, self.now).is_some();
         self.bury();
         if told {
             let head = self.rows.iter_mut().find(|r| r.to == to && r.fate == Fate::Queued).unwrap();
@@ -157,7 +158,7 @@ impl Model {
                     self.last[by.0 as usize] = None;
                 }
             }
-            Err(why) => assert_eq!(why, Rejected::NoSuchTicket),
+            Err(why) => assert_eq!(why, Refusal::NoSuchTicket),
         }
     }
 
@@ -178,18 +179,18 @@ impl Model {
                 self.rows.push(Row { from, to, e, deadline, handed: 0, fate: Fate::Queued });
             }
             Ok(Admitted::Duplicate) => assert!(self.rows.iter().any(|m| known(m) && m.fate != Fate::Dead)),
-            Err(Rejected::NoQueue) => assert!(from.0 == 3 || to.0 == 3),
-            Err(Rejected::Fields) => assert_eq!(e.time_to_live, 0),
-            Err(Rejected::Full) => {
+            Err(Refusal::HubMixed) => assert!(from.0 == 3 || to.0 == 3),
+            Err(Refusal::EnvelopeFields) => assert_eq!(e.time_to_live, 0),
+            Err(Refusal::QueueFull) => {
                 let queued = self.rows.iter().filter(|m| m.to == to && m.fate == Fate::Queued).count();
                 assert!(queued + 1 >= [8, 4, 5][to.0 as usize]);
             }
-            Err(Rejected::Open) => {
+            Err(Refusal::BreakerOpen) => {
                 let closed = |s: Seat| self.post.spoke(s).unwrap().breaker.state() == State::Closed;
                 let route = self.post.route(from, to).unwrap().state() == State::Closed;
                 assert!(!closed(from) || !closed(to) || !route);
             }
-            Err(why @ (Rejected::TooLong | Rejected::NoSuchTicket)) => panic!("{why:?}"),
+            Err(why) => panic!("{why:?}"),
         }
     }
 
@@ -261,11 +262,11 @@ fn a_lost_ack_brings_the_message_again_and_at_last_to_the_dead_letters() {
     send(&mut p, a, b, &envelope(5, 1000), 0).unwrap();
     send(&mut p, a, b, &envelope(6, 1000), 0).unwrap();
     for n in 0..5 {
-        let parcel = p.hand_out(b, n * 100).unwrap();
+        let parcel = p.hand_out(b, true, n * 100).unwrap();
         assert_eq!((parcel.envelope.key, parcel.envelope.redelivered), (5, n > 0));
-        assert_eq!(p.hand_out(b, n * 100 + 99), None, "it waits for the ack, and so do those behind");
+        assert_eq!(p.hand_out(b, true, n * 100 + 99), None, "it waits for the ack, and so do those behind");
     }
-    let next = p.hand_out(b, 500).unwrap();
+    let next = p.hand_out(b, true, 500).unwrap();
     assert_eq!(next.envelope.key, 6);
     let letter = *p.dead.list().next().unwrap();
     assert_eq!((letter.reason, letter.deliveries, letter.envelope.key), (Reason::Attempts, 5, 5));
@@ -282,18 +283,18 @@ fn what_was_pending_is_replayed_in_order_after_a_restart() {
     for key in 1..=4 {
         send(&mut p, if key % 2 == 0 { a } else { c }, b, &envelope(key, 1000), 0).unwrap();
     }
-    let slow = p.hand_out(a, 0).or_else(|| p.hand_out(c, 0)).unwrap();
+    let slow = p.hand_out(a, true, 0).or_else(|| p.hand_out(c, true, 0)).unwrap();
     assert_eq!((slow.from, slow.envelope.class, slow.envelope.task), (None, Class::Control, SLOW_DOWN));
-    let first = p.hand_out(b, 1).unwrap();
+    let first = p.hand_out(b, true, 1).unwrap();
     p.died(b, 2);
     let old = answer(Class::Ack, first.envelope.ticket);
-    assert_eq!(p.settle(b, c, &old, 3), Err(Rejected::NoSuchTicket), "the one that was handed it is no more");
+    assert_eq!(p.settle(b, c, &old, 3), Err(Refusal::NoSuchTicket), "the one that was handed it is no more");
     for key in 1..=4 {
-        let parcel = p.hand_out(b, 4).unwrap();
+        let parcel = p.hand_out(b, true, 4).unwrap();
         assert_eq!((parcel.envelope.key, parcel.envelope.redelivered), (key, key == 1));
         p.settle(b, parcel.from.unwrap(), &answer(Class::Ack, parcel.envelope.ticket), 4).unwrap();
     }
-    assert_eq!(p.hand_out(b, 5), None);
+    assert_eq!(p.hand_out(b, true, 5), None);
 }
 
 #[test]
@@ -306,18 +307,18 @@ fn a_breaker_trips_refuses_tries_one_and_recovers() {
     // Two messages are given up after five deliveries each; the sixth missing ack in a row cuts the receiver off.
     let mut now = 0;
     while p.spoke(b).unwrap().breaker.state() == State::Closed {
-        p.hand_out(b, now);
+        p.hand_out(b, true, now);
         now += 100;
     }
     assert_eq!(p.take_untold(), Untold { tripped: b.bit(), full: b.bit(), drained: b.bit(), dead: 3 });
     assert_eq!(p.take_untold(), Untold::default());
     assert_eq!(p.spoke(b).unwrap().inbox.as_ref().unwrap().queue.len(), 0);
     assert_eq!(p.dead.list().count(), 3);
-    assert_eq!(send(&mut p, a, b, &envelope(9, 1000), now), Err(Rejected::Open));
+    assert_eq!(send(&mut p, a, b, &envelope(9, 1000), now), Err(Refusal::BreakerOpen));
     now += 500;
     assert!(send(&mut p, a, b, &envelope(9, 1000), now).is_ok());
-    assert_eq!(send(&mut p, a, b, &envelope(10, 1000), now), Err(Rejected::Open), "one at a time");
-    let parcel = p.hand_out(b, now).unwrap();
+    assert_eq!(send(&mut p, a, b, &envelope(10, 1000), now), Err(Refusal::BreakerOpen), "one at a time");
+    let parcel = p.hand_out(b, true, now).unwrap();
     p.settle(b, a, &answer(Class::Ack, parcel.envelope.ticket), now).unwrap();
     assert_eq!(p.spoke(b).unwrap().breaker.state(), State::Closed);
     assert!(send(&mut p, a, b, &envelope(10, 1000), now).is_ok());
@@ -333,7 +334,7 @@ fn a_storm_of_duplicates_cuts_off_its_sender_alone() {
         n += 1;
     }
     assert_eq!(n, 9);
-    assert_eq!(send(&mut p, c, a, &envelope(2, 1000), 0), Err(Rejected::Open));
+    assert_eq!(send(&mut p, c, a, &envelope(2, 1000), 0), Err(Refusal::BreakerOpen));
     assert!(send(&mut p, a, b, &envelope(3, 1000), 0).is_ok(), "the others go on");
     assert!(send(&mut p, b, a, &envelope(4, 1000), 0).is_ok());
 }
@@ -350,13 +351,13 @@ fn bad_fields_are_refused() {
         Envelope { class: Class::Control, ..good },
         Envelope { class: Class::Ack, ..good },
     ] {
-        assert_eq!(p.admit(Seat(0), Seat(1), &bad, 8, 0), Err(Rejected::Fields));
+        assert_eq!(p.admit(Seat(0), Seat(1), &bad, 8, 0), Err(Refusal::EnvelopeFields));
     }
-    assert_eq!(p.admit(Seat(0), Seat(1), &good, 33, 0), Err(Rejected::TooLong));
-    assert_eq!(p.admit(Seat(0), Seat(3), &good, 8, 0), Err(Rejected::NoQueue));
-    assert_eq!(p.admit(Seat(3), Seat(0), &good, 8, 0), Err(Rejected::NoQueue));
-    assert_eq!(p.admit(Seat(0), Seat(31), &good, 8, 0), Err(Rejected::NoQueue));
+    assert_eq!(p.admit(Seat(0), Seat(1), &good, 33, 0), Err(Refusal::MessageLength));
+    assert_eq!(p.admit(Seat(0), Seat(3), &good, 8, 0), Err(Refusal::HubMixed));
+    assert_eq!(p.admit(Seat(3), Seat(0), &good, 8, 0), Err(Refusal::HubMixed));
+    assert_eq!(p.admit(Seat(0), Seat(31), &good, 8, 0), Err(Refusal::HubMixed));
     // The end of the counter: its time is as long as that.
     assert!(send(&mut p, Seat(0), Seat(1), &good, u64::MAX - 5).is_ok());
-    assert!(p.hand_out(Seat(1), u64::MAX - 4).is_some());
+    assert!(p.hand_out(Seat(1), true, u64::MAX - 4).is_some());
 }

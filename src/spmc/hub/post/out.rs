@@ -3,11 +3,12 @@
 
 use ffa_abi::envelope::{self, Class, Envelope};
 
-use super::{Parcel, Post, Rejected};
+use super::{Parcel, Post};
 use crate::hub::Seat;
 use crate::hub::breaker::Strike;
 use crate::hub::dead::{Letter, Reason};
-use crate::hub::log::{FRONT, Record, Standing};
+use crate::hub::log::{FRONT, Standing};
+use crate::refusal::Refusal;
 
 /// Most dead heads that one question clears away; the next question goes on.
 const MOST_AT_ONCE: usize = 4;
@@ -19,16 +20,18 @@ enum Verdict {
 }
 
 impl Post {
-    /// Tells what one seat may be handed now: at most one message, whose receiver's RX buffer the caller has ready.
-    /// It counts as delivered.
-    #[inline]
-    pub(crate) fn hand_out(&mut self, to: Seat, now: u64) -> Option<Parcel> {
-        if let Some(parcel) = self.control(to) {
+    /// Tells what one seat may be handed now: at most one message, which counts as delivered.
+    ///
+    /// Where its receiver's RX buffer is not `free`, what died at the head of its queue is cleared away; and if the
+    /// receiver was handed the head and has not acked it in time, that counts as another delivery, and the receiver is
+    /// to be told again: so one that sits on its buffer is found out as one that gives it back.
+    pub(crate) fn hand_out(&mut self, to: Seat, free: bool, now: u64) -> Option<Parcel> {
+        if free && let Some(parcel) = self.control(to) {
             return Some(parcel);
         }
         for _ in 0..MOST_AT_ONCE {
             let place = self.spoke(to)?.inbox.as_ref()?.queue.head()?;
-            match self.verdict(to, place, now) {
+            match self.verdict(to, place, free, now) {
                 Verdict::Dead(reason) => self.bury(to, reason, now),
                 Verdict::Wait => return None,
                 Verdict::Deliver => return self.deliver(to, place, now),
@@ -37,68 +40,53 @@ impl Post {
         None
     }
 
-    /// Looks after a queue whose receiver's RX buffer is not free: clears away what died at its head. If the receiver
-    /// was handed the head and has not acked it in time, that counts as another delivery, and the receiver is to be
-    /// told again: so one that sits on its buffer is found out as one that gives it back.
-    pub(crate) fn look_after(&mut self, to: Seat, now: u64) -> bool {
-        for _ in 0..MOST_AT_ONCE {
-            let Some(place) = self.spoke(to).and_then(|s| s.inbox.as_ref()).and_then(|i| i.queue.head()) else { break };
-            match self.verdict(to, place, now) {
-                Verdict::Dead(reason) => self.bury(to, reason, now),
-                Verdict::Deliver if self.head(to).is_some_and(|r| r.standing == Standing::Delivered) => {
-                    return self.deliver(to, place, now).is_some();
-                }
-                Verdict::Deliver | Verdict::Wait => break,
-            }
-        }
-        false
-    }
-
     #[inline]
-    fn verdict(&mut self, to: Seat, place: usize, now: u64) -> Verdict {
-        let attempts = self.bounds.attempts;
+    fn verdict(&self, to: Seat, place: usize, free: bool, now: u64) -> Verdict {
         let Some(spoke) = self.spoke(to) else { return Verdict::Wait };
-        let paused = spoke.paused;
         let Some(record) = spoke.inbox.as_ref().and_then(|i| i.log.record(place)) else {
             return Verdict::Dead(Reason::Corrupt);
         };
-        let (from, due) = (record.from, record.due);
         if record.standing == Standing::Cancelled {
             return Verdict::Dead(Reason::Cancelled);
         }
         if now >= record.deadline {
             return Verdict::Dead(Reason::Expired);
         }
-        if now < due {
+        if now < record.due {
             return Verdict::Wait;
         }
-        if record.deliveries >= attempts {
+        if record.deliveries >= self.bounds.attempts {
             return Verdict::Dead(Reason::Attempts);
         }
-        if self.suspects & (from.bit() | to.bit()) != 0
-            && [from, to].into_iter().any(|s| self.spoke(s).is_some_and(|s| s.breaker.stops(now)))
-            || self.route(from, to).is_some_and(|r| r.stops(now))
-        {
+        if self.stops(record.from, to, now) {
             return Verdict::Dead(Reason::Breaker);
         }
-        if paused { Verdict::Wait } else { Verdict::Deliver }
+        let handed = free || record.standing == Standing::Delivered;
+        if handed && !spoke.paused { Verdict::Deliver } else { Verdict::Wait }
+    }
+
+    /// Tells whether what was accepted may not go on from one seat to another.
+    #[inline]
+    fn stops(&self, from: Seat, to: Seat, now: u64) -> bool {
+        let mut stops = self.route(from, to).is_some_and(|r| r.stops(now));
+        if self.suspects & (from.bit() | to.bit()) != 0 {
+            for seat in [from, to] {
+                stops = stops || self.spoke(seat).is_some_and(|s| s.breaker.stops(now));
+            }
+        }
+        stops
     }
 
     #[inline]
     fn deliver(&mut self, to: Seat, place: usize, now: u64) -> Option<Parcel> {
         let (due, millisecond) = (now.saturating_add(self.bounds.ack), self.bounds.millisecond);
-        let inbox = self.inbox_mut(to)?;
-        if !inbox.log.is_intact(place) {
+        let Some(record) = self.inbox_mut(to)?.log.intact(place) else {
             self.bury(to, Reason::Corrupt, now);
             return None;
-        }
-        let record = inbox.log.record(place)?;
+        };
         let from = record.from;
-        if record.standing == Standing::Delivered {
-            self.strike_route(from, to, Strike::MissingAck, now);
-            if self.strike(to, Strike::MissingAck, now) {
-                return None;
-            }
+        if record.standing == Standing::Delivered && self.strike_both((from, to), to, Strike::MissingAck, now) {
+            return None;
         }
         let inbox = self.inbox_mut(to)?;
         let record = inbox.log.record_mut(place)?;
@@ -137,13 +125,13 @@ impl Post {
     }
 
     /// Takes an ack (or a nack) of `by` for a message of `of`.
-    pub(crate) fn settle(&mut self, by: Seat, of: Seat, e: &Envelope, now: u64) -> Result<(), Rejected> {
+    pub(crate) fn settle(&mut self, by: Seat, of: Seat, e: &Envelope, now: u64) -> Result<(), Refusal> {
         let ack = self.bounds.ack;
-        let inbox = self.inbox_mut(by).ok_or(Rejected::NoQueue)?;
-        let place = inbox.queue.head().ok_or(Rejected::NoSuchTicket)?;
-        let record = inbox.log.record_mut(place).ok_or(Rejected::NoSuchTicket)?;
+        let inbox = self.inbox_mut(by).ok_or(Refusal::HubMixed)?;
+        let place = inbox.queue.head().ok_or(Refusal::NoSuchTicket)?;
+        let record = inbox.log.record_mut(place).ok_or(Refusal::NoSuchTicket)?;
         if record.standing != Standing::Delivered || record.ticket != e.ticket || record.from != of {
-            return Err(Rejected::NoSuchTicket);
+            return Err(Refusal::NoSuchTicket);
         }
         if e.class == Class::Nack {
             // It answers, if with a refusal: no ack is missing.
@@ -164,13 +152,13 @@ impl Post {
         Ok(())
     }
 
-    /// Takes the head of a queue out of it. Returns the place and who sent it.
-    fn remove(&mut self, to: Seat) -> Option<()> {
+    /// Takes the head of a queue out of it. Returns who sent it.
+    fn remove(&mut self, to: Seat) -> Option<Seat> {
         let inbox = self.inbox_mut(to)?;
         let place = inbox.queue.head()?;
-        let record = inbox.log.take(place);
+        let from = inbox.log.take(place);
         let mut told = inbox.queue.pop();
-        if let Some(held) = record.and_then(|r| inbox.held.get_mut(usize::from(r.from.0))) {
+        if let Some(held) = from.and_then(|from| inbox.held.get_mut(usize::from(from.0))) {
             *held = held.saturating_sub(1);
         }
         self.untold.drained |= if told != 0 { to.bit() } else { 0 };
@@ -182,7 +170,7 @@ impl Post {
             sender.resume |= to.bit() & !sender.slow;
             sender.slow &= !to.bit();
         }
-        Some(())
+        from
     }
 
     /// Makes the head of a queue a dead letter.
@@ -190,30 +178,25 @@ impl Post {
         let Some(inbox) = self.spokes.get_mut(usize::from(to.0)).and_then(|s| s.inbox.as_mut()) else { return };
         let Some(place) = inbox.queue.head() else { return };
         inbox.counts.dead += 1;
-        if let Some(record) = inbox.log.record(place).copied() {
-            let Record { from, envelope, deliveries, .. } = record;
+        if let Some(record) = inbox.log.record(place) {
+            let (from, envelope) = (record.from, record.envelope);
             if let Some(keys) = inbox.keys.get_mut(usize::from(from.0)) {
                 keys.forget(envelope.key);
             }
             let payload = inbox.log.words(place, record.len.into()).and_then(|w| w.get(FRONT..)).unwrap_or_default();
-            let letter = Letter { number: 0, from, to, reason, deliveries, at: now, envelope, len: record.len };
-            self.dead.push(letter, payload);
+            let (deliveries, len) = (record.deliveries, record.len);
+            self.dead.push(Letter { number: 0, from, to, reason, deliveries, at: now, envelope, len }, payload);
             self.untold.dead += 1;
-            self.remove(to);
-            match reason {
-                Reason::Expired => {
-                    self.strike_route(from, to, Strike::Expiry, now);
-                    self.strike(to, Strike::Expiry, now);
-                }
-                Reason::Attempts => {
-                    self.strike_route(from, to, Strike::MissingAck, now);
-                    self.strike(to, Strike::MissingAck, now);
-                }
-                // Nobody's fault, or one that was counted already.
-                Reason::Breaker | Reason::Corrupt | Reason::Cancelled => {}
-            }
-        } else {
-            self.remove(to);
+        }
+        let from = self.remove(to);
+        let strike = match reason {
+            Reason::Expired => Strike::Expiry,
+            Reason::Attempts => Strike::MissingAck,
+            // Nobody's fault, or one that was counted already.
+            Reason::Breaker | Reason::Corrupt | Reason::Cancelled => return,
+        };
+        if let Some(from) = from {
+            self.strike_both((from, to), to, strike, now);
         }
     }
 }

@@ -22,12 +22,15 @@ impl Post {
         tripped
     }
 
-    #[inline]
-    pub(super) fn strike_route(&mut self, from: Seat, to: Seat, strike: Strike, now: u64) {
+    /// Notes a strike against a route and against an endpoint. Tells whether that cut the endpoint off.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn strike_both(&mut self, (from, to): (Seat, Seat), who: Seat, strike: Strike, now: u64) -> bool {
         let limits = self.bounds.limits;
         if let Some(route) = self.route_mut(from, to) {
             route.strike(strike, now, &limits);
         }
+        self.strike(who, strike, now)
     }
 
     pub(super) fn note(&mut self, seat: Seat) {
