@@ -131,7 +131,7 @@ impl<P: Port> Spmc<P> {
         // An ack needs no route: it names what was delivered to its sender. Breakers are the post office's business.
         let (source, target) = (from.end(), to.end());
         let route =
-            if self.routing.policy_allows(source, target) { Route::OPEN } else { hub.pass(source, target, || now)? };
+            if self.routing.policy_allows(source, target) { Route::OPEN } else { hub.pass(source, target, now)? };
         let at = at.checked_add(envelope::SIZE as u64).ok_or(Refusal::MessageHeader);
         match at.and_then(|at| self.accept(post, (from, to), header, (pair.space, at), (&e, len), now)) {
             Ok(true) => Ok(e.class),

@@ -159,6 +159,7 @@ impl Log {
         let mut sum = Sum(0xcbf2_9ce4_8422_2325);
         let kind = u32::from_le_bytes([r.from.0, e.class as u8, e.hops, 0]);
         sum.add(u64::from(e.time_to_live) << 32 | u64::from(kind));
+        // Tickets are counted: none is so large.
         sum.add(r.ticket ^ u64::from(r.len) << 48);
         sum.add(r.deadline);
         sum.add(e.task);

@@ -102,10 +102,10 @@ impl Hub {
     }
 
     /// Finds the window that lets a message pass, and counts the message in it.
-    #[inline(always)]
-    fn pass(&self, from: End, to: End, now: impl Fn() -> u64) -> Result<Route, Refusal> {
+    #[inline(never)]
+    fn pass(&self, from: End, to: End, now: u64) -> Result<Route, Refusal> {
         let token = self.windows.find(from, to).ok_or(Refusal::PolicyDenies)?;
-        match self.windows.admit(token, now()) {
+        match self.windows.admit(token, now) {
             Ok(()) => Ok(Route(Some(token))),
             // The timer closes what is over.
             Err(Shut::Closed | Shut::Expired) => Err(Refusal::WindowShut),
@@ -185,7 +185,7 @@ impl<P: Port> Spmc<P> {
         if self.routing.policy_allows(from, to) {
             return self.pass_breakers(hub, from, to).map(|()| Route::OPEN);
         }
-        hub.pass(from, to, || self.port.now())
+        hub.pass(from, to, self.port.now())
     }
 
     /// Decides on a message that the policy allows and a breaker, or the coordinator, may not.
