@@ -56,16 +56,18 @@ impl List {
         }
     }
 
-    fn decode(code: u64, from: u64) -> Result<Self, HubError> {
-        let word = || u32::try_from(from).map_err(|_| HubError::Malformed);
-        match CallCode::from_code(code).ok_or(HubError::Malformed)? {
-            CallCode::Windows => word().map(Self::Windows),
-            CallCode::Summaries => word().map(Self::Summaries),
-            CallCode::Events => Ok(Self::Events(from)),
-            CallCode::Partitions => word().map(Self::Partitions),
-            CallCode::DeadLetters => word().map(Self::DeadLetters),
-            CallCode::DeadLetter => Ok(Self::DeadLetter(from)),
-            CallCode::Routes => word().map(Self::Routes),
+    /// Lists from an index or a number on that is in its range; `None` if that call lists nothing.
+    #[inline(always)]
+    fn of(code: CallCode, from: u64) -> Option<Self> {
+        let index = from as u32;
+        Some(match code {
+            CallCode::Windows => Self::Windows(index),
+            CallCode::Summaries => Self::Summaries(index),
+            CallCode::Events => Self::Events(from),
+            CallCode::Partitions => Self::Partitions(index),
+            CallCode::DeadLetters => Self::DeadLetters(index),
+            CallCode::DeadLetter => Self::DeadLetter(from),
+            CallCode::Routes => Self::Routes(index),
             CallCode::Describe
             | CallCode::OpenWindow
             | CallCode::CloseWindow
@@ -74,8 +76,8 @@ impl List {
             | CallCode::Control
             | CallCode::CancelTask
             | CallCode::Keep
-            | CallCode::Fetch => Err(HubError::Malformed),
-        }
+            | CallCode::Fetch => return None,
+        })
     }
 }
 
@@ -162,41 +164,47 @@ impl HubCall {
     }
 
     /// Reads x3 to x7.
+    #[inline(never)]
     pub fn decode(x: [u64; 5]) -> Result<Self, HubError> {
         let [x3, x4, x5, x6, x7] = x;
         let code = CallCode::from_code(x3 & 0xff).ok_or(HubError::UnknownCall)?;
         if code == CallCode::OpenWindow {
             return OpenWindow::decode(x).map(Self::OpenWindow);
         }
-        let rest = if matches!(code, CallCode::Control | CallCode::Keep) { x3 >> 16 } else { x3 >> 8 };
-        if (rest | x5 | x6 | x7) != 0 {
+        let keeps = code == CallCode::Keep;
+        let (rest, more) = match code {
+            CallCode::Control | CallCode::Keep => (x3 >> 16, x3 >> 8 & 0xff),
+            _ => (x3 >> 8, 0),
+        };
+        // Whose argument it is that x4 holds, and how many bits that has.
+        let of = if keeps { CallCode::from_code(more).ok_or(HubError::Malformed)? } else { code };
+        let bits = match of {
+            CallCode::Describe | CallCode::ForgetSummaries | CallCode::PurgeDeadLetters => 0,
+            CallCode::Events | CallCode::DeadLetter | CallCode::CancelTask => 64,
+            CallCode::Control => 16,
+            // An index, an offset or the identifier of a window.
+            _ => 32,
+        };
+        if (rest | x5 | x6 | x7 | x4.unbounded_shr(bits)) != 0 {
             return Err(HubError::Malformed);
         }
-        let word = || u32::try_from(x4).map_err(|_| HubError::Malformed);
-        let none = |call| if x4 == 0 { Ok(call) } else { Err(HubError::Malformed) };
-        match code {
-            CallCode::Describe => none(Self::Describe),
-            CallCode::ForgetSummaries => none(Self::ForgetSummaries),
-            CallCode::PurgeDeadLetters => none(Self::PurgeDeadLetters),
-            CallCode::CloseWindow => word().map(Self::CloseWindow),
-            CallCode::Windows
-            | CallCode::Summaries
-            | CallCode::Events
-            | CallCode::Partitions
-            | CallCode::DeadLetters
-            | CallCode::DeadLetter
-            | CallCode::Routes => List::decode(x3, x4).map(Self::List),
-            CallCode::Keep => List::decode(x3 >> 8, x4).map(Self::Keep),
-            CallCode::Fetch => word().map(Self::Fetch),
-            CallCode::CancelTask => Ok(Self::CancelTask(x4)),
-            CallCode::Control => {
-                let what = Control::from_code(x3 >> 8 & 0xff).ok_or(HubError::Malformed)?;
-                let id = u16::try_from(x4).map_err(|_| HubError::Malformed)?;
-                Ok(Self::Control(what, PartitionId(id)))
-            }
-            // Read above.
-            CallCode::OpenWindow => Err(HubError::Malformed),
+        if let Some(list) = List::of(of, x4) {
+            return Ok(if keeps { Self::Keep(list) } else { Self::List(list) });
         }
+        Ok(match code {
+            CallCode::Describe => Self::Describe,
+            CallCode::ForgetSummaries => Self::ForgetSummaries,
+            CallCode::PurgeDeadLetters => Self::PurgeDeadLetters,
+            CallCode::CloseWindow => Self::CloseWindow(x4 as u32),
+            CallCode::Fetch => Self::Fetch(x4 as u32),
+            CallCode::CancelTask => Self::CancelTask(x4),
+            CallCode::Control => {
+                let what = Control::from_code(more).ok_or(HubError::Malformed)?;
+                Self::Control(what, PartitionId(x4 as u16))
+            }
+            // Read above, or kept although it is no list.
+            _ => return Err(HubError::Malformed),
+        })
     }
 }
 
@@ -212,10 +220,10 @@ impl OpenWindow {
             return Err(HubError::Malformed);
         }
         let participants = [0, 16, 32, 48].map(|shift| PartitionId((ids >> shift) as u16));
-        let named = participants.iter().take(count.into());
-        let twice = |id: &PartitionId| named.clone().filter(|other| *other == id).count() > 1;
-        if named.clone().any(twice) {
-            return Err(HubError::ParticipantTwice);
+        for (n, id) in participants.iter().enumerate().take(count.into()) {
+            if participants.iter().take(n).any(|other| other == id) {
+                return Err(HubError::ParticipantTwice);
+            }
         }
         let purpose = Uuid::from_pair(low, high);
         Ok(Self { count, participants, direction, correlation, purpose, lifetime_ms, limit })

@@ -132,16 +132,18 @@ impl WindowRecord {
 
     /// Writes the record.
     pub fn encode(&self) -> [u8; WINDOW_RECORD] {
-        bytes_of(&self.words())
+        let mut words = Words::default();
+        self.write(&mut words);
+        bytes_of(&words)
     }
 
-    /// Writes the record, eight bytes at a time.
+    /// Writes the record where there are zeroes, eight bytes at a time.
     #[inline]
-    pub fn words(&self) -> Words {
+    pub fn write(&self, words: &mut Words) {
         let closed = self.closed.map_or(0, Closed::code);
         let kind = u32::from_le_bytes([closed, self.direction.code(), self.count, 0]);
         let (low, high) = self.purpose.pair();
-        [
+        *words = [
             u64::from(self.id) | u64::from(kind) << 32,
             pack(self.participants.map(|id| id.0)),
             self.correlation,
@@ -154,7 +156,7 @@ impl WindowRecord {
             self.last,
             self.ended,
             0,
-        ]
+        ];
     }
 
     /// Reads a record; `None` if a field means nothing.
@@ -230,20 +232,20 @@ impl PartitionRecord {
 
     /// Writes the record.
     pub fn encode(&self) -> [u8; PARTITION_RECORD] {
-        bytes_of(&self.words())
+        let mut words = Words::default();
+        self.write(&mut words);
+        bytes_of(&words)
     }
 
-    /// Writes the record, eight bytes at a time.
+    /// Writes the record where there are zeroes, eight bytes at a time.
     #[inline]
-    pub fn words(&self) -> Words {
+    pub fn write(&self, words: &mut Words) {
         let kind = u16::from_le_bytes([self.flags, self.contexts]);
-        let mut words = Words::default();
-        let [front, states, counts, ..] = &mut words;
+        let [front, states, counts, ..] = words;
         *front = pack([self.id.0, kind, 0, 0]) | u64::from(self.refusals) << 32;
         *states = u64::from_le_bytes(self.states);
         *counts = pack([self.windows, self.queued, self.unacknowledged, self.breaker.code().into()]);
-        put(&mut words, 23, &self.name);
-        words
+        put(words, 23, &self.name);
     }
 
     /// Reads a record.
@@ -277,14 +279,17 @@ pub struct RouteRecord {
 impl RouteRecord {
     /// Writes the record.
     pub fn encode(&self) -> [u8; ROUTE_RECORD] {
-        bytes_of(&self.words())
+        let mut words = Words::default();
+        self.write(&mut words);
+        bytes_of(&words)
     }
 
-    /// Writes the record, eight bytes at a time.
+    /// Writes the record where there are zeroes, eight bytes at a time.
     #[inline]
-    pub fn words(&self) -> Words {
-        let front = pack([self.from.0, self.to.0, self.breaker.code().into(), 0]);
-        [front, self.until, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    pub fn write(&self, words: &mut Words) {
+        let [front, until, ..] = words;
+        *front = pack([self.from.0, self.to.0, self.breaker.code().into(), 0]);
+        *until = self.until;
     }
 
     /// Reads a record; `None` if a field means nothing.
@@ -322,20 +327,20 @@ pub struct EventRecord {
 impl EventRecord {
     /// Writes the record.
     pub fn encode(&self) -> [u8; EVENT_RECORD] {
-        bytes_of(&self.words())
+        let mut words = Words::default();
+        self.write(&mut words);
+        bytes_of(&words)
     }
 
-    /// Writes the record, eight bytes at a time.
+    /// Writes the record where there are zeroes, eight bytes at a time.
     #[inline]
-    pub fn words(&self) -> Words {
-        let mut words = Words::default();
-        let [sequence, time, about, outcome, ..] = &mut words;
+    pub fn write(&self, words: &mut Words) {
+        let [sequence, time, about, outcome, ..] = words;
         *sequence = self.sequence;
         *time = self.time;
         *about = pack([self.who.0, self.other.0, 0, 0]) | u64::from(self.detail) << 32;
         *outcome = u64::from(self.status as u32) | pack([0, 0, self.kind.code().into(), self.repeats]);
-        put(&mut words, 32, &self.text);
-        words
+        put(words, 32, &self.text);
     }
 
     /// Reads a record; `None` if a field means nothing.
@@ -381,20 +386,20 @@ pub struct DeadLetterRecord {
 impl DeadLetterRecord {
     /// Writes the record.
     pub fn encode(&self) -> [u8; DEAD_LETTER_RECORD] {
-        bytes_of(&self.words())
+        let mut words = Words::default();
+        self.write(&mut words);
+        bytes_of(&words)
     }
 
-    /// Writes the record, eight bytes at a time.
+    /// Writes the record where there are zeroes, eight bytes at a time.
     #[inline]
-    pub fn words(&self) -> Words {
-        let mut words = Words::default();
-        let [number, time, about, ..] = &mut words;
+    pub fn write(&self, words: &mut Words) {
+        let [number, time, about, ..] = words;
         *number = self.number;
         *time = self.time;
         let fate = u16::from_le_bytes([self.reason.code(), self.deliveries]);
         *about = pack([self.from.0, self.to.0, self.len, fate]);
-        put(&mut words, 24, &self.envelope);
-        words
+        put(words, 24, &self.envelope);
     }
 
     /// Reads a record; `None` if a field means nothing.

@@ -284,7 +284,8 @@ impl<P: Port> Spmc<P> {
             }
         }
         let (last, _) = post.dead.counts();
-        for letter in (last.saturating_sub(untold.dead)..last).filter_map(|n| post.dead.read(n + 1)).map(|(l, _)| l) {
+        for number in last.saturating_sub(untold.dead)..last {
+            let Some((letter, _)) = post.dead.read(number + 1) else { continue };
             let (who, other, detail) = (self.id_of(letter.to), self.id_of(letter.from), letter.number as u32);
             let (kind, text) = (EventKind::DeadLetter, letter.reason.text());
             hub.note(Event { time: now, kind, who, other, detail, status: 0, text });

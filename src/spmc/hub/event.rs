@@ -49,13 +49,15 @@ struct Entry {
 #[derive(Debug)]
 pub(crate) struct Events {
     ring: [Option<Entry>; EVENTS],
+    /// Where the youngest is.
+    youngest: usize,
     /// The sequence number of the next event.
     next: u64,
 }
 
 impl Default for Events {
     fn default() -> Self {
-        Self { ring: [None; EVENTS], next: 1 }
+        Self { ring: [None; EVENTS], youngest: 0, next: 1 }
     }
 }
 
@@ -65,16 +67,17 @@ impl Events {
     pub(crate) fn push(&mut self, event: Event) {
         let sequence = self.next;
         self.next = self.next.wrapping_add(1);
-        let youngest = sequence.wrapping_sub(1);
-        if let Some(Some(entry)) = self.ring.iter_mut().find(|e| e.is_some_and(|e| e.sequence == youngest))
+        let mut repeats = 0;
+        if let Some(Some(entry)) = self.ring.get(self.youngest)
             && entry.event.is_like(&event)
         {
-            *entry = Entry { sequence, repeats: entry.repeats.saturating_add(1), event };
-            return;
+            repeats = entry.repeats.saturating_add(1);
+        } else {
+            // An empty place, or that of the oldest.
+            self.youngest = (self.youngest + 1) % EVENTS;
         }
-        // An empty place, or the oldest.
-        if let Some(place) = self.ring.iter_mut().min_by_key(|e| e.map_or(0, |e| e.sequence)) {
-            *place = Some(Entry { sequence, repeats: 0, event });
+        if let Some(place) = self.ring.get_mut(self.youngest) {
+            *place = Some(Entry { sequence, repeats, event });
         }
     }
 

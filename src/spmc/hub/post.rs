@@ -319,7 +319,10 @@ impl Post {
         let limits = self.bounds.limits;
         let coordinator = self.bounds.coordinator;
         let supervised = coordinator == Some(from);
-        for seat in [from, to].into_iter().filter(|&s| coordinator != Some(s)) {
+        for seat in [from, to] {
+            if coordinator == Some(seat) {
+                continue;
+            }
             if self.paused & seat.bit() != 0 {
                 return Err(Refusal::Paused);
             }

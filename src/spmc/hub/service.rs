@@ -224,32 +224,33 @@ impl<P: Port> Spmc<P> {
     fn item(&self, query: &Query<'_>, at: u64, record: &mut Words) -> Option<(u64, bool)> {
         let Query { hub, post, caller, list, now } = *query;
         let index = at as usize;
+        record.fill(0);
         let (found, seen) = match list {
             List::Windows(_) | List::Summaries(_) => {
                 let r = hub.windows.nth(index, matches!(list, List::Windows(_)))?;
-                *record = r.words();
+                r.write(record);
                 (at, caller.sees(r.participants()))
             }
             List::Events(_) => {
                 let r = hub.events.lock().from(at)?;
-                *record = r.words();
+                r.write(record);
                 (r.sequence, caller.sees(&[r.who, r.other]))
             }
             List::Partitions(_) => {
                 let p = self.partitions.get(index)?;
-                *record = self.partition_record(hub, post, p, now).words();
+                self.partition_record(hub, post, p, now).write(record);
                 (at, hub.coordinator == Some(End::partition(p.index)) || caller.sees(&[p.id()]))
             }
             List::DeadLetters(_) | List::DeadLetter(_) => {
                 let r = self.dead_record(post.dead.from(at)?);
-                *record = r.words();
+                r.write(record);
                 (r.number, caller.sees(&[r.from, r.to]))
             }
             List::Routes(_) => {
                 let (n, from, to, state) = post.broken_route(index, now)?;
                 let (breaker, until) = breaker_of(state);
                 let r = RouteRecord { from: self.id_of(from), to: self.id_of(to), breaker, until };
-                *record = r.words();
+                r.write(record);
                 (n as u64, caller.sees(&[r.from, r.to]))
             }
         };
