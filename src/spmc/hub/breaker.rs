@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Circuit breakers: who fails again and again is left alone for a while, then tried with one message.
 
+/// Says whether anything passes.
+pub(crate) use ffa_abi::hub::BreakerState as State;
+
 /// Says what counts against a spoke or a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Strike {
@@ -33,29 +36,14 @@ pub(crate) struct Limits {
     pub(crate) cool_down: u64,
 }
 
-/// Says whether anything passes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    /// Everything passes.
-    Closed,
-    /// Nothing passes before the time given.
-    Open {
-        /// In counter ticks.
-        until: u64,
-    },
-    /// One message passes, and its fate decides. With a time: it has passed, and nothing else does until then.
-    HalfOpen {
-        /// When another may be tried, should nothing be heard of the first.
-        probing: Option<u64>,
-    },
-    /// Nothing passes until the coordinator says so.
-    Isolated,
-}
-
 /// A breaker.
 #[derive(Clone, Debug)]
 pub(crate) struct Breaker {
+    /// Closed, open, half-open or isolated; what is paused is not the breaker's business.
     state: State,
+    /// When something may pass, in counter ticks: an open one becomes half-open then; of a half-open one, should nothing
+    /// be heard of the message that was let through, 0 where none was.
+    until: u64,
     counts: [u16; Strike::COUNT],
     /// When the storm that is being counted began.
     since: u64,
@@ -64,22 +52,30 @@ pub(crate) struct Breaker {
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self { state: State::Closed, counts: [0; Strike::COUNT], since: 0, trips: 0 }
+        Self { state: State::Closed, until: 0, counts: [0; Strike::COUNT], since: 0, trips: 0 }
     }
 }
 
 impl Breaker {
-    /// Returns whether anything passes now, as the next question will find.
-    pub(crate) fn state_at(&self, now: u64) -> State {
-        match self.state {
-            State::Open { until } if now >= until => State::HalfOpen { probing: None },
-            state => state,
-        }
+    /// Returns whether anything passes now, as the next question will find, and when something may; 0 where nothing is
+    /// waited for.
+    pub(crate) fn state_at(&self, now: u64) -> (State, u64) {
+        if self.state == State::Open && now >= self.until { (State::HalfOpen, 0) } else { (self.state, self.until) }
     }
 
     /// Returns whether anything passes, as of the last question.
     pub(crate) fn state(&self) -> State {
         self.state
+    }
+
+    /// Returns when it becomes half-open, if it is open.
+    pub(crate) fn opens_until(&self) -> Option<u64> {
+        (self.state == State::Open).then_some(self.until)
+    }
+
+    /// Tells whether a message was let through whose fate decides.
+    pub(crate) fn is_probing(&self) -> bool {
+        self.state == State::HalfOpen && self.until != 0
     }
 
     /// Returns how often it tripped.
@@ -91,32 +87,31 @@ impl Breaker {
     /// Tells whether a message passes now. An open one becomes half-open when its time is over.
     #[inline]
     pub(crate) fn passes(&mut self, now: u64) -> bool {
+        if self.state != State::Closed {
+            (self.state, self.until) = self.state_at(now);
+        }
         match self.state {
             State::Closed => true,
-            State::Open { until } if now >= until => {
-                self.state = State::HalfOpen { probing: None };
-                true
-            }
-            State::HalfOpen { probing } => probing.is_none_or(|until| now >= until),
-            State::Open { .. } | State::Isolated => false,
+            State::HalfOpen => now >= self.until,
+            State::Open | State::Isolated | State::Paused => false,
         }
     }
 
-    /// Tells whether what has passed before may go on: only an open breaker stops it.
+    /// Tells whether what has passed before may not go on: only an open breaker stops it.
     #[inline]
     pub(crate) fn stops(&self, now: u64) -> bool {
         match self.state {
-            State::Closed | State::HalfOpen { .. } => false,
-            State::Open { until } => now < until,
-            State::Isolated => true,
+            State::Closed | State::HalfOpen => false,
+            State::Open => now < self.until,
+            State::Isolated | State::Paused => true,
         }
     }
 
     /// Notes that a message passes; the caller has asked [`Self::passes`].
     #[inline]
     pub(crate) fn enter(&mut self, now: u64, limits: &Limits) {
-        if let State::HalfOpen { .. } = self.state {
-            self.state = State::HalfOpen { probing: Some(now.saturating_add(limits.cool_down)) };
+        if self.state == State::HalfOpen {
+            self.until = now.saturating_add(limits.cool_down);
         }
     }
 
@@ -125,8 +120,8 @@ impl Breaker {
     pub(crate) fn succeed(&mut self) {
         let [faults, acks, expiries, ..] = &mut self.counts;
         (*faults, *acks, *expiries) = (0, 0, 0);
-        if let State::HalfOpen { .. } = self.state {
-            self.state = State::Closed;
+        if self.state == State::HalfOpen {
+            (self.state, self.until) = (State::Closed, 0);
             self.counts = [0; Strike::COUNT];
         }
     }
@@ -146,8 +141,8 @@ impl Breaker {
         let trips = match self.state {
             State::Closed => over,
             // One failure of the message that was let through is enough.
-            State::HalfOpen { .. } => true,
-            State::Open { .. } | State::Isolated => false,
+            State::HalfOpen => true,
+            State::Open | State::Isolated | State::Paused => false,
         };
         if trips {
             self.trip(now, limits);
@@ -157,7 +152,7 @@ impl Breaker {
 
     /// Opens it.
     pub(crate) fn trip(&mut self, now: u64, limits: &Limits) {
-        self.state = State::Open { until: now.saturating_add(limits.cool_down) };
+        (self.state, self.until) = (State::Open, now.saturating_add(limits.cool_down));
         self.counts = [0; Strike::COUNT];
         self.trips = self.trips.saturating_add(1);
     }
@@ -169,7 +164,7 @@ impl Breaker {
 
     /// Opens it until it is reset.
     pub(crate) fn isolate(&mut self) {
-        self.state = State::Isolated;
+        (self.state, self.until) = (State::Isolated, 0);
     }
 }
 

@@ -285,7 +285,7 @@ impl Post {
         self.appointed = NEVER;
         let mut cooled = 0;
         for (seat, spoke) in self.seats().zip(self.spokes.iter_mut()) {
-            if let State::Open { until } = spoke.breaker.state() {
+            if let Some(until) = spoke.breaker.opens_until() {
                 if spoke.breaker.passes(now) {
                     cooled |= seat.bit();
                 } else {
@@ -328,20 +328,18 @@ impl Post {
             }
             let acks = self.takes_part(seat);
             let Some(spoke) = self.spoke_mut(seat) else { continue };
-            let passes = match spoke.breaker.state() {
-                State::HalfOpen { probing: Some(_) } if !acks => {
-                    spoke.breaker.succeed();
-                    true
-                }
-                State::Isolated => false,
-                State::Closed | State::Open { .. } | State::HalfOpen { .. } if acks => {
-                    supervised || !spoke.breaker.stops(now)
-                }
-                State::Closed | State::Open { .. } | State::HalfOpen { .. } => {
-                    let passes = spoke.breaker.passes(now);
-                    spoke.breaker.enter(now, &limits);
-                    passes || supervised
-                }
+            let breaker = &mut spoke.breaker;
+            let passes = if breaker.state() == State::Isolated {
+                false
+            } else if acks {
+                supervised || !breaker.stops(now)
+            } else if breaker.is_probing() {
+                breaker.succeed();
+                true
+            } else {
+                let passes = breaker.passes(now);
+                breaker.enter(now, &limits);
+                passes || supervised
             };
             self.note(seat);
             if !passes {
@@ -358,13 +356,13 @@ impl Post {
     }
 
     /// Shows the first route from number `at` on whose breaker is not closed: its number, its ends and its breaker.
-    pub(crate) fn broken_route(&self, at: usize, now: u64) -> Option<(usize, Seat, Seat, State)> {
+    pub(crate) fn broken_route(&self, at: usize, now: u64) -> Option<(usize, Seat, Seat, (State, u64))> {
         let mut routes = self.routes.iter().enumerate();
         for from in self.seats() {
             for to in self.seats() {
                 let (n, route) = routes.next()?;
                 let state = route.state_at(now);
-                if n >= at && state != State::Closed {
+                if n >= at && route.state() != State::Closed {
                     return Some((n, from, to, state));
                 }
             }

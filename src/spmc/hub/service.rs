@@ -17,7 +17,7 @@ use super::event::NOBODY;
 use super::kept::Kept;
 use super::post::Post;
 use super::window::Terms;
-use super::{Event, Hub, Seat, breaker};
+use super::{Event, Hub, Seat};
 use crate::mailbox::{Delivery, Mailbox};
 use crate::partition::Partition;
 use crate::refusal::Refusal;
@@ -247,8 +247,7 @@ impl<P: Port> Spmc<P> {
                 (r.number, caller.sees(&[r.from, r.to]))
             }
             List::Routes(_) => {
-                let (n, from, to, state) = post.broken_route(index, now)?;
-                let (breaker, until) = breaker_of(state);
+                let (n, from, to, (breaker, until)) = post.broken_route(index, now)?;
                 let r = RouteRecord { from: self.id_of(from), to: self.id_of(to), breaker, until };
                 r.write(record);
                 (n as u64, caller.sees(&[r.from, r.to]))
@@ -385,7 +384,7 @@ impl<P: Port> Spmc<P> {
     fn post_state(&self, post: &Post, seat: Seat, now: u64) -> (u16, u16, BreakerState) {
         let Some(spoke) = post.spoke(seat) else { return (0, 0, BreakerState::Closed) };
         let queued = spoke.inbox.as_ref().map_or(0, |i| i.queue.len());
-        let breaker = match breaker_of(spoke.breaker.state_at(now)) {
+        let breaker = match spoke.breaker.state_at(now) {
             (BreakerState::Closed, _) if spoke.paused => BreakerState::Paused,
             (state, _) => state,
         };
@@ -398,16 +397,6 @@ fn no_delivery(why: Refusal) -> HubError {
         Refusal::BufferOwned => HubError::BufferBusy,
         // Nothing is mapped.
         _ => HubError::NoBuffer,
-    }
-}
-
-/// Says what a breaker lets through, and when one message may try; 0 where none is waited for.
-fn breaker_of(state: breaker::State) -> (BreakerState, u64) {
-    match state {
-        breaker::State::Open { until } => (BreakerState::Open, until),
-        breaker::State::HalfOpen { probing } => (BreakerState::HalfOpen, probing.unwrap_or(0)),
-        breaker::State::Isolated => (BreakerState::Isolated, 0),
-        breaker::State::Closed => (BreakerState::Closed, 0),
     }
 }
 
