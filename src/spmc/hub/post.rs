@@ -89,34 +89,39 @@ pub(crate) struct Counts {
     pub(crate) dead: u64,
 }
 
+/// What a receiver has of one sender.
+#[derive(Debug)]
+struct Sender {
+    keys: Keys,
+    /// Messages of it in the queue.
+    held: u16,
+}
+
 /// What one receiver has.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     pub(crate) queue: Queue,
     pub(crate) log: Log,
-    /// Of each sender, by seat.
-    keys: Box<[Keys]>,
-    /// Messages of each sender in the queue.
-    held: Box<[u16]>,
+    /// By seat.
+    senders: Box<[Sender]>,
     pub(crate) counts: Counts,
 }
 
 impl Inbox {
     fn try_new(seats: usize, slots: u16, bytes: u16, bounds: &Bounds) -> Option<Self> {
         let log = Log::try_new(slots.into(), usize::from(bytes).checked_sub(envelope::SIZE)?)?;
-        let mut keys = Vec::new();
-        keys.try_reserve_exact(seats).ok()?;
+        let mut senders = Vec::new();
+        senders.try_reserve_exact(seats).ok()?;
         for _ in 0..seats {
-            keys.push(Keys::try_new(bounds.keys)?);
+            senders.push(Sender { keys: Keys::try_new(bounds.keys)?, held: 0 });
         }
         let queue = Queue::new(slots, bounds.high, bounds.low);
-        let (keys, held) = (keys.into_boxed_slice(), defaults(seats)?);
-        Some(Self { queue, log, keys, held, counts: Counts::default() })
+        Some(Self { queue, log, senders: senders.into_boxed_slice(), counts: Counts::default() })
     }
 
     fn memory(&self) -> usize {
-        let keys: usize = self.keys.iter().map(|k| k.memory() + size_of::<Keys>()).sum();
-        self.log.memory() + keys + size_of_val(&*self.held)
+        let senders: usize = self.senders.iter().map(|s| s.keys.memory() + size_of::<Sender>()).sum();
+        self.log.memory() + senders
     }
 }
 
@@ -398,13 +403,13 @@ impl Post {
         if len > inbox.log.payload() {
             return Err(Refusal::MessageLength);
         }
-        if inbox.keys.get(usize::from(from.0)).is_some_and(|k| k.has(e.key)) {
+        let sender = inbox.senders.get(usize::from(from.0)).ok_or(Refusal::HubMixed)?;
+        if sender.keys.has(e.key) {
             inbox.counts.duplicates += 1;
             self.strike_both((from, to), from, Strike::Duplicate, now);
             return Ok(Admitted::Duplicate);
         }
-        let held = inbox.held.get(usize::from(from.0)).copied().unwrap_or(0);
-        let place = inbox.queue.tail(held);
+        let place = inbox.queue.tail(sender.held);
         inbox.counts.refused += u64::from(place.is_none());
         place.map(Admitted::Place).ok_or(Refusal::QueueFull)
     }
@@ -429,11 +434,9 @@ impl Post {
         let Some(inbox) = self.inbox_mut(to) else { return };
         inbox.log.write(place, from, e, len, deadline);
         inbox.counts.accepted += 1;
-        if let Some(keys) = inbox.keys.get_mut(usize::from(from.0)) {
-            keys.add(e.key);
-        }
-        if let Some(held) = inbox.held.get_mut(usize::from(from.0)) {
-            *held += 1;
+        if let Some(sender) = inbox.senders.get_mut(usize::from(from.0)) {
+            sender.keys.add(e.key);
+            sender.held += 1;
         }
         if inbox.queue.push(from) {
             // The first that is asked.

@@ -158,8 +158,8 @@ impl Post {
         let place = inbox.queue.head()?;
         let from = inbox.log.take(place);
         let mut told = inbox.queue.pop();
-        if let Some(held) = from.and_then(|from| inbox.held.get_mut(usize::from(from.0))) {
-            *held = held.saturating_sub(1);
+        if let Some(sender) = from.and_then(|from| inbox.senders.get_mut(usize::from(from.0))) {
+            sender.held = sender.held.saturating_sub(1);
         }
         self.untold.drained |= if told != 0 { to.bit() } else { 0 };
         while told != 0 {
@@ -180,8 +180,8 @@ impl Post {
         inbox.counts.dead += 1;
         if let Some(record) = inbox.log.record(place) {
             let (from, envelope) = (record.from, record.envelope);
-            if let Some(keys) = inbox.keys.get_mut(usize::from(from.0)) {
-                keys.forget(envelope.key);
+            if let Some(sender) = inbox.senders.get_mut(usize::from(from.0)) {
+                sender.keys.forget(envelope.key);
             }
             let payload = inbox.log.words(place, record.len.into()).and_then(|w| w.get(FRONT..)).unwrap_or_default();
             let (deliveries, len) = (record.deliveries, record.len);
