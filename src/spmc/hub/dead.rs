@@ -69,8 +69,8 @@ impl Dead {
         self.evicted += u64::from(place.is_some());
         *place = Some(Letter { number: self.last, ..letter });
         self.next = if at + 1 == self.letters.len() { 0 } else { at + 1 };
-        let place = self.words.chunks_exact_mut(self.each.max(1)).nth(at).unwrap_or_default();
-        place.iter_mut().zip(payload).for_each(|(to, word)| *to = *word);
+        let rest = self.words.get_mut(at.saturating_mul(self.each)..).unwrap_or_default();
+        rest.iter_mut().take(self.each).zip(payload).for_each(|(to, word)| *to = *word);
     }
 
     /// Lists the letters, in no order that means anything: their numbers do.

@@ -11,7 +11,7 @@ use ffa_abi::PartitionId;
 use ffa_abi::envelope::{self, Class, Envelope};
 use ffa_abi::hub::{Closed, EventKind, MAX_PARTICIPANTS};
 
-use super::breaker::{Limits, Strike};
+use super::breaker::Limits;
 use super::log::FRONT;
 use super::post::{Admitted, Bounds, Parcel, Post, Untold};
 use super::{Event, Hub, Route, Seat};
@@ -379,17 +379,6 @@ impl<P: Port> Spmc<P> {
         self.tell_of_windows(hub);
         let mut post = hub.post.lock();
         post.died(seat(Some(partition)), now);
-        self.publish(hub, cpu, post);
-    }
-
-    /// Notes that an endpoint tried what the policy denies: too often, and it is cut off.
-    #[cold]
-    pub(crate) fn hub_denied(&self, cpu: &Cpu<P>, caller: PartitionId) {
-        let Some(hub) = &self.hub else { return };
-        let seat = seat(self.partitions.find(caller));
-        let now = self.port.now();
-        let mut post = hub.post.lock();
-        post.strike(seat, Strike::Denial, now);
         self.publish(hub, cpu, post);
     }
 }

@@ -113,7 +113,7 @@ impl Hub {
     }
 
     /// Records that a call was refused.
-    fn note_refusal(&self, time: u64, who: PartitionId, end: Option<End>, refusal: Refusal, regs: &Regs) {
+    fn note_refusal(&self, time: u64, (who, end): (PartitionId, End), refusal: Refusal, regs: &Regs) {
         let [_, w1, ..] = regs.x;
         let (first, second) = endpoints(w1);
         let other = match Func::decode(regs.fid()) {
@@ -124,7 +124,7 @@ impl Hub {
         };
         let (kind, status) = (EventKind::Refusal, refusal.code().code());
         self.note(Event { time, kind, who, other, detail: regs.fid(), status, text: refusal.why() });
-        if let Some(count) = end.and_then(|end| self.refusals.get(end.row())) {
+        if let Some(count) = self.refusals.get(end.row()) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }

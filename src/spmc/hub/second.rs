@@ -5,7 +5,8 @@
 
 use ffa_abi::{Func, PartitionId, Regs, func::SMC64};
 
-use super::Route;
+use super::breaker::Strike;
+use super::{Route, Seat};
 use crate::msg::{DIRECT, endpoints};
 use crate::partition::{ExecutionContext, Partition};
 use crate::refusal::Refusal;
@@ -67,7 +68,9 @@ impl<P: Port> Spmc<P> {
             Thought::None => refusal,
         };
         let id = caller.map_or(PartitionId::NORMAL_WORLD, |context| context.id);
-        self.note_refusal(cpu, id, why, regs);
+        // All of the Normal world is one caller here.
+        let end = caller.map_or(End::normal(id), |_| end);
+        self.note_refusal(cpu, (id, end), why, regs);
         self.refuse(id, fid, why, regs);
         back
     }
@@ -108,11 +111,15 @@ impl<P: Port> Spmc<P> {
 
     /// Records a refusal, and counts what the policy denies against the caller.
     #[inline(never)]
-    fn note_refusal(&self, cpu: &Cpu<P>, caller: PartitionId, refusal: Refusal, regs: &Regs) {
+    fn note_refusal(&self, cpu: &Cpu<P>, (caller, end): (PartitionId, End), refusal: Refusal, regs: &Regs) {
         let Some(hub) = &self.hub else { return };
-        hub.note_refusal(self.port.now(), caller, self.end_of(caller).ok(), refusal, regs);
+        let now = self.port.now();
+        hub.note_refusal(now, (caller, end), refusal, regs);
         if matches!(refusal, Refusal::PolicyDenies | Refusal::WindowShut | Refusal::WindowChain) {
-            self.hub_denied(cpu, caller);
+            // Too often, and it is cut off.
+            let mut post = hub.post.lock();
+            post.strike(Seat::of(end), Strike::Denial, now);
+            self.publish(hub, cpu, post);
         }
     }
 }
