@@ -98,11 +98,16 @@ impl<P: Port> Spmc<P> {
         let mut post = hub.post.lock();
         let result = self.take_in((hub, &mut post), caller, (from, to), header, now);
         // An ack makes room for the caller's next message, any other message is for its receiver.
-        let delivered = match result {
-            Ok(Class::Ack | Class::Nack) => self.hand_next(&mut post, from, now) | self.tell_sender(&mut post, to, now),
-            Ok(_) => self.hand_next(&mut post, to, now) | self.tell_sender(&mut post, from, now),
-            Err(_) => 0,
-        };
+        let mut delivered = 0;
+        if let Ok(class) = result {
+            let settles = matches!(class, Class::Ack | Class::Nack);
+            let (next, other) = if settles { (from, to) } else { (to, from) };
+            delivered = self.hand_next(&mut post, next, now);
+            if post.has_news(other) {
+                // The request to slow down, or the leave to go on.
+                delivered |= self.hand_next(&mut post, other, now);
+            }
+        }
         self.end_of_event(hub, cpu, post, delivered, delay);
         result.map(|_| ())
     }
@@ -230,11 +235,6 @@ impl<P: Port> Spmc<P> {
         delivery.append_words(self.port, words)?;
         delivery.finish();
         Ok(())
-    }
-
-    /// Hands a sender the request to slow down, or the leave to go on, if there is one.
-    fn tell_sender(&self, post: &mut Post, from: Seat, now: u64) -> u32 {
-        if post.has_news(from) { self.hand_next(post, from, now) } else { 0 }
     }
 
     /// Tells those that got something, with no lock held but the notifications'.

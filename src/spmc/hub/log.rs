@@ -145,6 +145,18 @@ impl Log {
         Some(from)
     }
 
+    /// Cancels the messages of a task. Returns how many there were that had not been cancelled before.
+    pub(crate) fn cancel(&mut self, task: u64) -> u64 {
+        let mut count = 0;
+        for record in self.records.iter_mut().flatten() {
+            if record.envelope.task == task && record.standing != Standing::Cancelled {
+                record.standing = Standing::Cancelled;
+                count += 1;
+            }
+        }
+        count
+    }
+
     /// Shows a record if it and its bytes are as they were written.
     #[inline]
     pub(crate) fn intact(&self, at: usize) -> Option<&Record> {

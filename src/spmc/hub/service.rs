@@ -104,7 +104,7 @@ impl<P: Port> Spmc<P> {
         let answer = match &self.hub {
             Some(hub) => {
                 let caller = Caller { id, end, to, coordinates: hub.coordinator == Some(end) };
-                HubCall::decode([x3, x4, x5, x6, x7]).and_then(|call| self.hub_call(hub, cpu, &caller, call))
+                HubCall::decode([x3, x4, x5, x6, x7]).and_then(|call| self.hub_call(hub, cpu, &caller, &call))
             }
             // Found there before.
             None => Err(HubError::NotHere),
@@ -117,14 +117,14 @@ impl<P: Port> Spmc<P> {
         regs.set8([Func::DirectResp.id64() as u64, ends, 0, status, a, b, c, d]);
     }
 
-    fn hub_call(&self, hub: &Hub, cpu: &Cpu<P>, caller: &Caller<'_>, call: HubCall) -> Answer {
+    fn hub_call(&self, hub: &Hub, cpu: &Cpu<P>, caller: &Caller<'_>, call: &HubCall) -> Answer {
         if call.changes() && !caller.coordinates {
             return Err(HubError::NotCoordinator);
         }
         let now = self.port.now();
-        match call {
+        match *call {
             HubCall::Describe => Ok(self.description(hub, caller).encode()),
-            HubCall::OpenWindow(asked) => self.open_window(hub, cpu, caller, &asked, now),
+            HubCall::OpenWindow(ref asked) => self.open_window(hub, cpu, caller, asked, now),
             HubCall::CloseWindow(id) => {
                 self.sweep(hub, now);
                 hub.windows.close(id, Closed::ByCoordinator, now)?;

@@ -303,9 +303,10 @@ impl Windows {
             }
             // The last message closed it, whoever came to say so.
             let why = if word & OPEN == 0 { Closed::Exhausted } else { why };
+            let mut record = slot.record(terms, word);
+            (record.closed, record.ended) = (Some(why), now);
             // There is room now.
-            let _ =
-                table.summaries.try_push(WindowRecord { closed: Some(why), ended: now, ..slot.record(terms, word) });
+            let _ = table.summaries.try_push(record);
             table.untold += 1;
             *place = None;
         }

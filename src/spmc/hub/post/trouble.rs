@@ -119,12 +119,9 @@ impl Post {
     /// Returns how many.
     pub(crate) fn cancel(&mut self, task: u64) -> u64 {
         let mut count = 0;
-        for inbox in self.spokes.iter_mut().flat_map(|s| &mut s.inbox) {
-            for place in inbox.queue.places() {
-                if let Some(r) = inbox.log.record_mut(place).filter(|r| r.envelope.task == task) {
-                    count += u64::from(r.standing != Standing::Cancelled);
-                    r.standing = Standing::Cancelled;
-                }
+        for spoke in &mut self.spokes {
+            if let Some(inbox) = &mut spoke.inbox {
+                count += inbox.log.cancel(task);
             }
         }
         if count > 0 {
