@@ -11,7 +11,7 @@
 //! looked after. It is armed on the CPU whose call made that the earliest time. That CPU is on, sets its own timer
 //! without asking another one, and goes on paying for the work that it has brought.
 
-use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use crate::interrupt::Slot;
 use crate::partition::{ExecutionContext, Link, Partition, State};
@@ -35,14 +35,21 @@ struct Alarm {
 }
 
 /// The timers of all contexts, and the hub's.
-pub(crate) struct Alarms(Box<[Alarm]>);
+pub(crate) struct Alarms(Vec<Alarm>);
 
 impl Alarms {
-    /// Makes a place for every context of `partitions`, and for the hub if there is one, at boot.
-    pub(crate) fn new<P: Port>(partitions: &[Partition<P>], hub: bool) -> Self {
-        let contexts = partitions.iter().flat_map(Partition::contexts).map(|c| Some(c.link()));
-        let all = contexts.chain(hub.then_some(None));
-        Self(all.map(|context| Alarm { context, at: None, rest: 0, cpu: 0 }).collect())
+    /// Makes a place for every context of `partitions`, at boot.
+    pub(crate) fn new<P: Port>(partitions: &[Partition<P>]) -> Self {
+        let mut alarms = Self(Vec::new());
+        for context in partitions.iter().flat_map(Partition::contexts) {
+            alarms.add(Some(context.link()));
+        }
+        alarms
+    }
+
+    /// Makes a place for a context, or for the hub, at boot.
+    pub(crate) fn add(&mut self, context: Option<Link>) {
+        self.0.push(Alarm { context, at: None, rest: 0, cpu: 0 });
     }
 
     fn of(&mut self, context: Option<Link>) -> Option<&mut Alarm> {

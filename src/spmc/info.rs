@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Who is there: `FFA_PARTITION_INFO_GET` and `FFA_PARTITION_INFO_GET_REGS` (DEN0077A, same names).
 
-use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use ffa_abi::{Func, PartitionId, Regs, Uuid, Version};
 
@@ -32,7 +32,7 @@ struct Service {
 }
 
 /// What all partitions offer, in manifest order; it never changes after boot.
-pub(crate) struct Directory(Box<[Service]>);
+pub(crate) struct Directory(Vec<Service>);
 
 /// Returns the properties as an endpoint of `version` knows them.
 fn properties(all: Properties, version: Version) -> Properties {
@@ -46,25 +46,21 @@ fn properties(all: Properties, version: Version) -> Properties {
 }
 
 impl Directory {
-    /// Adds a service of the SPMC's own, that takes direct requests.
-    pub(crate) fn with(self, id: PartitionId, uuid: Uuid) -> Self {
-        let properties = Properties::RECEIVES_DIRECT | Properties::AARCH64;
-        let head = [Version::V1_0, Version::V1_1, Version::V1_2]
-            .map(|version| id.0 as u64 | 1 << 16 | (self::properties(properties, version).bits() as u64) << 32);
-        Self(self.0.into_iter().chain([Service { uuid, first: true, head }]).collect())
+    pub(crate) fn new<P: Port>(partitions: &[Partition<P>]) -> Self {
+        let mut directory = Self(Vec::new());
+        for p in partitions {
+            for (n, service) in p.manifest.services.iter().enumerate() {
+                directory.add(p.id(), p.contexts().len(), p.identity.properties, service.uuid, n == 0);
+            }
+        }
+        directory
     }
 
-    pub(crate) fn new<P: Port>(partitions: &[Partition<P>]) -> Self {
-        let services = partitions.iter().flat_map(|p| {
-            let contexts = p.contexts().len() as u64;
-            let head = [Version::V1_0, Version::V1_1, Version::V1_2].map(|version| {
-                let properties = properties(p.identity.properties, version).bits();
-                p.id().0 as u64 | contexts << 16 | (properties as u64) << 32
-            });
-            let uuids = p.identity.uuids.iter().enumerate();
-            uuids.map(move |(n, &uuid)| Service { uuid, first: n == 0, head })
-        });
-        Self(services.collect())
+    /// Adds a service of an endpoint with so many execution contexts; it may be the `first` of several. Boot time.
+    pub(crate) fn add(&mut self, id: PartitionId, contexts: usize, all: Properties, uuid: Uuid, first: bool) {
+        let head = [Version::V1_0, Version::V1_1, Version::V1_2]
+            .map(|version| id.0 as u64 | (contexts as u64) << 16 | (properties(all, version).bits() as u64) << 32);
+        self.0.push(Service { uuid, first, head });
     }
 
     /// Lists what answers a query for `asked`: each partition once, or once for each service to a v1.2 caller that

@@ -2,7 +2,6 @@
 //! The SPMC as a whole, and the two questions that it answers: what next after a call of the Normal world, and
 //! what next after a partition stopped running.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use ffa_abi::func::{SMC64, in_range, without_hint};
@@ -76,7 +75,7 @@ impl<P: Port> Spmc<P> {
     pub(crate) fn new(
         port: &'static P,
         id: PartitionId,
-        list: Box<[Partition<P>]>,
+        list: Vec<Partition<P>>,
         boot_order: Vec<u8>,
         memory_map: Vec<MemoryRange>,
         routing: Routing,
@@ -91,7 +90,7 @@ impl<P: Port> Spmc<P> {
             port,
             id,
             directory: Directory::new(&list),
-            alarms: Mutex::new(Alarms::new(&list, false)),
+            alarms: Mutex::new(Alarms::new(&list)),
             partitions: Partitions::new(list),
             boot_order,
             normal: NormalWorld::default(),

@@ -2,27 +2,26 @@
 //! From a package in memory to a partition with its stage 2.
 
 use alloc::boxed::Box;
-use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::fmt;
+use core::fmt::{self, Display};
 
 use ffa_abi::PartitionId;
 
 use super::place::Places;
 use crate::manifest::{
-    AbortAction, CheckedBlob, CoreManifest, MAX_SMCS, MemoryRegion, Package, PartitionEntry, PartitionManifest,
-    platform,
+    AbortAction, CheckedBlob, CoreManifest, MAX_SMCS, Package, PartitionEntry, PartitionManifest, Refusal, platform,
 };
 use crate::partition::{Identity, Partition, Pristine, Properties, copy};
 use crate::stage2::{self, Access, Attributes, MemoryType, Stage2, Tag};
 use crate::{Ipa, PAGE_SIZE, Pa, Port, Space, Vmid};
 
 /// A package that was read and whose manifest is sound in itself.
-pub(super) struct Candidate<'m> {
+struct Candidate<'m> {
     entry: &'m PartitionEntry,
     position: usize,
     manifest: Box<PartitionManifest>,
-    image: (u64, u64),
+    /// Where the image lies in the package.
+    image_at: u64,
     package_len: u64,
     /// Where the partition manifest lies in the package, and its length.
     manifest_at: (u64, u64),
@@ -30,29 +29,28 @@ pub(super) struct Candidate<'m> {
     digest: Option<[u8; 32]>,
 }
 
+/// Says that a partition is left out; the reason is on the console.
+struct LeftOut;
+
 /// Loads every partition that can be loaded, in manifest order. Returns what is taken of memory, too.
 pub(super) fn all<'m, P: Port>(port: &P, core: &'m CoreManifest) -> (Vec<Partition<P>>, Places<'m>) {
-    let mut candidates: Vec<Candidate<'_>> = Vec::new();
+    let mut candidates = Vec::with_capacity(core.partitions.len());
     for (position, entry) in core.partitions.iter().enumerate() {
-        match read(port, entry, position, core.quiet) {
-            Ok(candidate) => candidates.push(candidate),
-            Err(reason) => left_out(port, entry, &reason),
+        if let Ok(candidate) = read(port, entry, position, core.quiet) {
+            candidates.push(candidate);
         }
     }
     let mut places = places(port, core, &candidates);
-    let mut loaded = Vec::new();
-    let mut admitted: Vec<(usize, &PartitionManifest)> = Vec::new();
-    for candidate in &candidates {
-        let others = admitted.iter().copied();
-        let checked = platform::check(core, port.own_memory(), candidate.position, &candidate.manifest, others)
-            .map_err(|e| e.to_string());
-        match checked.and_then(|id| build(port, candidate, id, loaded.len(), &mut places)) {
-            Ok(partition) => {
-                report(port, &partition, candidate);
-                admitted.push((candidate.position, &candidate.manifest));
-                loaded.push(partition);
+    let mut loaded: Vec<Partition<P>> = Vec::with_capacity(candidates.len());
+    for candidate in candidates {
+        let admitted = loaded.iter().map(|p| (p.manifest_index, &*p.manifest));
+        match platform::check(core, port.own_memory(), candidate.position, &candidate.manifest, admitted) {
+            Ok(id) => {
+                if let Ok(partition) = build(port, candidate, id, loaded.len(), &mut places) {
+                    loaded.push(partition);
+                }
             }
-            Err(reason) => left_out(port, candidate.entry, &reason),
+            Err(refusal) => _ = left_out(port, candidate.entry, &refusal),
         }
     }
     (loaded, places)
@@ -76,101 +74,104 @@ fn read<'m, P: Port>(
     entry: &'m PartitionEntry,
     position: usize,
     quiet: bool,
-) -> Result<Candidate<'m>, String> {
+) -> Result<Candidate<'m>, LeftOut> {
+    let refused = |refusal: Refusal| left_out(port, entry, &refusal);
     port.with_secure_bytes(entry.load_address, entry.mem_size, |memory| {
-        let package = Package::parse(memory).map_err(|e| e.to_string())?;
-        let blob = package.bytes.get(package.manifest.clone()).unwrap_or_default();
-        let blob = CheckedBlob::check(blob).map_err(|e| format_refusal(&e))?;
-        let manifest = PartitionManifest::parse(&blob, entry.load_address).map_err(|e| e.to_string())?;
+        let package = Package::parse(memory).map_err(refused)?;
+        let blob = CheckedBlob::check(package.manifest_bytes())
+            .map_err(|e| left_out(port, entry, &format_args!("partition manifest: {e}")))?;
+        let mut manifest = Box::new(PartitionManifest::parse(&blob, entry.load_address).map_err(refused)?);
+        let smcs = &mut manifest.smcs.functions;
+        for &function in &entry.smcs.functions {
+            if !smcs.contains(&function) && smcs.try_push(function).is_err() {
+                let reason = format_args!("smc_whitelist of both manifests: more than {MAX_SMCS} functions");
+                return Err(left_out(port, entry, &reason));
+            }
+        }
         Ok(Candidate {
             entry,
             position,
-            manifest: Box::new(manifest),
-            image: (package.image.start as u64, package.image.end as u64),
+            manifest,
+            image_at: package.image.start as u64,
             manifest_at: (package.manifest.start as u64, package.manifest.len() as u64),
             package_len: package.bytes.len() as u64,
             digest: (!quiet).then(|| port.sha256(package.bytes)),
         })
     })
     .unwrap_or_else(|| {
-        let at = entry.load_address;
-        Err(alloc::format!("load_address {at}, mem_size {:#x} is not in the SPMC's Secure memory", entry.mem_size))
+        let (at, size) = (entry.load_address, entry.mem_size);
+        let reason = format_args!("load_address {at}, mem_size {size:#x} is not in the SPMC's Secure memory");
+        Err(left_out(port, entry, &reason))
     })
-}
-
-fn format_refusal(e: &dyn fmt::Display) -> String {
-    alloc::format!("partition manifest: {e}")
 }
 
 /// Gives a partition its tables and execution contexts.
 fn build<P: Port>(
     port: &P,
-    candidate: &Candidate<'_>,
+    candidate: Candidate<'_>,
     id: PartitionId,
     index: usize,
     places: &mut Places<'_>,
-) -> Result<Partition<P>, String> {
-    let Candidate { entry, manifest, .. } = candidate;
-    clear_preserved(port, candidate)?;
-    let mut stage2 = Stage2::new(port, Vmid(index as u16 + 1)).map_err(|e| table_error(e, "the roots"))?;
-    if let Err(reason) = map_all(port, candidate, &mut stage2) {
+) -> Result<Partition<P>, LeftOut> {
+    clear_preserved(port, &candidate)?;
+    let mut stage2 =
+        Stage2::new(port, Vmid(index as u16 + 1)).map_err(|e| table_error(port, candidate.entry, "the roots", e))?;
+    if let Err(left_out) = map_all(port, &candidate, &mut stage2) {
         stage2.destroy(port);
-        return Err(reason);
+        return Err(left_out);
     }
+    let boot_info = boot_info(port, &candidate);
+    let Candidate { entry, position, manifest, image_at, package_len, digest, .. } = candidate;
     // The image of a package without an entry point of its own begins with its first instruction.
-    let offset = if manifest.entrypoint_offset != 0 { manifest.entrypoint_offset } else { candidate.image.0 };
+    let offset = if manifest.entrypoint_offset != 0 { manifest.entrypoint_offset } else { image_at };
     let base = entry.load_address;
-    port.sync_code(base, candidate.package_len);
+    port.sync_code(base, package_len);
     let identity = Identity {
         id,
-        name: entry.name.to_string(),
-        uuids: manifest.services.iter().map(|s| s.uuid).collect(),
-        properties: Properties::of(manifest),
+        name: entry.name,
+        properties: Properties::of(&manifest),
         entry: Ipa(base.0 + offset),
         memory: (Ipa(base.0), entry.mem_size),
-        boot_info: boot_info(port, candidate),
+        boot_info,
     };
-    let mut manifest = manifest.clone();
-    for &function in &entry.smcs.functions {
-        if !manifest.smcs.functions.contains(&function) && manifest.smcs.functions.try_push(function).is_err() {
-            stage2.destroy(port);
-            return Err(alloc::format!("smc_whitelist of both manifests: more than {MAX_SMCS} functions"));
-        }
-    }
-    let restarts = manifest.abort_action == AbortAction::Restart;
-    let mut partition = Partition::new(port, (index, candidate.position), identity, manifest, stage2);
+    let mut partition = Partition::new(port, (index, position), identity, manifest, stage2);
     if let Some(pair) = partition.boot_mailbox() {
         // Nothing is mapped yet: this cannot fail.
         let _ = partition.mailbox.lock().map(pair);
     }
-    if restarts {
-        partition.pristine = keep_pristine(port, candidate, places);
+    if partition.manifest.abort_action == AbortAction::Restart {
+        partition.pristine = keep_pristine(port, entry, package_len, places);
+    }
+    if let Some(digest) = digest {
+        report(port, &partition, package_len, &digest);
     }
     Ok(partition)
 }
 
 /// Zeroes what the partition keeps over its restarts. None of it may be part of the package, which a restart writes
 /// anew.
-fn clear_preserved<P: Port>(port: &P, candidate: &Candidate<'_>) -> Result<(), String> {
-    let manifest = &candidate.manifest;
-    if let Some(r) = manifest.preserves(candidate.entry.load_address, candidate.package_len) {
-        return Err(alloc::format!("preserved-on-restart: {} is where the package lies", r.name));
+fn clear_preserved<P: Port>(port: &P, candidate: &Candidate<'_>) -> Result<(), LeftOut> {
+    let Candidate { entry, manifest, .. } = candidate;
+    if let Some(r) = manifest.preserves(entry.load_address, candidate.package_len) {
+        let reason = format_args!("preserved-on-restart: {} is where the package lies", r.name);
+        return Err(left_out(port, entry, &reason));
     }
     for r in manifest.preserved() {
-        port.zero(Space::Secure, r.base, r.size()).map_err(|_| alloc::format!("{} is no Secure memory", r.name))?;
+        port.zero(Space::Secure, r.base, r.size())
+            .map_err(|_| left_out(port, entry, &format_args!("{} is no Secure memory", r.name)))?;
     }
     Ok(())
 }
 
 /// Copies the package, boot information included, to where no partition reaches.
-fn keep_pristine<P: Port>(port: &P, candidate: &Candidate<'_>, places: &mut Places<'_>) -> Option<Pristine> {
-    let len = candidate.package_len.next_multiple_of(PAGE_SIZE);
-    let name = &candidate.entry.name;
+fn keep_pristine<P: Port>(port: &P, entry: &PartitionEntry, len: u64, places: &mut Places<'_>) -> Option<Pristine> {
+    let len = len.next_multiple_of(PAGE_SIZE);
+    let name = &entry.name;
     let Some(at) = places.place(len) else {
         port.log(format_args!("{name}: no Secure memory is free for a copy of its package: it will not be restarted"));
         return None;
     };
-    copy(port, candidate.entry.load_address, at, len).ok()?;
+    copy(port, entry.load_address, at, len).ok()?;
     port.log(format_args!("  kept for a restart at {at}, {len:#x} bytes"));
     Some(Pristine { copy: at, len })
 }
@@ -178,88 +179,79 @@ fn keep_pristine<P: Port>(port: &P, candidate: &Candidate<'_>, places: &mut Plac
 /// Writes the boot information where the package leaves room for it: in the page of a version 2 header, or behind
 /// the manifest of a version 1 package.
 fn boot_info<P: Port>(port: &P, candidate: &Candidate<'_>) -> Option<(u8, u64)> {
-    let Candidate { entry, manifest, image, manifest_at: (at, len), .. } = candidate;
+    let Candidate { entry, manifest, image_at, manifest_at: (at, len), .. } = candidate;
     let register = manifest.gp_register?;
     let base = entry.load_address.0;
     let blob = ffa_abi::boot_info::fdt(base + at, *len as u32);
     let offset = if *at >= PAGE_SIZE { 0 } else { (at + len).next_multiple_of(8) };
-    if offset + blob.len() as u64 > image.0 || port.write(Space::Secure, Pa(base + offset), &blob).is_err() {
+    if offset + blob.len() as u64 > *image_at || port.write(Space::Secure, Pa(base + offset), &blob).is_err() {
         port.log(format_args!("vm{}: no room for boot information before the image: none is passed", entry.number));
         return None;
     }
     Some((register, base + offset))
 }
 
-fn table_error(e: stage2::Error, what: &str) -> String {
-    alloc::format!("stage 2, {what}: {e:?}")
+fn table_error<P: Port>(port: &P, entry: &PartitionEntry, what: &str, e: stage2::Error) -> LeftOut {
+    left_out(port, entry, &format_args!("stage 2, {what}: {e:?}"))
 }
 
 /// Maps the partition's regions with their manifest's permissions, then the rest of its own memory with all.
-fn map_all<P: Port>(port: &P, candidate: &Candidate<'_>, stage2: &mut Stage2) -> Result<(), String> {
-    let manifest = &candidate.manifest;
+fn map_all<P: Port>(port: &P, candidate: &Candidate<'_>, stage2: &mut Stage2) -> Result<(), LeftOut> {
+    let Candidate { entry, manifest, .. } = candidate;
+    let mut map = |what: &str, space, at: Pa, pages, access, memory| {
+        let attributes = Attributes { access, memory };
+        let mapped =
+            if pages == 0 { Ok(()) } else { stage2.map(port, space, Ipa(at.0), at, pages, attributes, Tag::Owned) };
+        mapped.map_err(|e| table_error(port, entry, what, e))
+    };
     for r in &manifest.memory_regions {
-        let attributes = Attributes { access: r.attributes.access(), memory: MemoryType::Normal };
-        map(port, stage2, r.attributes.space(), r.base, r.pages as u64, attributes)
-            .map_err(|e| table_error(e, &r.name))?;
+        let attributes = r.attributes;
+        map(&r.name, attributes.space(), r.base, r.pages.into(), attributes.access(), MemoryType::Normal)?;
     }
     for r in &manifest.device_regions {
-        let attributes = Attributes { access: r.attributes.access(), memory: MemoryType::Device };
-        map(port, stage2, r.attributes.space(), r.base, r.pages as u64, attributes)
-            .map_err(|e| table_error(e, &r.name))?;
+        let attributes = r.attributes;
+        map(&r.name, attributes.space(), r.base, r.pages.into(), attributes.access(), MemoryType::Device)?;
     }
-    let all = Attributes { access: Access::all(), memory: MemoryType::Normal };
-    let base = candidate.entry.load_address;
-    let end = base.0 + candidate.entry.mem_size;
-    let mut inside: Vec<&MemoryRegion> = manifest
-        .memory_regions
-        .iter()
-        .filter(|r| r.attributes.space() == Space::Secure && (base.0..end).contains(&r.base.0))
-        .collect();
-    super::sort(&mut inside, |r| r.base);
-    let mut at = base;
-    for r in inside {
-        let gap = r.base.0.saturating_sub(at.0) / PAGE_SIZE;
-        map(port, stage2, Space::Secure, at, gap, all).map_err(|e| table_error(e, "its own memory"))?;
-        at = Pa(r.base.0 + r.size());
+    let mut at = entry.load_address;
+    let end = Pa(at.0 + entry.mem_size);
+    loop {
+        // The regions inside do not overlap.
+        let next = manifest
+            .memory_regions
+            .iter()
+            .filter(|r| r.attributes.space() == Space::Secure && (at..end).contains(&r.base))
+            .min_by_key(|r| r.base);
+        let gap = next.map_or(end, |r| r.base).0.saturating_sub(at.0) / PAGE_SIZE;
+        map("its own memory", Space::Secure, at, gap, Access::all(), MemoryType::Normal)?;
+        let Some(next) = next else { return Ok(()) };
+        at = Pa(next.base.0 + next.size());
     }
-    let rest = end.saturating_sub(at.0) / PAGE_SIZE;
-    map(port, stage2, Space::Secure, at, rest, all).map_err(|e| table_error(e, "its own memory"))
 }
 
-fn map<P: Port>(
-    port: &P,
-    stage2: &mut Stage2,
-    space: Space,
-    at: Pa,
-    pages: u64,
-    attributes: Attributes,
-) -> Result<(), stage2::Error> {
-    if pages == 0 {
-        return Ok(());
-    }
-    stage2.map(port, space, Ipa(at.0), at, pages, attributes, Tag::Owned)
-}
-
-fn report<P: Port>(port: &P, partition: &Partition<P>, candidate: &Candidate<'_>) {
-    let Some(digest) = &candidate.digest else { return };
+/// Tells what was loaded.
+fn report<P: Port>(port: &P, partition: &Partition<P>, package_len: u64, digest: &[u8]) {
     let Identity { id, name, entry, memory: (base, size), .. } = &partition.identity;
     let end = base.0 + size - 1;
     let contexts = partition.contexts().len();
     port.log(format_args!("{id} \"{name}\": {base} to {end:#x}, entry {entry}, {contexts} execution context(s)"));
-    for uuid in &partition.identity.uuids {
-        port.log(format_args!("  service {uuid}"));
+    for service in &partition.manifest.services {
+        port.log(format_args!("  service {}", service.uuid));
     }
-    port.log(format_args!("  package {} bytes, sha256 {}", candidate.package_len, Hex(digest)));
+    port.log(format_args!("  package {package_len} bytes, sha256 {}", Hex(digest)));
 }
 
 struct Hex<'a>(&'a [u8]);
 
-impl fmt::Display for Hex<'_> {
+impl Display for Hex<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
     }
 }
 
-fn left_out<P: Port>(port: &P, entry: &PartitionEntry, reason: &str) {
+/// Tells why a partition is left out.
+#[cold]
+#[inline(never)]
+fn left_out<P: Port>(port: &P, entry: &PartitionEntry, reason: &dyn Display) -> LeftOut {
     port.log(format_args!("vm{} \"{}\" is left out: {reason}", entry.number, entry.name));
+    LeftOut
 }

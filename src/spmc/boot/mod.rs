@@ -58,7 +58,6 @@ impl<P: Port> Spmc<P> {
         }
         add_table_memory(port, &mut places);
         let routing = Routing::new(&core.routing, |n| list.iter().position(|p| p.manifest_index == n));
-        let list = list.into_boxed_slice();
         let memory = Memory::new(port, MAX_OPEN).map_err(|_| fatal(&"no memory for the table of transactions"))?;
         let id = core.attribute.spmc_id;
         let mut spmc = Box::new(Self::new(port, id, list, boot_order, core.memory.to_vec(), routing, memory));

@@ -25,15 +25,14 @@ mod window;
 #[cfg(all(test, not(loom)))]
 mod window_model;
 
-use alloc::boxed::Box;
+use core::array;
 
 use ffa_abi::hub::{Closed, EventKind, SERVICE};
 use ffa_abi::{Func, PartitionId, Regs};
 
-use crate::alarm::Alarms;
-use crate::info::Directory;
 use crate::manifest::HubPolicy;
 use crate::msg::{IN_WINDOW, endpoints};
+use crate::partition::Properties;
 use crate::refusal::Refusal;
 use crate::routing::{End, ROWS, Use};
 use crate::sync::{AtomicU32, Mutex, Ordering};
@@ -58,7 +57,7 @@ pub(crate) struct Hub {
     /// What a list left to be fetched. Locked after everything that lists look at.
     kept: Mutex<Kept>,
     /// Refusals of each end since boot.
-    refusals: Box<[AtomicU32]>,
+    refusals: [AtomicU32; ROWS],
 }
 
 /// Says how a message may go: openly, or through a window that has counted it.
@@ -92,7 +91,7 @@ impl Hub {
             events: Mutex::new(Events::default()),
             post: Mutex::new(post),
             kept: Mutex::new(Kept::try_new().ok_or("hub: there is no memory for its lists")?),
-            refusals: (0..ROWS).map(|_| AtomicU32::new(0)).collect(),
+            refusals: array::from_fn(|_| AtomicU32::new(0)),
         })
     }
 
@@ -161,8 +160,9 @@ impl<P: Port> Spmc<P> {
         let state = if hub.coordinator.is_some() { "" } else { ", which was left out: spokes route nothing" };
         self.port.log(format_args!("hub: service {}, coordinator {}{state}", hub.id(), policy.coordinator));
         self.port.log(format_args!("hub: {} bytes of memory for queues and dead letters", hub.post.lock().memory()));
-        self.directory = Directory::new(self.partitions.as_slice()).with(hub.id(), SERVICE);
-        self.alarms = Mutex::new(Alarms::new(self.partitions.as_slice(), true));
+        let properties = Properties::RECEIVES_DIRECT | Properties::AARCH64;
+        self.directory.add(hub.id(), 1, properties, SERVICE, true);
+        self.alarms.lock().add(None);
         self.hub = Some(hub);
         Ok(())
     }

@@ -23,7 +23,11 @@ const FORM: Form = Form {
 fn check_service<P: Port>(target: &Partition<P>, regs: &Regs) -> Result<(), Refusal> {
     let [_, _, low, high, ..] = regs.x;
     let service = Uuid::from_pair(low, high);
-    if service.is_nil() || target.identity.uuids.contains(&service) { Ok(()) } else { Err(Refusal::UuidMismatch) }
+    if service.is_nil() || target.manifest.services.iter().any(|s| s.uuid == service) {
+        Ok(())
+    } else {
+        Err(Refusal::UuidMismatch)
+    }
 }
 
 impl<P: Port> Spmc<P> {

@@ -9,7 +9,7 @@ mod table;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use ffa_abi::{PartitionId, Uuid, Version};
+use ffa_abi::{PartitionId, Version};
 
 pub(crate) use abort::{Pristine, copy};
 pub use context::ExecutionContext;
@@ -20,7 +20,7 @@ pub(crate) use table::Partitions;
 
 use crate::console::LineBuffer;
 use crate::mailbox::Mailbox;
-use crate::manifest::{NsInterruptAction, PartitionManifest, VmAvailability};
+use crate::manifest::{Name, NsInterruptAction, PartitionManifest, VmAvailability};
 use crate::port::{Entry, Port, Stage2Roots};
 use crate::sync::{AtomicU64, Mutex, Ordering};
 use crate::version::Negotiated;
@@ -69,9 +69,7 @@ pub struct Identity {
     /// Its endpoint identifier.
     pub id: PartitionId,
     /// Its name in console lines.
-    pub name: alloc::string::String,
-    /// The UUIDs of its services.
-    pub uuids: Vec<Uuid>,
+    pub name: Name,
     /// What it may do.
     pub properties: Properties,
     /// Where its first execution context begins.
@@ -91,7 +89,7 @@ pub struct Partition<P: Port> {
     pub(crate) index: usize,
     /// Its position in the SPMC manifest: vm1 is 0.
     pub(crate) manifest_index: usize,
-    pub(crate) contexts: Box<[ExecutionContext<P>]>,
+    pub(crate) contexts: Vec<ExecutionContext<P>>,
     pub(crate) version: Negotiated,
     pub(crate) mailbox: Mutex<Mailbox>,
     pub(crate) stage2: Mutex<Stage2>,
@@ -114,14 +112,14 @@ impl<P: Port> Partition<P> {
     ) -> Self {
         let vcpus = manifest.execution_contexts;
         let context = |v| ExecutionContext::new(port.new_context(), &identity, index, v, manifest.ns_interrupts);
-        let contexts: Vec<_> = (0..vcpus).map(context).collect();
+        let contexts = (0..vcpus).map(context).collect();
         let roots = stage2.roots();
         Self {
             identity,
             manifest,
             index,
             manifest_index,
-            contexts: contexts.into_boxed_slice(),
+            contexts,
             version: Negotiated::default(),
             mailbox: Mutex::new(Mailbox::default()),
             stage2: Mutex::new(stage2),

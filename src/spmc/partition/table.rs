@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The table of partitions: found by identifier in constant time, however many there are.
 
-use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use ffa_abi::PartitionId;
 
@@ -14,14 +14,14 @@ const EMPTY: u8 = u8::MAX;
 
 /// Owns the partitions.
 pub(crate) struct Partitions<P: Port> {
-    list: Box<[Partition<P>]>,
+    list: Vec<Partition<P>>,
     slots: [u8; SLOTS],
 }
 
 impl<P: Port> Partitions<P> {
     /// Files partitions under their identifiers. The manifest checks have made sure that these are unique and
     /// that there are fewer than [`SLOTS`].
-    pub(crate) fn new(list: Box<[Partition<P>]>) -> Self {
+    pub(crate) fn new(list: Vec<Partition<P>>) -> Self {
         let mut slots = [EMPTY; SLOTS];
         for p in &list {
             // Open addressing: the next free slot after its own.

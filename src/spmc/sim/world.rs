@@ -12,7 +12,7 @@ use super::SimMachine;
 use crate::manifest::{
     AbortAction, ExceptionLevel, Format, HubPolicy, HubQueue, Interrupt, MemoryKind, MemoryRange, MemoryRegion,
     Messaging, Name, NsInterruptAction, OtherSecureInterruptAction, PartitionManifest, PowerMessages, RegionAttributes,
-    RoutingDefault, RoutingPolicy, Service, SmcAllowList, SriPolicy, VmAvailability,
+    RoutingDefault, RoutingPolicy, Service, SmcAllowList, SriPolicy, VmAvailability, name,
 };
 use crate::memory::{MAX_OPEN, Memory};
 use crate::partition::{Identity, Partition, Pristine, Properties};
@@ -150,8 +150,7 @@ pub(crate) fn partition(machine: &SimMachine, n: u16, spec: &Spec) -> Partition<
         .expect("the pool is large enough");
     let identity = Identity {
         id: id(n),
-        name: alloc::format!("sp{n}"),
-        uuids: alloc::vec![uuid(n)],
+        name: name(&alloc::format!("sp{n}")),
         properties: Properties::of(&manifest),
         entry: Ipa(at),
         memory: (Ipa(at), PARTITION_PAGES * PAGE_SIZE),
@@ -235,7 +234,7 @@ impl World {
             alloc::vec![range(MemoryKind::Secure, (0x0e10_0000, 0xf0_0000)), range(MemoryKind::NonSecure, NORMAL_RAM)];
         let routing = Routing::new(&policy, Some);
         let memory = Memory::new(machine, open).expect("the pool is large enough");
-        let mut spmc = Spmc::new(machine, PartitionId::SPMC, list.into_boxed_slice(), order, map, routing, memory);
+        let mut spmc = Spmc::new(machine, PartitionId::SPMC, list, order, map, routing, memory);
         if let Some(policy) = hub {
             spmc.start_hub(&policy).expect("the policy fits the partitions");
         }

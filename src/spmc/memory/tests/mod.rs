@@ -15,7 +15,6 @@ mod races_under_loom;
 mod refusals;
 
 use alloc::boxed::Box;
-use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -27,7 +26,7 @@ use ffa_abi::{Error, Func, Handle, PartitionId, Regs, Version};
 
 use super::{Caller, Kind, Memory};
 use crate::mailbox::Pair;
-use crate::manifest::{MemoryKind, MemoryRange, RoutingPolicy};
+use crate::manifest::{MemoryKind, MemoryRange, RoutingPolicy, name};
 use crate::partition::{Entered, Identity, Partition, Properties};
 use crate::routing::Routing;
 use crate::sim::{SimMachine, world};
@@ -115,7 +114,6 @@ impl World {
         let order = (0..list.len() as u8).collect();
         let memory = Memory::new(m, capacity).unwrap();
         let routing = Routing::new(policy, Some);
-        let list = list.into_boxed_slice();
         let spmc = Box::new(Spmc::new(m, PartitionId::SPMC, list, order, vec![ram], routing, memory));
         spmc.normal.mailbox.lock().map(buffers(0)).unwrap();
         Self { m, spmc }
@@ -316,8 +314,7 @@ fn partition(m: &'static SimMachine, who: usize) -> Partition<SimMachine> {
     map(DEVICE + who as u64 * PAGE_SIZE, 1, device);
     let identity = Identity {
         id: PartitionId(IDS[who]),
-        name: "p".to_string(),
-        uuids: Vec::new(),
+        name: name("p"),
         properties: Properties::empty(),
         entry: Ipa(base(who)),
         memory: (Ipa(base(who)), OWN * PAGE_SIZE),
