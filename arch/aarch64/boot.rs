@@ -11,7 +11,7 @@ use crate::asm::warm_entry;
 use crate::machine::Machine;
 use crate::percpu::{self, Live};
 use crate::platform::{AFFINITY, MPIDRS};
-use crate::pool::{self, POOL};
+use crate::pool::POOL;
 use crate::{mmu, predictor, switch, traps, uart, verify};
 
 /// What the first CPU starts with.
@@ -49,7 +49,6 @@ pub(crate) extern "C" fn cold(manifest: u64) {
     uart::init();
     verify::controls();
     predictor::report();
-    pool::init_heap();
     POOL.init();
     firmware_build(Boot { manifest: manifest_page(manifest), machine: Machine::new() });
 }

@@ -3,7 +3,7 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed};
 
 use buddy_system_allocator::Heap;
 use spin::Mutex;
@@ -197,72 +197,40 @@ impl Pool {
     }
 }
 
-/// The heap for boot-time structures: small ones in a buddy heap; large ones, which live for ever, and what no longer
-/// fits there, are cut from the end of the rest, because a buddy heap would round them up to a power of two.
+/// The heap for what is built at boot, which lives for ever: each allocation is put behind the one before. Only the last
+/// one can be given back.
 struct BootHeap {
-    small: Mutex<Heap<20>>,
-    /// The first byte that large allocations have taken.
-    large: AtomicU64,
+    /// The first byte that is free.
+    free: AtomicPtr<u8>,
 }
-
-/// From this size on an allocation is large.
-const LARGE: usize = 8 << 10;
-/// Bytes of the buddy heap.
-const SMALL_HEAP: usize = 64 << 10;
 
 #[global_allocator]
-static HEAP: BootHeap = BootHeap { small: Mutex::new(Heap::empty()), large: AtomicU64::new(0) };
+static HEAP: BootHeap = BootHeap { free: AtomicPtr::new((&raw const __heap_start).cast_mut()) };
 
-impl BootHeap {
-    /// The lowest byte that may be cut off; the buddy heap is below.
-    fn floor() -> u64 {
-        (&raw const __heap_start) as u64 + SMALL_HEAP as u64
-    }
-
-    fn alloc_large(&self, layout: Layout) -> *mut u8 {
-        let floor = Self::floor();
-        let mask = !(layout.align() as u64 - 1);
-        let taken = self.large.fetch_update(Relaxed, Relaxed, |top| {
-            top.checked_sub(layout.size() as u64).map(|at| at & mask).filter(|&at| at >= floor)
-        });
-        match taken {
-            Ok(top) => ((top - layout.size() as u64) & mask) as *mut u8,
-            Err(_) => ptr::null_mut(),
-        }
-    }
-}
-
-// SAFETY: the buddy allocator returns memory of the asked layout that nobody else holds, under a lock; a large
-// allocation is cut from memory below all earlier ones and above the buddy heap, once.
+// SAFETY: an allocation is cut, once, from the memory between what was cut off before and the end of what linker.ld
+// reserves for the heap; what is put back lay right before the rest, and is its caller's to give.
 unsafe impl GlobalAlloc for BootHeap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let small = if layout.size() < LARGE { self.small.lock().alloc(layout).ok() } else { None };
-        // What the buddy heap has no room for any more, in its powers of two, is cut off as well; then come the page
-        // pool's pages: many partitions want more than a platform with few should pay for.
-        let at = small.map_or_else(|| self.alloc_large(layout), NonNull::as_ptr);
-        if at.is_null() { POOL.chunk(layout).map_or(at, NonNull::as_ptr) } else { at }
+        let mask = layout.align() - 1;
+        let place = |free: *mut u8| free.map_addr(|at| (at + mask) & !mask);
+        let taken = self.free.fetch_update(Relaxed, Relaxed, |free| {
+            let end = place(free).addr().checked_add(layout.size())?;
+            (end <= (&raw const __heap_end).addr()).then(|| free.with_addr(end))
+        });
+        match taken {
+            Ok(free) => place(free),
+            // The page pool's pages: many partitions want more than a platform with few should pay for.
+            Err(_) => POOL.chunk(layout).map_or(ptr::null_mut(), NonNull::as_ptr),
+        }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        let own = (&raw const __heap_start) as u64..Self::floor();
-        let Some(at) = NonNull::new(at).filter(|at| own.contains(&(at.addr().get() as u64))) else { return };
-        // SAFETY: the caller's contract: allocated here with this layout, and from the buddy heap by its address.
-        unsafe { self.small.lock().dealloc(at, layout) };
+        let _ = self.free.compare_exchange(at.wrapping_add(layout.size()), at, Relaxed, Relaxed);
     }
-}
-
-/// Gives the heap its memory. Boot time, once, before anything allocates.
-pub(crate) fn init_heap() {
-    let start = (&raw const __heap_start) as usize;
-    let end = (&raw const __heap_end) as usize;
-    // SAFETY: linker.ld reserves the range for this.
-    unsafe { HEAP.small.lock().add_to_heap(start, start + SMALL_HEAP) };
-    HEAP.large.store(end as u64, Relaxed);
 }
 
 /// Counts the bytes of the heap: used and in all.
 pub(crate) fn heap_use() -> (usize, usize) {
-    let heap = HEAP.small.lock();
-    let large = (&raw const __heap_end) as u64 - HEAP.large.load(Relaxed);
-    (heap.stats_alloc_actual() + large as usize, (&raw const __heap_end) as usize - (&raw const __heap_start) as usize)
+    let start = (&raw const __heap_start).addr();
+    (HEAP.free.load(Relaxed).addr() - start, (&raw const __heap_end).addr() - start)
 }
