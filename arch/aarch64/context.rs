@@ -103,16 +103,17 @@ const _: () = assert!(offset_of!(Context, elr) == offset_of!(Context, x18) + 13 
 const _: () = assert!(offset_of!(Context, spsr) == offset_of!(Context, elr) + 8);
 
 impl Context {
+    /// Makes one that is all zeroes; [`Self::reset`] comes before it is first entered.
     pub(crate) const fn new() -> Self {
         Self {
             x: [const { AtomicU64::new(0) }; 18],
             x18: [const { AtomicU64::new(0) }; 13],
             elr: AtomicU64::new(0),
-            spsr: AtomicU64::new(SPSR_RESET),
+            spsr: AtomicU64::new(0),
             vmpidr: AtomicU64::new(0),
             vsttbr: AtomicU64::new(0),
             vttbr: AtomicU64::new(0),
-            wants: AtomicU64::new(QUEUED),
+            wants: AtomicU64::new(0),
             csselr: AtomicU64::new(0),
             lines: AtomicU64::new(0),
             loaded_on: AtomicU64::new(0),

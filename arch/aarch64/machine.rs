@@ -34,7 +34,7 @@ impl Port for Machine {
     type Context = Context;
 
     fn new_context(&self) -> Context {
-        Context::new()
+        const { Context::new() }
     }
 
     fn call_monitor(&self, regs: &mut Regs) {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! SHA-256 of the packages, at boot: with the CPU's instructions where it has them, or else in software.
 
-use sha2::{Digest, Sha256};
-
 use crate::{percpu, simd};
 
 unsafe extern "C" {
@@ -27,40 +25,40 @@ static K: [u32; 64] = [
     0xc67178f2,
 ];
 
-fn is_present() -> bool {
-    mrs!("id_aa64isar0_el1") >> 12 & 0xf != 0
-}
-
 /// Hashes `bytes`. Boot time: neither world has anything in the SIMD registers yet.
 pub(crate) fn digest(bytes: &[u8]) -> [u8; 32] {
-    if !is_present() {
-        return Sha256::digest(bytes).into();
-    }
     let mut state = INITIAL;
     let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+    compress(&mut state, blocks);
     // The padding: a one bit, zeroes, the length in bits; one block or two.
     let mut tail = [0; 2 * BLOCK];
     for (to, from) in tail.iter_mut().zip(rest.iter().chain(&[0x80])) {
         *to = *from;
     }
-    let end = if rest.len() + 9 > BLOCK { 2 * BLOCK } else { BLOCK };
-    let bits = (bytes.len() as u64).wrapping_mul(8).to_be_bytes();
-    for (to, from) in tail.iter_mut().skip(end - 8).zip(bits) {
+    let skipped = if rest.len() + 9 > BLOCK { 0 } else { 1 };
+    let length = ((bytes.len() as u64).wrapping_mul(8)).to_be_bytes();
+    let end = (2 - skipped) * BLOCK;
+    for (to, from) in tail.iter_mut().skip(end - 8).zip(length) {
         *to = from;
     }
-    simd::with_open(percpu::this(), || {
-        // SAFETY: the instructions exist, the registers are open and nobody's; the pointers are to eight words, so many
-        // blocks, and 64 words.
-        unsafe {
-            if !blocks.is_empty() {
-                sha256_blocks(state.as_mut_ptr(), blocks.as_ptr().cast(), blocks.len() as u64, K.as_ptr());
-            }
-            sha256_blocks(state.as_mut_ptr(), tail.as_ptr(), (end / BLOCK) as u64, K.as_ptr());
-        }
-    });
+    let (tail, _) = tail.as_chunks();
+    compress(&mut state, tail.get(..2 - skipped).unwrap_or_default());
     let mut out = [0; 32];
     for (to, from) in out.as_chunks_mut::<4>().0.iter_mut().zip(state) {
         *to = from.to_be_bytes();
     }
     out
+}
+
+fn compress(state: &mut [u32; 8], blocks: &[[u8; BLOCK]]) {
+    let is_present = mrs!("id_aa64isar0_el1") >> 12 & 0xf != 0;
+    if !is_present {
+        sha2::block_api::compress256(state, blocks);
+    } else if !blocks.is_empty() {
+        simd::with_open(percpu::this(), || {
+            // SAFETY: the instructions exist, the registers are open and nobody's; the pointers are to eight words, so
+            // many blocks, and 64 words.
+            unsafe { sha256_blocks(state.as_mut_ptr(), blocks.as_ptr().cast(), blocks.len() as u64, K.as_ptr()) }
+        });
+    }
 }

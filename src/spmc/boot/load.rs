@@ -80,7 +80,11 @@ fn read<'m, P: Port>(
         let package = Package::parse(memory).map_err(refused)?;
         let blob = CheckedBlob::check(package.manifest_bytes())
             .map_err(|e| left_out(port, entry, &format_args!("partition manifest: {e}")))?;
-        let mut manifest = Box::new(PartitionManifest::parse(&blob, entry.load_address).map_err(refused)?);
+        // Large: moved once only, to where it stays.
+        let mut manifest = match PartitionManifest::parse(&blob, entry.load_address) {
+            Ok(manifest) => Box::new(manifest),
+            Err(refusal) => return Err(refused(refusal)),
+        };
         let smcs = &mut manifest.smcs.functions;
         for &function in &entry.smcs.functions {
             if !smcs.contains(&function) && smcs.try_push(function).is_err() {
