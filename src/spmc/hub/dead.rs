@@ -2,7 +2,7 @@
 //! Dead letters: messages that will not be delivered, with the reason, until somebody reads and purges them or newer
 //! ones need the room.
 
-use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use super::Seat;
 use super::log::defaults;
@@ -33,8 +33,8 @@ pub(crate) struct Letter {
 /// A ring of letters; number n has place n modulo the size.
 #[derive(Debug)]
 pub(crate) struct Dead {
-    letters: Box<[Option<Letter>]>,
-    words: Box<[u64]>,
+    letters: Vec<Option<Letter>>,
+    words: Vec<u64>,
     /// Words of a place.
     each: usize,
     /// Where the next one goes.

@@ -2,7 +2,7 @@
 //! What the management service keeps for a caller that cannot read an RX buffer: the records of one list, fetched in
 //! responses.
 
-use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use ffa_abi::hub::{FETCHED, KEPT};
 
@@ -11,7 +11,7 @@ use super::log::defaults;
 /// The records of the latest list.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    words: Box<[u64]>,
+    words: Vec<u64>,
     /// Bytes of them that are in use; the last word has zeroes behind them.
     len: usize,
 }

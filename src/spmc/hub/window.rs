@@ -5,7 +5,7 @@
 //! window's own word; opening and closing hold a lock. The window's word carries its generation, whether it is open,
 //! and both counts, so whoever closes it knows exactly how many messages it passed, and after that none passes.
 
-use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::array;
 
 use arrayvec::ArrayVec;
@@ -113,7 +113,7 @@ impl Terms {
 /// What only the coordinator's calls and the end of a window touch.
 #[derive(Debug)]
 struct Table {
-    open: Box<[Option<Terms>]>,
+    open: Vec<Option<Terms>>,
     /// The youngest last.
     summaries: ArrayVec<WindowRecord, SUMMARIES>,
     evicted: u32,
@@ -124,7 +124,7 @@ struct Table {
 /// All windows.
 #[derive(Debug)]
 pub(crate) struct Windows {
-    slots: Box<[Slot]>,
+    slots: Vec<Slot>,
     /// For each sender and receiver, the window between them, or 0.
     pairs: [[AtomicU32; ROWS]; ROWS],
     table: Mutex<Table>,
