@@ -33,6 +33,7 @@ struct Candidate<'m> {
 struct LeftOut;
 
 /// Loads every partition that can be loaded, in manifest order. Returns what is taken of memory, too.
+#[inline(never)]
 pub(super) fn all<'m, P: Port>(port: &P, core: &'m CoreManifest) -> (Vec<Partition<P>>, Places<'m>) {
     let mut candidates = Vec::with_capacity(core.partitions.len());
     for (position, entry) in core.partitions.iter().enumerate() {
@@ -69,6 +70,7 @@ fn places<'m, P: Port>(port: &P, core: &'m CoreManifest, candidates: &[Candidate
 }
 
 /// Finds and reads one package: its header, its digest, its manifest.
+#[inline(never)]
 fn read<'m, P: Port>(
     port: &P,
     entry: &'m PartitionEntry,
@@ -110,6 +112,7 @@ fn read<'m, P: Port>(
 }
 
 /// Gives a partition its tables and execution contexts.
+#[inline(never)]
 fn build<P: Port>(
     port: &P,
     candidate: Candidate<'_>,

@@ -5,8 +5,6 @@
 //! timer when it is due again. The timer also lets messages and windows die in time, and is set for the first of all
 //! that is to come: while nobody has sent anything, it does not come.
 
-use alloc::vec::Vec;
-
 use ffa_abi::PartitionId;
 use ffa_abi::envelope::{self, Class, Envelope};
 use ffa_abi::hub::{Closed, EventKind, MAX_PARTICIPANTS};
@@ -16,9 +14,10 @@ use super::log::FRONT;
 use super::post::{Admitted, Bounds, Parcel, Post, Untold};
 use super::{Event, Hub, Route, Seat};
 use crate::mailbox::Mailbox;
-use crate::manifest::{HubPolicy, Party};
+use crate::manifest::{HubPolicy, MAX_PARTITIONS};
 use crate::partition::Partition;
 use crate::refusal::Refusal;
+use crate::routing::End;
 use crate::signal::Header;
 use crate::sync::{Mutex, MutexGuard};
 use crate::{Cpu, MemFault, Pa, Port, Space, Spmc};
@@ -29,12 +28,22 @@ type Guard<'a> = MutexGuard<'a, Post>;
 const HEADER: u64 = 40;
 
 /// Builds the post office that the manifests ask for. `ticks` are in a millisecond.
-pub(super) fn post<P: Port>(policy: &HubPolicy, partitions: &[Partition<P>], ticks: u64) -> Option<Post> {
-    let some = partitions.iter().any(|p| p.manifest.hub_queue.is_some());
-    let mut queues = Vec::new();
-    queues.try_reserve_exact(partitions.len() + 1).ok()?;
-    queues.push(some.then_some((policy.queue_messages as u16, policy.message_bytes as u16)));
-    queues.extend(partitions.iter().map(|p| p.manifest.hub_queue.map(|q| (q.messages, q.bytes))));
+#[inline(never)]
+pub(super) fn post<P: Port>(
+    policy: &HubPolicy,
+    partitions: &[Partition<P>],
+    coordinator: Option<End>,
+    ticks: u64,
+) -> Option<Post> {
+    let mut queues = [None; MAX_PARTITIONS + 1];
+    let (normal, others) = queues.split_first_mut()?;
+    for (queue, p) in others.iter_mut().zip(partitions) {
+        *queue = p.manifest.hub_queue.map(|q| (q.messages, q.bytes));
+    }
+    let some = others.iter().any(Option::is_some);
+    if some {
+        *normal = Some((policy.queue_messages as u16, policy.message_bytes as u16));
+    }
     let ticks = ticks.max(1);
     let b = &policy.breaker;
     let strikes = [b.faults, b.missing_acks, b.expiries, b.denials, b.duplicates].map(|n| n as u16);
@@ -48,12 +57,9 @@ pub(super) fn post<P: Port>(policy: &HubPolicy, partitions: &[Partition<P>], tic
         keys: policy.duplicates as usize,
         dead: if some { policy.dead_letters as usize } else { 0 },
         limits: Limits { strikes, storm: cool_down, cool_down },
-        coordinator: match policy.coordinator {
-            Party::NormalWorld => Some(Seat::NORMAL),
-            Party::Partition(n) => partitions.iter().find(|p| p.manifest_index == n).map(|p| Seat::partition(p.index)),
-        },
+        coordinator: coordinator.map(Seat::of),
     };
-    Post::try_new(&queues, bounds)
+    Post::try_new(queues.get(..=partitions.len())?, bounds)
 }
 
 fn seat<P: Port>(end: Option<&Partition<P>>) -> Seat {

@@ -82,8 +82,9 @@ impl Hub {
         partitions: &[Partition<P>],
         ticks: u64,
     ) -> Result<Self, &'static str> {
-        let post = deliver::post(policy, partitions, ticks).ok_or("hub: there is no memory for its queues")?;
         let coordinator = End::of_party(policy.coordinator, |n| partitions.iter().position(|p| p.manifest_index == n));
+        let post = deliver::post(policy, partitions, coordinator, ticks);
+        let post = post.ok_or("hub: there is no memory for its queues")?;
         Ok(Self {
             policy: *policy,
             coordinator,
@@ -152,6 +153,7 @@ impl Hub {
 
 impl<P: Port> Spmc<P> {
     /// Turns supervised messaging on; boot time only.
+    #[inline(never)]
     pub(crate) fn start_hub(&mut self, policy: &HubPolicy) -> Result<(), &'static str> {
         if policy.id == self.id || self.partitions.find(policy.id).is_some() {
             return Err("hub: id: another endpoint has the identifier of the management service");

@@ -141,16 +141,17 @@ pub(crate) enum Shut {
 
 impl Windows {
     /// Makes room for `count` windows at a time.
+    #[inline(never)]
     pub(crate) fn new(count: usize) -> Self {
+        let (mut slots, mut open) = (Vec::new(), Vec::new());
+        for _ in 0..count {
+            slots.push(Slot::new());
+            open.push(None);
+        }
         Self {
-            slots: (0..count).map(|_| Slot::new()).collect(),
+            slots,
             pairs: array::from_fn(|_| array::from_fn(|_| AtomicU32::new(0))),
-            table: Mutex::new(Table {
-                open: (0..count).map(|_| None).collect(),
-                summaries: ArrayVec::new(),
-                evicted: 0,
-                untold: 0,
-            }),
+            table: Mutex::new(Table { open, summaries: ArrayVec::new(), evicted: 0, untold: 0 }),
         }
     }
 
