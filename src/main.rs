@@ -5,10 +5,6 @@
 
 #[cfg(target_os = "none")]
 mod firmware {
-    extern crate alloc;
-
-    use alloc::boxed::Box;
-
     use arch::Machine;
     use arch::boot::{self, Boot};
     use ffa_abi::Regs;
@@ -16,7 +12,7 @@ mod firmware {
     use spmc::{BuiltIn, Cpu, Fatal, Next, Port, Spmc, absent};
 
     static MACHINE: Once<Machine> = Once::new();
-    static SPMC: Once<Box<Spmc<Machine>>> = Once::new();
+    static SPMC: Once<&'static Spmc<Machine>> = Once::new();
 
     /// The packages that the image carries.
     static BUILT_IN: &[BuiltIn] = include!(concat!(env!("OUT_DIR"), "/built_in.rs"));

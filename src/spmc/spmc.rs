@@ -48,7 +48,7 @@ pub struct Spmc<P: Port> {
     /// Positions of the partitions in the order in which they boot.
     pub(crate) boot_order: Vec<u8>,
     pub(crate) normal: NormalWorld,
-    pub(crate) memory_map: Vec<MemoryRange>,
+    pub(crate) memory_map: &'static [MemoryRange],
     pub(crate) routing: Routing,
     /// Supervised messaging, where the manifest turns it on.
     pub(crate) hub: Option<Hub>,
@@ -77,7 +77,7 @@ impl<P: Port> Spmc<P> {
         id: PartitionId,
         list: Vec<Partition<P>>,
         boot_order: Vec<u8>,
-        memory_map: Vec<MemoryRange>,
+        memory_map: &'static [MemoryRange],
         routing: Routing,
         memory: Memory,
     ) -> Self {

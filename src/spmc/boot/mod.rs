@@ -40,12 +40,12 @@ impl<P: Port> Spmc<P> {
     /// Builds the SPMC from the manifest that TF-A passed and the packages that it loaded.
     ///
     /// The built-in packages come after the manifest's own partitions, with the identifiers that follow.
-    pub fn boot(port: &'static P, manifest: &[u8], built_in: &[BuiltIn]) -> Result<Box<Self>, Fatal> {
+    pub fn boot(port: &'static P, manifest: &[u8], built_in: &[BuiltIn]) -> Result<&'static Self, Fatal> {
         let fatal = |reason: &dyn core::fmt::Display| fatal(port, reason);
-        let mut core = read_manifest(port, manifest)?;
-        place_built_in(port, &mut core, built_in);
+        let core = read_manifest(port, manifest)?;
+        place_built_in(port, core, built_in);
         let before = port.pages_free();
-        let (list, mut places) = load::all(port, &core);
+        let (list, mut places) = load::all(port, core);
         let mut boot_order: Vec<u8> = (0..list.len() as u8).collect();
         // Partitions without a boot-order keep the manifest's order, after those that have one.
         sort(&mut boot_order, |&i| {
@@ -60,7 +60,7 @@ impl<P: Port> Spmc<P> {
         let routing = Routing::new(&core.routing, |n| list.iter().position(|p| p.manifest_index == n));
         let memory = Memory::new(port, MAX_OPEN).map_err(|_| fatal(&"no memory for the table of transactions"))?;
         let id = core.attribute.spmc_id;
-        let mut spmc = Box::new(Self::new(port, id, list, boot_order, core.memory.to_vec(), routing, memory));
+        let spmc = Box::leak(Box::new(Self::new(port, id, list, boot_order, &core.memory, routing, memory)));
         if let Some(policy) = &core.hub {
             spmc.start_hub(policy).map_err(|why| fatal(&why))?;
         }
@@ -92,18 +92,18 @@ fn fatal<P: Port>(port: &P, reason: &dyn core::fmt::Display) -> Fatal {
     Fatal
 }
 
-/// Reads the SPMC manifest and tells what it says. Apart, and into a box, since it is large: the stack is not.
+/// Reads the SPMC manifest and tells what it says. Apart, and to where it stays, since it is large: the stack is not.
 #[inline(never)]
-fn read_manifest<P: Port>(port: &P, manifest: &[u8]) -> Result<Box<CoreManifest>, Fatal> {
+fn read_manifest<P: Port>(port: &P, manifest: &[u8]) -> Result<&'static mut CoreManifest, Fatal> {
     let blob = CheckedBlob::check(manifest).map_err(|e| fatal(port, &format_args!("SPMC manifest: {e}")))?;
     // Large: moved once only, to where it stays.
     let core = match CoreManifest::parse(&blob) {
-        Ok(core) => Box::new(core),
+        Ok(core) => Box::leak(Box::new(core)),
         Err(e) => return Err(fatal(port, &e)),
     };
     port.list_cpus(&core.cpus).map_err(|mpidr| fatal(port, &not_listed(mpidr)))?;
     if !core.quiet {
-        report(port, &core);
+        report(port, core);
     }
     if core.ranges(MemoryKind::NonSecure).next().is_none() {
         port.log(format_args!("no ns-memory node: the Normal world cannot map buffers or send memory"));

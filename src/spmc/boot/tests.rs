@@ -58,7 +58,6 @@ fn boot_with(pages: usize, manifest: &str, packages: [Vec<u8>; 2], built_in: &'s
         machine.write(Space::Secure, Pa(at), &bytes).expect("it is RAM");
     }
     let spmc = Spmc::boot(machine, &dts::compile(manifest), built_in);
-    let spmc = spmc.map(|s| &*alloc::boxed::Box::leak(s));
     Booted { machine, spmc, log: machine.take_log() }
 }
 

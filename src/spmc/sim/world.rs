@@ -234,7 +234,7 @@ impl World {
             alloc::vec![range(MemoryKind::Secure, (0x0e10_0000, 0xf0_0000)), range(MemoryKind::NonSecure, NORMAL_RAM)];
         let routing = Routing::new(&policy, Some);
         let memory = Memory::new(machine, open).expect("the pool is large enough");
-        let mut spmc = Spmc::new(machine, PartitionId::SPMC, list, order, map, routing, memory);
+        let mut spmc = Spmc::new(machine, PartitionId::SPMC, list, order, map.leak(), routing, memory);
         if let Some(policy) = hub {
             spmc.start_hub(&policy).expect("the policy fits the partitions");
         }

@@ -114,7 +114,7 @@ impl World {
         let order = (0..list.len() as u8).collect();
         let memory = Memory::new(m, capacity).unwrap();
         let routing = Routing::new(policy, Some);
-        let spmc = Box::new(Spmc::new(m, PartitionId::SPMC, list, order, vec![ram], routing, memory));
+        let spmc = Box::new(Spmc::new(m, PartitionId::SPMC, list, order, vec![ram].leak(), routing, memory));
         spmc.normal.mailbox.lock().map(buffers(0)).unwrap();
         Self { m, spmc }
     }
