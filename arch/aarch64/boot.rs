@@ -7,12 +7,12 @@ use core::sync::atomic::Ordering::Relaxed;
 use ffa_abi::{Func, Regs};
 use spmc::absent;
 
-use crate::asm::warm_entry;
+use crate::asm::{self, warm_entry};
 use crate::machine::Machine;
 use crate::percpu::{self, Live};
 use crate::platform::{AFFINITY, MPIDRS};
 use crate::pool::POOL;
-use crate::{mmu, predictor, switch, traps, uart, verify};
+use crate::{mmu, predictor, traps, uart, verify};
 
 /// What the first CPU starts with.
 pub struct Boot {
@@ -90,7 +90,7 @@ fn manifest_page(at: u64) -> &'static [u8] {
 pub fn register_secondary_entry() -> bool {
     let mut regs = Regs::ZERO;
     regs.set8([SECONDARY_EP_REGISTER, warm_entry as *const () as u64, 0, 0, 0, 0, 0, 0]);
-    switch::smc(&mut regs);
+    asm::smc(&mut regs);
     [Func::Success.id32(), Func::Success.id64()].contains(&regs.fid())
 }
 

@@ -75,3 +75,15 @@ impl core::fmt::Display for Error {
 }
 
 impl core::error::Error for Error {}
+
+/// A status code in a register, as its sender wrote it: `Display` gives the signed number of the low 32 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status(pub u64);
+
+impl core::fmt::Display for Status {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let code = self.0 as i32;
+        // By u64's Display, which is there already: i32's is large.
+        write!(f, "{}{}", if code < 0 { "-" } else { "" }, u64::from(code.unsigned_abs()))
+    }
+}

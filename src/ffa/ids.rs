@@ -24,13 +24,13 @@ impl PartitionId {
 
 impl fmt::Debug for PartitionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#06x}", self.0)
+        write!(f, "{:#06x}", u64::from(self.0))
     }
 }
 
 impl fmt::Display for PartitionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#06x}", self.0)
+        write!(f, "{:#06x}", u64::from(self.0))
     }
 }
 

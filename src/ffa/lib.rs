@@ -21,7 +21,7 @@ mod tests;
 mod uuid;
 mod version;
 
-pub use error::Error;
+pub use error::{Error, Status};
 pub use func::Func;
 pub use ids::{Handle, PartitionId, VcpuId};
 pub use regs::Regs;

@@ -85,7 +85,7 @@ impl fmt::Display for Uuid {
             if matches!(i, 4 | 6 | 8 | 10) {
                 f.write_str("-")?;
             }
-            write!(f, "{b:02x}")?;
+            write!(f, "{:02x}", u64::from(*b))?;
         }
         Ok(())
     }

@@ -218,7 +218,7 @@ impl<P: Port> Spmc<P> {
         let name = self.partitions.get(context.partition as usize).map_or("?", |p| &p.identity.name);
         self.port.log(format_args!(
             "{name}: vcpu {} kept the Normal world's interrupts waiting for more than {LONGEST_WAIT} s",
-            context.vcpu
+            u64::from(context.vcpu)
         ));
         self.port.restart_deadline();
         self.abort(cpu, context, regs)

@@ -296,7 +296,8 @@ pub trait Port: Sync + Sized + 'static {
     /// Raises the schedule-receiver interrupt on this CPU.
     fn raise_schedule_receiver(&self);
 
-    /// Prints one line on the secure console.
+    /// Prints one line on the secure console. Numbers in it are `u64` or `usize`: each other type's way to be formatted
+    /// would be one more in the image.
     fn log(&self, line: fmt::Arguments<'_>);
 
     /// Prints raw characters on the secure console, as `FFA_CONSOLE_LOG` wants; control characters other than

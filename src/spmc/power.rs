@@ -2,7 +2,7 @@
 //! Framework messages (DEN0077A, "Power management messages", "VM availability messages", "FFA_VERSION"; TF-A's
 //! SPMD): power events of a CPU, VMs coming and going, and the Normal world's version.
 
-use ffa_abi::{Func, PartitionId, Regs};
+use ffa_abi::{Func, PartitionId, Regs, Status};
 
 use crate::manifest::PowerMessages;
 use crate::msg::{endpoints, truncate};
@@ -210,7 +210,7 @@ impl<P: Port> Spmc<P> {
         let partition = self.partitions.get(responder.partition as usize);
         if w3 as u32 != 0 {
             let name = partition.map_or("?", |p| &p.identity.name);
-            self.port.log(format_args!("{name}: answers a power message with status {}", w3 as i32));
+            self.port.log(format_args!("{name}: answers a power message with status {}", Status(w3)));
         }
         self.port.park(responder.context(), regs);
         self.port.queue_interrupts(responder.context(), partition.is_some_and(|p| p.queues_interrupts()));

@@ -407,7 +407,7 @@ impl<P: Port> Spmc<P> {
     fn report_fault(&self, context: &ExecutionContext<P>) {
         let fault = self.port.fault();
         let name = self.partitions.get(context.partition as usize).map_or("?", |p| &p.identity.name);
-        self.port.log(format_args!("{name}: vcpu {}: {fault}", context.vcpu));
+        self.port.log(format_args!("{name}: vcpu {}: {fault}", u64::from(context.vcpu)));
     }
 
     /// Answers a call that is not FF-A: EL3's answer where the manifests allow the call, and the few of SMCCC that a

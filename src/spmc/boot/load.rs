@@ -192,7 +192,10 @@ fn boot_info<P: Port>(port: &P, candidate: &Candidate<'_>) -> Option<(u8, u64)> 
     let blob = ffa_abi::boot_info::fdt(base + at, *len as u32);
     let offset = if *at >= PAGE_SIZE { 0 } else { (at + len).next_multiple_of(8) };
     if offset + blob.len() as u64 > *image_at || port.write(Space::Secure, Pa(base + offset), &blob).is_err() {
-        port.log(format_args!("vm{}: no room for boot information before the image: none is passed", entry.number));
+        port.log(format_args!(
+            "vm{}: no room for boot information before the image: none is passed",
+            u64::from(entry.number)
+        ));
         return None;
     }
     Some((register, base + offset))
@@ -251,7 +254,7 @@ struct Hex<'a>(&'a [u8]);
 
 impl Display for Hex<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+        self.0.iter().try_for_each(|b| write!(f, "{:02x}", u64::from(*b)))
     }
 }
 
@@ -259,6 +262,6 @@ impl Display for Hex<'_> {
 #[cold]
 #[inline(never)]
 fn left_out<P: Port>(port: &P, entry: &PartitionEntry, reason: &dyn Display) -> LeftOut {
-    port.log(format_args!("vm{} \"{}\" is left out: {reason}", entry.number, entry.name));
+    port.log(format_args!("vm{} \"{}\" is left out: {reason}", u64::from(entry.number), entry.name));
     LeftOut
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Bringing up execution contexts on a CPU, cold and warm, through the same loop that serves them later.
 
-use ffa_abi::{Error, Func, PartitionId, Regs};
+use ffa_abi::{Error, Func, PartitionId, Regs, Status};
 
 use crate::partition::{Call, Entered, ExecutionContext, Partition};
 use crate::preemption::Manners;
@@ -99,7 +99,11 @@ impl<P: Port> Spmc<P> {
         let [_, _, code, ..] = regs.x;
         if let Some(partition) = self.partitions.get(context.partition as usize) {
             let name = &partition.identity.name;
-            self.port.log(format_args!("{name}: vcpu {} failed to start: code {}", context.vcpu, code as i32));
+            self.port.log(format_args!(
+                "{name}: vcpu {} failed to start: code {}",
+                u64::from(context.vcpu),
+                Status(code)
+            ));
         }
         self.abort(cpu, context, regs)
     }

@@ -141,7 +141,7 @@ impl<P: Port> Spmc<P> {
         self.port.park(context.context(), regs);
         let _ = context.state.try_move(context.active(), State::Aborted);
         if let Some(partition) = self.partitions.get(context.partition as usize) {
-            self.port.log(format_args!("{}: vcpu {} has aborted", partition.identity.name, context.vcpu));
+            self.port.log(format_args!("{}: vcpu {} has aborted", partition.identity.name, u64::from(context.vcpu)));
         }
         self.drop_interrupts(cpu.index, context);
         self.after_abort(cpu, context, call, regs)
