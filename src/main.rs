@@ -11,7 +11,6 @@ mod firmware {
     use spin::Once;
     use spmc::{BuiltIn, Cpu, Fatal, Next, Port, Spmc, absent};
 
-    static MACHINE: Once<Machine> = Once::new();
     static SPMC: Once<&'static Spmc<Machine>> = Once::new();
 
     /// The packages that the image carries.
@@ -21,7 +20,7 @@ mod firmware {
 
     /// Builds the SPMC, on the first CPU.
     fn build(boot: Boot) {
-        let machine = MACHINE.call_once(|| boot.machine);
+        let machine = boot.machine;
         machine.log(format_args!("Hematite {}", env!("CARGO_PKG_VERSION")));
         match Spmc::boot(machine, boot.manifest, BUILT_IN) {
             Ok(spmc) => {

@@ -8,7 +8,7 @@ use ffa_abi::{Func, Regs};
 use spmc::absent;
 
 use crate::asm::{self, warm_entry};
-use crate::machine::Machine;
+use crate::machine::{MACHINE, Machine};
 use crate::percpu::{self, Live};
 use crate::platform::{AFFINITY, MPIDRS};
 use crate::pool::POOL;
@@ -19,7 +19,7 @@ pub struct Boot {
     /// The SPMC manifest's blob and what follows it in its page.
     pub manifest: &'static [u8],
     /// The machine.
-    pub machine: Machine,
+    pub machine: &'static Machine,
 }
 
 unsafe extern "Rust" {
@@ -50,7 +50,7 @@ pub(crate) extern "C" fn cold(manifest: u64) {
     verify::controls();
     predictor::report();
     POOL.init();
-    firmware_build(Boot { manifest: manifest_page(manifest), machine: Machine::new() });
+    firmware_build(Boot { manifest: manifest_page(manifest), machine: &MACHINE });
 }
 
 /// Continues boot.S on the first CPU once the SPMC is built, on its own stack.

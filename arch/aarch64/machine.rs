@@ -14,16 +14,14 @@ use crate::{asm, boot};
 use crate::{gic, mmu, nsmem, percpu, sha256, switch, timer, tlb, trap, traps, uart};
 
 /// The machine that this runs on. There is one, so a value holds nothing.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Machine {
-    _only_boot_makes_one: (),
+    _there_is_no_other: (),
 }
 
-impl Machine {
-    pub(crate) const fn new() -> Self {
-        Self { _only_boot_makes_one: () }
-    }
+pub(crate) static MACHINE: Machine = Machine { _there_is_no_other: () };
 
+impl Machine {
     /// Returns how many bytes of the boot-time heap are used, and how many there are.
     pub fn heap_use(&self) -> (usize, usize) {
         pool::heap_use()
