@@ -30,19 +30,19 @@ pub(crate) fn digest(bytes: &[u8]) -> [u8; 32] {
     let mut state = INITIAL;
     let (blocks, rest) = bytes.as_chunks::<BLOCK>();
     compress(&mut state, blocks);
-    // The padding: a one bit, zeroes, the length in bits; one block or two.
-    let mut tail = [0; 2 * BLOCK];
-    for (to, from) in tail.iter_mut().zip(rest.iter().chain(&[0x80])) {
+    // The padding: a one bit, zeroes, the length in bits at the end of the last block, which may be one more.
+    let mut block = [0; BLOCK];
+    for (to, from) in block.iter_mut().zip(rest.iter().chain(&[0x80])) {
         *to = *from;
     }
-    let skipped = if rest.len() + 9 > BLOCK { 0 } else { 1 };
-    let length = ((bytes.len() as u64).wrapping_mul(8)).to_be_bytes();
-    let end = (2 - skipped) * BLOCK;
-    for (to, from) in tail.iter_mut().skip(end - 8).zip(length) {
-        *to = from;
+    if rest.len() + 9 > BLOCK {
+        compress(&mut state, &[block]);
+        block = [0; BLOCK];
     }
-    let (tail, _) = tail.as_chunks();
-    compress(&mut state, tail.get(..2 - skipped).unwrap_or_default());
+    if let Some(length) = block.last_chunk_mut() {
+        *length = (bytes.len() as u64).wrapping_mul(8).to_be_bytes();
+    }
+    compress(&mut state, &[block]);
     let mut out = [0; 32];
     for (to, from) in out.as_chunks_mut::<4>().0.iter_mut().zip(state) {
         *to = from.to_be_bytes();

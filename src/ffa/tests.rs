@@ -72,7 +72,9 @@ fn arm_ffa_reads_the_boot_information() {
     struct Package([u8; 512]);
     let mut package = Package([0; 512]);
     let at = package.0.as_ptr() as u64 + 256;
-    package.0[..boot_info::LEN].copy_from_slice(&boot_info::fdt(at, 40));
+    for (bytes, word) in package.0.chunks_exact_mut(8).zip(boot_info::fdt(at, 40)) {
+        bytes.copy_from_slice(&word.to_le_bytes());
+    }
     let mut list = BootInfoIterator::new(arm_ffa::Version(1, 1), &package.0).expect("a header");
     let first = list.next().expect("a descriptor").expect("a sound one");
     assert_eq!(first.name, BootInfoName::NullTermString(c"FDT"));

@@ -191,7 +191,8 @@ fn boot_info<P: Port>(port: &P, candidate: &Candidate<'_>) -> Option<(u8, u64)> 
     let base = entry.load_address.0;
     let blob = ffa_abi::boot_info::fdt(base + at, *len as u32);
     let offset = if *at >= PAGE_SIZE { 0 } else { (at + len).next_multiple_of(8) };
-    if offset + blob.len() as u64 > *image_at || port.write(Space::Secure, Pa(base + offset), &blob).is_err() {
+    let end = offset + size_of_val(&blob) as u64;
+    if end > *image_at || port.write_words(Space::Secure, Pa(base + offset), &blob).is_err() {
         port.log(format_args!(
             "vm{}: no room for boot information before the image: none is passed",
             u64::from(entry.number)

@@ -37,8 +37,12 @@ impl<'m> Places<'m> {
     /// Finds and takes the highest free range of `len` bytes, in whole pages.
     pub(super) fn place(&mut self, len: u64) -> Option<Pa> {
         let len = len.checked_next_multiple_of(PAGE_SIZE)?;
-        let best = self.core.ranges(MemoryKind::Secure).filter_map(|r| self.highest_in(r.base.0, r.size, len)).max()?;
-        self.take(Pa(best), len).then_some(Pa(best))
+        let mut best = None;
+        for r in self.core.ranges(MemoryKind::Secure) {
+            best = best.max(self.highest_in(r.base.0, r.size, len));
+        }
+        let best = Pa(best?);
+        self.take(best, len).then_some(best)
     }
 
     fn highest_in(&self, base: u64, size: u64, len: u64) -> Option<u64> {
