@@ -10,8 +10,8 @@ use crate::{mmu, percpu};
 /// The registers that vectors.S stored, in its order.
 #[repr(C)]
 pub(crate) struct Record {
-    x: [u64; 31],
-    sp: u64,
+    /// x0-x30, then SP.
+    x: [u64; 32],
     /// The vector: 0-3 with SP_EL0, 4-7 with SP_EL2; synchronous, IRQ, FIQ, SError each.
     vector: u64,
 }
@@ -27,12 +27,12 @@ pub(crate) extern "C" fn own_fatal(record: &Record) -> ! {
     };
     uart::line(format_args!("\nFATAL: {what} taken at S-EL2 on CPU {}", percpu::cpu_index()));
     uart::line(format_args!("  ESR {esr:#x} ({}), FAR {:#x}", detail(esr), mrs!("far_el2")));
-    uart::line(format_args!("  ELR {:#x}, SPSR {:#x}, SP {:#x}", mrs!("elr_el2"), mrs!("spsr_el2"), record.sp));
-    for (i, row) in record.x.chunks(4).enumerate() {
-        let [a, b, c, d] = core::array::from_fn(|n| row.get(n).copied().unwrap_or_default());
+    let [.., sp] = record.x;
+    uart::line(format_args!("  ELR {:#x}, SPSR {:#x}, SP {sp:#x}", mrs!("elr_el2"), mrs!("spsr_el2")));
+    for (i, [a, b, c, d]) in record.x.as_chunks().0.iter().enumerate() {
         uart::line(format_args!("  x{:<2} {a:016x} {b:016x} {c:016x} {d:016x}", i * 4));
     }
-    end(record.sp)
+    end(sp)
 }
 
 /// Reports a panic and stops this CPU: the panic handler of the firmware.
