@@ -51,7 +51,7 @@ pub struct Spmc<P: Port> {
     pub(crate) memory_map: &'static [MemoryRange],
     pub(crate) routing: Routing,
     /// Supervised messaging, where the manifest turns it on.
-    pub(crate) hub: Option<Hub>,
+    pub(crate) hub: Option<&'static Hub>,
     pub(crate) memory: Memory,
     pub(crate) notifications: Mutex<Notifications>,
     /// The contexts' timers.

@@ -25,6 +25,7 @@ mod window;
 #[cfg(all(test, not(loom)))]
 mod window_model;
 
+use alloc::boxed::Box;
 use core::array;
 
 use ffa_abi::hub::{Closed, EventKind, SERVICE};
@@ -159,6 +160,7 @@ impl<P: Port> Spmc<P> {
             return Err("hub: id: another endpoint has the identifier of the management service");
         }
         let hub = Hub::new(policy, self.partitions.as_slice(), self.port.counter_hz() / 1000)?;
+        let hub: &'static Hub = Box::leak(Box::new(hub));
         let state = if hub.coordinator.is_some() { "" } else { ", which was left out: spokes route nothing" };
         self.port.log(format_args!("hub: service {}, coordinator {}{state}", hub.id(), policy.coordinator));
         self.port.log(format_args!("hub: {} bytes of memory for queues and dead letters", hub.post.lock().memory()));
