@@ -2,7 +2,7 @@
 //! Dead letters: messages that will not be delivered, with the reason, until somebody reads and purges them or newer
 //! ones need the room.
 
-use alloc::vec::Vec;
+use alloc::boxed::Box;
 
 use super::Seat;
 use super::log::defaults;
@@ -33,8 +33,8 @@ pub(crate) struct Letter {
 /// A ring of letters; number n has place n modulo the size.
 #[derive(Debug)]
 pub(crate) struct Dead {
-    letters: Vec<Option<Letter>>,
-    words: Vec<u64>,
+    letters: Box<[Option<Letter>]>,
+    words: Box<[u64]>,
     /// Words of a place.
     each: usize,
     /// Where the next one goes.
@@ -167,7 +167,7 @@ mod tests {
                     _ => {
                         came += 1;
                         let payload: Vec<u8> = (0..r.below(25)).map(|_| r.next() as u8).collect();
-                        let words: Vec<u64> = payload
+                        let words: Box<[u64]> = payload
                             .chunks(8)
                             .map(|c| u64::from_le_bytes(core::array::from_fn(|i| c.get(i).copied().unwrap_or(0))))
                             .collect();

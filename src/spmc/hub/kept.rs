@@ -2,7 +2,7 @@
 //! What the management service keeps for a caller that cannot read an RX buffer: the records of one list, fetched in
 //! responses.
 
-use alloc::vec::Vec;
+use alloc::boxed::Box;
 
 use ffa_abi::hub::{FETCHED, KEPT};
 
@@ -11,7 +11,7 @@ use super::log::defaults;
 /// The records of the latest list.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    words: Vec<u64>,
+    words: Box<[u64]>,
     /// Bytes of them that are in use; the last word has zeroes behind them.
     len: usize,
 }
@@ -66,7 +66,7 @@ mod tests {
         let mut kept = Kept::try_new().unwrap();
         assert_eq!(kept.fetch(0), None);
         let data: Vec<u8> = (0..40).collect();
-        let words: Vec<u64> = data.as_chunks::<8>().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
+        let words: Box<[u64]> = data.as_chunks::<8>().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
         assert!(kept.append(&words, 40));
         assert_eq!(kept.fetch(0).map(|w| w.map(u64::to_le_bytes).concat()), Some(data[..32].to_vec()));
         assert_eq!(kept.fetch(32), Some([u64::from_le_bytes([32, 33, 34, 35, 36, 37, 38, 39]), 0, 0, 0]));

@@ -2,6 +2,7 @@
 //! The log of a receiver: each message that was accepted for it, with a checksum, until it is acked or dead. In
 //! Secure memory of the SPMC: it survives the receiver's restart, not power-off.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use ffa_abi::envelope::Envelope;
@@ -51,8 +52,8 @@ pub(crate) struct Record {
 /// The records of one receiver, one for each place of its queue.
 #[derive(Debug)]
 pub(crate) struct Log {
-    records: Vec<Option<Record>>,
-    words: Vec<u64>,
+    records: Box<[Option<Record>]>,
+    words: Box<[u64]>,
     /// Words of a place.
     each: usize,
     /// The most bytes of a payload.
@@ -202,7 +203,7 @@ impl Sum {
 /// The idempotency keys of what a sender sent to a receiver lately: the oldest is forgotten first. Key 0 is none.
 #[derive(Debug)]
 pub(crate) struct Keys {
-    keys: Vec<u64>,
+    keys: Box<[u64]>,
     next: usize,
 }
 
@@ -245,13 +246,11 @@ impl Keys {
 }
 
 /// Allocates so many default values, or says that there is no memory for them. Boot time.
-pub(super) fn defaults<T: Default>(len: usize) -> Option<Vec<T>> {
+pub(super) fn defaults<T: Clone + Default>(len: usize) -> Option<Box<[T]>> {
     let mut list = Vec::new();
     list.try_reserve_exact(len).ok()?;
-    for _ in 0..len {
-        list.push(T::default());
-    }
-    Some(list)
+    list.resize(len, T::default());
+    Some(list.into_boxed_slice())
 }
 
 #[cfg(all(test, not(loom)))]

@@ -9,6 +9,7 @@
 mod out;
 mod trouble;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use ffa_abi::envelope::{self, Class, Envelope};
@@ -102,7 +103,7 @@ pub(crate) struct Inbox {
     pub(crate) queue: Queue,
     pub(crate) log: Log,
     /// By seat.
-    senders: Vec<Sender>,
+    senders: Box<[Sender]>,
     pub(crate) counts: Counts,
 }
 
@@ -115,7 +116,7 @@ impl Inbox {
             senders.push(Sender { keys: Keys::try_new(bounds.keys)?, held: 0 });
         }
         let queue = Queue::new(slots, bounds.high, bounds.low);
-        Some(Self { queue, log, senders, counts: Counts::default() })
+        Some(Self { queue, log, senders: senders.into_boxed_slice(), counts: Counts::default() })
     }
 
     fn memory(&self) -> usize {
@@ -153,9 +154,9 @@ pub(crate) struct Untold {
 /// The post office.
 #[derive(Debug)]
 pub(crate) struct Post {
-    spokes: Vec<Spoke>,
+    spokes: Box<[Spoke]>,
     /// Breakers from one seat (rows) to another.
-    routes: Vec<Breaker>,
+    routes: Box<[Breaker]>,
     pub(crate) dead: Dead,
     bounds: Bounds,
     /// Spokes whose breaker is not closed, or is isolated: bit n is seat n. To look at before anything else.
@@ -187,6 +188,7 @@ impl Post {
         }
         let routes = defaults(queues.len() * queues.len())?;
         let dead = Dead::try_new(bounds.dead, longest)?;
+        let spokes = spokes.into_boxed_slice();
         Some(Self {
             spokes,
             routes,
