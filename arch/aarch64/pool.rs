@@ -2,10 +2,10 @@
 //! Memory that the SPMC hands out: a bounded pool of pages, and a small heap for what is built at boot.
 
 use core::alloc::{GlobalAlloc, Layout};
-use core::ops::Range;
-use core::ptr;
+use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed};
 
+use buddy_system_allocator::Heap;
 use spin::Mutex;
 use spmc::Pa;
 
@@ -15,46 +15,49 @@ use crate::platform::SECURE_RAM;
 const PAGE: u64 = 4096;
 /// Pages that the pool can have at most: all that stage 1 maps.
 const MOST: usize = ((SECURE_RAM.1 - SECURE_RAM.0) / PAGE) as usize;
+const PAGE_LAYOUT: Layout = match Layout::from_size_align(PAGE as usize, PAGE as usize) {
+    Ok(layout) => layout,
+    Err(_) => panic!("a page is a power of two"),
+};
 
 unsafe extern "C" {
     static __heap_start: u8;
     static __heap_end: u8;
 }
 
-/// The free pages.
+/// Pages that are kept at hand.
+const RECENT: usize = 16;
+
+/// The free pages: those that came back last on a stack, the rest in a buddy heap, which is slower.
 struct Free {
-    /// The page that came back last; its first word names the one before. 0: none.
-    last: u64,
-    /// What was never handed out: of the SPMC's span, and of what was added to it.
-    fresh: [Range<u64>; 2],
+    recent: [u64; RECENT],
+    held: usize,
+    heap: Heap<21>,
 }
 
 impl Free {
-    fn alloc(&mut self) -> Option<u64> {
-        let page = self.last;
-        if page == 0 {
-            return self.cut(PAGE);
+    fn alloc(&mut self) -> Option<NonNull<u8>> {
+        if let Some(top) = self.held.checked_sub(1)
+            && let Some(page) = self.recent.get(top)
+        {
+            self.held = top;
+            return NonNull::new(*page as *mut u8);
         }
-        // SAFETY: the page is free, so it is mapped and the pool's alone; `free` wrote this word.
-        self.last = unsafe { *(page as *const u64) };
-        Some(page)
-    }
-
-    /// Takes so many bytes, whole pages, of what was never handed out.
-    fn cut(&mut self, len: u64) -> Option<u64> {
-        let range = self.fresh.iter_mut().find(|range| range.end - range.start >= len)?;
-        let at = range.start;
-        range.start += len;
-        Some(at)
+        self.heap.alloc(PAGE_LAYOUT).ok()
     }
 
     /// # Safety
     ///
     /// `page` came from `alloc` and nobody uses it any more.
-    unsafe fn free(&mut self, page: u64) {
-        // SAFETY: the caller's promise; the page is mapped for data.
-        unsafe { *(page as *mut u64) = self.last };
-        self.last = page;
+    unsafe fn free(&mut self, page: NonNull<u8>) {
+        match self.recent.get_mut(self.held) {
+            Some(place) => {
+                *place = page.as_ptr() as u64;
+                self.held += 1;
+            }
+            // SAFETY: the caller's promise; the heap gave the page out with this layout.
+            None => unsafe { self.heap.dealloc(page, PAGE_LAYOUT) },
+        }
     }
 }
 
@@ -64,7 +67,7 @@ impl Free {
 /// # Safety
 ///
 /// `page` is a whole, aligned page of the caller's.
-unsafe fn clear_page(page: u64) {
+unsafe fn clear_page(page: NonNull<u8>) {
     /// DCZID_EL0.DZP: DC ZVA is prohibited.
     const PROHIBITED: u64 = 1 << 4;
     let features = mrs!("dczid_el0");
@@ -72,10 +75,11 @@ unsafe fn clear_page(page: u64) {
     let block = 4 << (features & 0xf);
     if features & PROHIBITED != 0 {
         // SAFETY: the caller's promise.
-        return unsafe { ptr::write_bytes(page as *mut u8, 0, PAGE as usize) };
+        return unsafe { ptr::write_bytes(page.as_ptr(), 0, PAGE as usize) };
     }
-    let mut at = page;
-    while at < page + PAGE {
+    let mut at = page.as_ptr() as u64;
+    let end = at + PAGE;
+    while at < end {
         // SAFETY: the block is in the page, since both are aligned to their sizes.
         unsafe { core::arch::asm!("dc zva, {}", in(reg) at, options(nostack, preserves_flags)) };
         at += block;
@@ -91,7 +95,7 @@ pub(crate) struct Pool {
 }
 
 pub(crate) static POOL: Pool = Pool {
-    free: Mutex::new(Free { last: 0, fresh: [0..0, 0..0] }),
+    free: Mutex::new(Free { recent: [0; RECENT], held: 0, heap: Heap::empty() }),
     count: AtomicU64::new(0),
     taken: [const { AtomicU64::new(0) }; MOST.div_ceil(64)],
 };
@@ -101,25 +105,21 @@ impl Pool {
     pub(crate) fn init(&self) {
         let start = mmu::pool_start();
         let end = mmu::own_memory().1;
-        // linker.ld keeps this range free of anything else, and stage 1 maps it for data.
-        self.free.lock().fresh[0] = start..end;
+        // SAFETY: linker.ld keeps this range free of anything else, and stage 1 maps it for data.
+        unsafe { self.free.lock().heap.add_to_heap(start as usize, end as usize) };
         self.count.store((end - start) / PAGE, Relaxed);
     }
 
-    /// Gives the pool memory that nobody else has: whole pages of [`SECURE_RAM`] outside the SPMC's span. Boot time, once.
+    /// Gives the pool memory that nobody else has: whole pages of [`SECURE_RAM`] outside the SPMC's span. Boot time.
     pub(crate) fn add(&self, pa: Pa, len: u64) -> bool {
         let Some(end) = pa.0.checked_add(len) else { return false };
         let pages = pa.is_page_aligned() && len.is_multiple_of(PAGE);
         if !pages || pa.0 < mmu::own_memory().1 || end > SECURE_RAM.1 {
             return false;
         }
-        // Stage 1 maps the range for data, no Rust object lives outside the span, and the caller gives up memory that no
-        // partition's tables name.
-        let added = &mut self.free.lock().fresh[1];
-        if !added.is_empty() {
-            return false;
-        }
-        *added = pa.0..end;
+        // SAFETY: stage 1 maps the range for data, no Rust object lives outside the span, and the caller gives up memory
+        // that no partition's tables name.
+        unsafe { self.free.lock().heap.add_to_heap(pa.0 as usize, end as usize) };
         self.count.fetch_add(len / PAGE, Relaxed);
         true
     }
@@ -137,22 +137,21 @@ impl Pool {
 
     pub(crate) fn alloc(&self) -> Option<Pa> {
         let page = self.free.lock().alloc()?;
+        let pa = Pa(page.as_ptr() as u64);
         // SAFETY: the page was the allocator's and is now this function's alone; it is whole and aligned.
         unsafe { clear_page(page) };
-        let (i, mask) = Self::bit(Pa(page))?;
+        let (i, mask) = Self::bit(pa)?;
         self.taken.get(i)?.fetch_or(mask, Relaxed);
         self.count.fetch_sub(1, Relaxed);
-        Some(Pa(page))
+        Some(pa)
     }
 
     /// Cuts whole pages off for the boot heap, for ever.
-    fn chunk(&self, layout: Layout) -> Option<u64> {
-        let len = (layout.size() as u64).checked_next_multiple_of(PAGE)?;
-        if layout.align() as u64 > PAGE {
-            return None;
-        }
-        let chunk = self.free.lock().cut(len)?;
-        self.count.fetch_sub(len / PAGE, Relaxed);
+    fn chunk(&self, layout: Layout) -> Option<NonNull<u8>> {
+        let pages = (layout.size() as u64).div_ceil(PAGE).checked_next_power_of_two()?;
+        let layout = Layout::from_size_align((pages * PAGE) as usize, layout.align().max(PAGE as usize)).ok()?;
+        let chunk = self.free.lock().heap.alloc(layout).ok()?;
+        self.count.fetch_sub(pages, Relaxed);
         Some(chunk)
     }
 
@@ -162,24 +161,26 @@ impl Pool {
         if word.fetch_and(!mask, Relaxed) & mask == 0 {
             return;
         }
-        // SAFETY: the page was handed out by `alloc` and its bit has just been taken back, so it is freed once.
-        unsafe { self.free.lock().free(page.0) };
-        self.count.fetch_add(1, Relaxed);
+        if let Some(at) = NonNull::new(page.0 as *mut u8) {
+            // SAFETY: the page was handed out by `alloc` and its bit has just been taken back, so it is freed once.
+            unsafe { self.free.lock().free(at) };
+            self.count.fetch_add(1, Relaxed);
+        }
     }
 
     /// Fills a page with values, for ever. It does not count as handed out: `words` and `free` do not touch it.
     pub(crate) fn keep<T>(&self, count: usize, mut make: impl FnMut() -> T) -> Option<&'static [T]> {
-        if Layout::array::<T>(count).ok()?.size() > PAGE as usize || align_of::<T>() > PAGE as usize {
+        if Layout::array::<T>(count).ok()?.size() > PAGE_LAYOUT.size() || align_of::<T>() > PAGE_LAYOUT.align() {
             return None;
         }
-        let page = self.free.lock().alloc()? as *mut T;
+        let page = self.free.lock().alloc()?.cast::<T>();
         self.count.fetch_sub(1, Relaxed);
         for index in 0..count {
             // SAFETY: the page was the allocator's and is now this function's alone; so many values fit in it.
             unsafe { page.add(index).write(make()) };
         }
         // SAFETY: so many values have just been written, and nobody else ever gets the page.
-        Some(unsafe { core::slice::from_raw_parts(page, count) })
+        Some(unsafe { core::slice::from_raw_parts(page.as_ptr(), count) })
     }
 
     pub(crate) fn pages_free(&self) -> usize {
@@ -219,7 +220,7 @@ unsafe impl GlobalAlloc for BootHeap {
         match taken {
             Ok(free) => place(free),
             // The page pool's pages: many partitions want more than a platform with few should pay for.
-            Err(_) => POOL.chunk(layout).map_or(ptr::null_mut(), |at| at as *mut u8),
+            Err(_) => POOL.chunk(layout).map_or(ptr::null_mut(), NonNull::as_ptr),
         }
     }
 
