@@ -105,11 +105,10 @@ impl LineBuffer {
         if count == 0 || count > per_register * registers {
             return Err(Refusal::LogLength);
         }
-        chars
-            .iter()
-            .flat_map(|r| r.to_le_bytes().into_iter().take(per_register))
-            .take(count)
-            .for_each(|c| self.put(port, name, c));
+        for n in 0..count {
+            let word = chars.get(n / per_register).copied().unwrap_or_default();
+            self.put(port, name, (word >> (8 * (n % per_register))) as u8);
+        }
         Ok(())
     }
 }

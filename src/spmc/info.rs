@@ -107,11 +107,11 @@ impl<P: Port> Spmc<P> {
             let mut delivery = mailbox.begin_delivery()?;
             let mut count = 0;
             loop {
-                let mut batch = [[0; 8]; BATCH];
+                let mut batch = [0; BATCH];
                 let mut filled = 0;
                 for (place, words) in batch.chunks_exact_mut(size / 8).zip(&mut listing) {
-                    for (bytes, word) in place.iter_mut().zip(words) {
-                        *bytes = word.to_le_bytes();
+                    for (place, word) in place.iter_mut().zip(words) {
+                        *place = word;
                     }
                     filled += 1;
                 }
@@ -119,7 +119,7 @@ impl<P: Port> Spmc<P> {
                     break;
                 }
                 count += filled;
-                delivery.append(self.port, batch.as_flattened().get(..filled * size).unwrap_or_default())?;
+                delivery.append_words(self.port, batch.get(..filled * size / 8).unwrap_or_default())?;
             }
             if count > 0 {
                 delivery.finish();

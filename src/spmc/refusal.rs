@@ -21,10 +21,14 @@ macro_rules! refusals {
             }
 
             /// Says the cause in plain words, for the secure console.
-            pub const fn why(self) -> &'static str {
-                match self { $(Self::$name => $why,)* }
+            #[inline(never)]
+            pub fn why(self) -> &'static str {
+                SENTENCES.split('\n').nth(self as usize).unwrap_or_default()
             }
         }
+
+        /// What [`Refusal::why`] says: a line for each cause, in their order. A table of pointers would be half as long.
+        const SENTENCES: &str = concat!($($why, "\n"),*);
     };
 }
 

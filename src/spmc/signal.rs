@@ -2,7 +2,7 @@
 //! The calls of notifications and indirect messages (DEN0077A, "FFA_NOTIFICATION_*", "FFA_MSG_SEND2"): who may, and
 //! who has to be told.
 
-use ffa_abi::{Func, PartitionId, Regs, Version};
+use ffa_abi::{Func, PartitionId, Regs, Version, func::SMC64};
 
 use crate::interrupt::Slot;
 use crate::mailbox::Pair;
@@ -82,6 +82,12 @@ impl<P: Port> Spmc<P> {
         if sender == receiver {
             return Err(Refusal::ToSelf);
         }
+        self.check_signal(sender, receiver)
+    }
+
+    /// Checks that `sender` may signal to `receiver` by the routing policy.
+    #[inline(never)]
+    fn check_signal(&self, sender: PartitionId, receiver: PartitionId) -> Result<(), Refusal> {
         if !sender.is_secure() && !receiver.is_secure() {
             // Between VMs it is their hypervisor's business.
             return Err(Refusal::UnknownPartition);
@@ -110,10 +116,7 @@ impl<P: Port> Spmc<P> {
         if flags & 0xffff & !(PER_CONTEXT | DELAY) != 0 || (flags & PER_CONTEXT == 0 && context != 0) {
             return Err(Refusal::BadFlags);
         }
-        if !sender.is_secure() && !receiver.is_secure() {
-            return Err(Refusal::UnknownPartition);
-        }
-        self.routing.check(self.end_of(sender)?, self.end_of(receiver)?, Use::Messages)?;
+        self.check_signal(sender, receiver)?;
         let one = (flags & PER_CONTEXT != 0).then_some(context);
         let mut all = self.notifications.lock();
         if let Some(contexts) = all.set(receiver, sender, bits, one)? {
@@ -199,19 +202,18 @@ impl<P: Port> Spmc<P> {
 
     /// Lists the receivers that the scheduler has to run: identifiers of 16 bits packed from x3 on.
     fn notification_info_get(&self, regs: &mut Regs) -> Result<(), Refusal> {
-        let wide = regs.fid() & ffa_abi::func::SMC64 != 0;
-        let per_register = if wide { 4 } else { 2 };
-        let info: Info = self.notifications.lock().info(5 * per_register)?;
-        let success = if wide { Func::Success.id64() } else { Func::Success.id32() };
-        let mut x = [success as u64, 0, 0, 0, 0, 0, 0, 0];
+        let wide = regs.fid() & SMC64;
+        let per_register = if wide != 0 { 4 } else { 2 };
+        let mut info = Info::default();
+        self.notifications.lock().info(&mut info, 5 * per_register)?;
         // w2: more to come; the number of lists in bits [11:7]; contexts in each list, two bits from 12 on.
-        let counts = info.lists.iter().enumerate().fold(0, |all, (n, c)| all | (*c as u64) << (12 + 2 * n));
-        let [_, _, x2, ids @ ..] = &mut x;
-        *x2 = info.more as u64 | (info.lists.len() as u64) << 7 | counts;
-        for (register, chunk) in ids.iter_mut().zip(info.ids.chunks(per_register)) {
-            *register = chunk.iter().rev().fold(0, |word, id| word << 16 | *id as u64);
+        let told = info.more as u64 | (info.lists as u64) << 7 | info.counts << 12;
+        regs.set8([(Func::Success.id32() | wide) as u64, 0, told, 0, 0, 0, 0, 0]);
+        for (n, id) in info.ids().iter().enumerate() {
+            if let Some(register) = regs.x.get_mut(3 + n / per_register) {
+                *register |= (*id as u64) << (16 * (n % per_register));
+            }
         }
-        regs.set8(x);
         Ok(())
     }
 
@@ -242,20 +244,21 @@ impl<P: Port> Spmc<P> {
         if header.receiver == own {
             return Err(Refusal::ToSelf);
         }
-        if let Some(hub) = &self.hub
-            && self.is_supervised(caller, header.receiver)?
-        {
-            self.check_ends(caller, &header)?;
-            self.send_supervised(hub, cpu, caller, &header, w2 as u32 & DELAY != 0)?;
-            regs.set_success(0);
-            return Ok(());
-        }
+        let delay = w2 as u32 & DELAY != 0;
+        let supervised = match &self.hub {
+            Some(hub) if self.is_supervised(caller, header.receiver)? => Some(hub),
+            _ => None,
+        };
         let target = self.check_ends(caller, &header)?;
-        let route = self.route(self.end_of(own)?, self.end_of(header.receiver)?)?;
-        self.deliver(caller, target, &header).map_err(|why| self.turned_back(route, why))?;
-        let mut all = self.notifications.lock();
-        let contexts = all.set_rx_full(header.receiver);
-        self.tell_receiver(cpu, &all, header.receiver, contexts, w2 as u32 & DELAY != 0);
+        if let Some(hub) = supervised {
+            self.send_supervised(hub, cpu, caller, &header, delay)?;
+        } else {
+            let route = self.route(self.end_of(own)?, self.end_of(header.receiver)?)?;
+            self.deliver(caller, target, &header).map_err(|why| self.turned_back(route, why))?;
+            let mut all = self.notifications.lock();
+            let contexts = all.set_rx_full(header.receiver);
+            self.tell_receiver(cpu, &all, header.receiver, contexts, delay);
+        }
         regs.set_success(0);
         Ok(())
     }
@@ -352,13 +355,10 @@ impl Header {
         let len = if version >= Version::V1_2 { Self::V1_2 } else { Self::V1_1 };
         let mut raw = [0; Self::V1_2];
         port.read(pair.space, pair.tx, raw.get_mut(..len).unwrap_or_default()).map_err(|_| Refusal::BufferFault)?;
-        let mut words = [0; 5];
-        for (word, bytes) in words.iter_mut().zip(raw.chunks_exact(4)) {
-            if let Ok(bytes) = bytes.try_into() {
-                *word = u32::from_le_bytes(bytes);
-            }
-        }
-        let [flags, reserved, offset, ends, size] = words;
+        let (words, _) = raw.as_chunks::<4>();
+        let [flags, reserved, offset, ends, size, ..] = words else { return Err(Refusal::MessageHeader) };
+        let [flags, reserved, offset, ends, size] =
+            [flags, reserved, offset, ends, size].map(|word| u32::from_le_bytes(*word));
         let (sender, receiver) = endpoints(ends as u64);
         // A sender of v1.2 may use the short header of v1.1.
         if flags != 0 || reserved != 0 || (offset as usize) < Self::V1_1 || offset % 4 != 0 || size == 0 {

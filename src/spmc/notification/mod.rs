@@ -14,7 +14,7 @@ use ffa_abi::PartitionId;
 
 use crate::manifest::{MAX_CPUS, MAX_PARTITIONS};
 use crate::refusal::Refusal;
-use receiver::{Receiver, TOLD_GLOBAL, first};
+use receiver::{NOBODY, Receiver, TOLD_GLOBAL, first};
 
 pub(crate) use receiver::Pending;
 
@@ -54,25 +54,52 @@ impl Default for Notifications {
     }
 }
 
-/// One entry of `FFA_NOTIFICATION_INFO_GET`'s answer, ready for its registers.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// `FFA_NOTIFICATION_INFO_GET`'s answer, ready for its registers.
+#[derive(Debug, Default)]
 pub(crate) struct Info {
-    /// 16-bit identifiers: a receiver, then up to three of its contexts; and so on.
-    pub(crate) ids: arrayvec::ArrayVec<u16, { Info::MOST }>,
-    /// Contexts in each list.
-    pub(crate) lists: arrayvec::ArrayVec<u8, { Info::MOST }>,
+    ids: [u16; Info::MOST],
+    used: usize,
+    /// How many lists there are.
+    pub(crate) lists: usize,
+    /// The contexts in each list, two bits from bit 0 on.
+    pub(crate) counts: u64,
     /// There is more than fits.
     pub(crate) more: bool,
 }
 
 impl Info {
     /// Identifiers in x3 to x7 of the 64-bit form.
-    pub(crate) const MOST: usize = 20;
+    const MOST: usize = 20;
+
+    /// Returns the 16-bit identifiers: a receiver, then up to three of its contexts; and so on.
+    pub(crate) fn ids(&self) -> &[u16] {
+        self.ids.get(..self.used).unwrap_or_default()
+    }
+
+    fn push(&mut self, id: u16) {
+        if let Some(place) = self.ids.get_mut(self.used) {
+            *place = id;
+            self.used += 1;
+        }
+    }
+
+    /// Begins a list.
+    fn open(&mut self, receiver: PartitionId) {
+        self.push(receiver.0);
+        self.lists += 1;
+    }
+
+    /// Adds a context to the last list.
+    fn add(&mut self, context: u16) {
+        self.push(context);
+        self.counts += 1 << (2 * (self.lists.max(1) - 1));
+    }
 }
 
 impl Notifications {
-    fn receiver(&mut self, id: PartitionId) -> Result<&mut Receiver, Refusal> {
-        self.receivers.iter_mut().find(|r| r.id == id).ok_or(Refusal::NoBitmap)
+    #[inline(never)]
+    fn find(&mut self, id: PartitionId) -> Option<&mut Receiver> {
+        self.receivers.iter_mut().find(|r| r.id == id)
     }
 
     /// Tells whether the Normal world's primary endpoint has a bitmap, and so wants its scheduler told.
@@ -80,31 +107,29 @@ impl Notifications {
         self.schedules
     }
 
-    /// Tells whether `id` has a bitmap.
-    fn has(&self, id: PartitionId) -> bool {
-        self.receivers.iter().any(|r| r.id == id)
-    }
-
     /// Gives an endpoint its bitmap: a VM at its hypervisor's wish, a partition at boot.
     pub(crate) fn create(&mut self, id: PartitionId, contexts: u16) -> Result<(), Refusal> {
         if contexts == 0 || contexts as usize > MAX_CPUS {
             return Err(Refusal::BitmapContexts);
         }
-        if self.has(id) {
+        if self.find(id).is_some() {
             return Err(Refusal::BitmapExists);
         }
-        self.receivers.try_push(Receiver::new(id, contexts)).map_err(|_| Refusal::TooManyBitmaps)?;
+        match self.find(NOBODY) {
+            Some(free) => free.reset(id, contexts),
+            None => self.receivers.try_push(Receiver::new(id, contexts)).map_err(|_| Refusal::TooManyBitmaps)?,
+        }
         self.schedules |= id == PartitionId::NORMAL_WORLD;
         Ok(())
     }
 
     /// Takes a bitmap away, unless something is pending in it.
     pub(crate) fn destroy(&mut self, id: PartitionId) -> Result<(), Refusal> {
-        let at = self.receivers.iter().position(|r| r.id == id).ok_or(Refusal::NoBitmap)?;
-        if self.receivers.get(at).is_some_and(Receiver::is_pending) {
+        let r = self.find(id).ok_or(Refusal::NoBitmap)?;
+        if r.is_pending() {
             return Err(Refusal::NotificationPending);
         }
-        self.receivers.swap_remove(at);
+        r.reset(NOBODY, 0);
         self.schedules &= id != PartitionId::NORMAL_WORLD;
         Ok(())
     }
@@ -120,7 +145,7 @@ impl Notifications {
         if bits == 0 {
             return Err(Refusal::NoBits);
         }
-        let r = self.receiver(receiver)?;
+        let r = self.find(receiver).ok_or(Refusal::NoBitmap)?;
         if r.bound & bits != 0 {
             return Err(Refusal::BitsBound);
         }
@@ -141,7 +166,7 @@ impl Notifications {
         if bits == 0 {
             return Err(Refusal::NoBits);
         }
-        let r = self.receiver(receiver)?;
+        let r = self.find(receiver).ok_or(Refusal::NoBitmap)?;
         if r.bits_of(sender, bits) != bits {
             return Err(Refusal::BitsNotBound);
         }
@@ -164,7 +189,7 @@ impl Notifications {
         if bits == 0 {
             return Err(Refusal::NoBits);
         }
-        let r = self.receiver(receiver)?;
+        let r = self.find(receiver).ok_or(Refusal::NoBitmap)?;
         if r.bits_of(sender, bits) != bits {
             return Err(Refusal::BitsNotBound);
         }
@@ -186,7 +211,7 @@ impl Notifications {
     /// Signals that a message is in `receiver`'s RX buffer; an endpoint without a bitmap looks by itself. Returns the
     /// contexts to interrupt for it, a bit each.
     pub(crate) fn set_rx_full(&mut self, receiver: PartitionId) -> u32 {
-        self.receiver(receiver).map_or(0, |r| {
+        self.find(receiver).map_or(0, |r| {
             r.global.from_framework |= RX_FULL;
             r.tell(TOLD_GLOBAL)
         })
@@ -194,7 +219,7 @@ impl Notifications {
 
     /// Returns what is pending for one context of `receiver`, the global ones included, and clears it.
     pub(crate) fn get(&mut self, receiver: PartitionId, context: u16, wanted: Wanted) -> Result<Pending, Refusal> {
-        let r = self.receiver(receiver)?;
+        let r = self.find(receiver).ok_or(Refusal::NoBitmap)?;
         if context >= r.contexts {
             return Err(Refusal::UnknownVcpu);
         }
@@ -216,23 +241,18 @@ impl Notifications {
     }
 
     /// Returns the contexts of `receiver`, a bit each, for which nothing is pending.
-    pub(crate) fn quiet(&self, receiver: PartitionId) -> u32 {
-        let Some(r) = self.receivers.iter().find(|r| r.id == receiver) else { return u32::MAX };
-        if !r.global.is_empty() {
-            return 0;
-        }
-        let pending = r.contexts_pending.iter().enumerate().filter(|(_, p)| !p.is_empty());
-        pending.fold(first(r.contexts), |all, (n, _)| all & !(1 << n))
+    pub(crate) fn quiet(&mut self, receiver: PartitionId) -> u32 {
+        let Some(r) = self.find(receiver) else { return u32::MAX };
+        if r.global.is_empty() { first(r.contexts) & !r.pending() } else { 0 }
     }
 
     /// Notes that a context of `receiver` is to be run for an interrupt; false if it cannot be listed.
     pub(crate) fn ask_for_cycles(&mut self, receiver: PartitionId, context: u16) -> bool {
-        self.receiver(receiver).map(|r| r.cycles |= 1 << context).is_ok()
+        self.find(receiver).map(|r| r.cycles |= 1 << context).is_some()
     }
 
     /// Lists the receivers that the scheduler has to run, each once for each signal.
-    pub(crate) fn info(&mut self, room: usize) -> Result<Info, Refusal> {
-        let mut info = Info::default();
+    pub(crate) fn info(&mut self, info: &mut Info, room: usize) -> Result<(), Refusal> {
         let room = room.min(Info::MOST);
         for r in self.receivers.iter_mut() {
             let (global, contexts) = r.untold();
@@ -240,29 +260,24 @@ impl Notifications {
                 continue;
             }
             if global && contexts == 0 {
-                if info.ids.len() >= room {
+                if info.used >= room {
                     info.more = true;
                     break;
                 }
-                info.ids.push(r.id.0);
-                info.lists.push(0);
+                info.open(r.id);
             }
             let mut listed = 0u8;
             for n in (0..MAX_CPUS as u16).filter(|n| contexts >> n & 1 != 0) {
                 // A list is a receiver and up to three of its contexts.
                 let opens = listed % 3 == 0;
-                if info.ids.len() + 1 + opens as usize > room {
+                if info.used + 1 + opens as usize > room {
                     info.more = true;
                     break;
                 }
                 if opens {
-                    info.ids.push(r.id.0);
-                    info.lists.push(0);
+                    info.open(r.id);
                 }
-                info.ids.push(n);
-                if let Some(last) = info.lists.last_mut() {
-                    *last += 1;
-                }
+                info.add(n);
                 listed += 1;
                 r.told |= 1 << n;
                 r.cycles &= !(1 << n);
@@ -272,14 +287,14 @@ impl Notifications {
                 r.told |= TOLD_GLOBAL;
             }
         }
-        if info.ids.is_empty() { Err(Refusal::NothingPending) } else { Ok(info) }
+        if info.used == 0 { Err(Refusal::NothingPending) } else { Ok(()) }
     }
 
     /// Forgets what concerns an endpoint that died: what it bound, what was pending for it, what it may signal.
     pub(crate) fn forget(&mut self, id: PartitionId) {
         for r in self.receivers.iter_mut() {
             if r.id == id {
-                *r = Receiver::new(r.id, r.contexts);
+                r.reset(r.id, r.contexts);
             } else {
                 let bits = r.bits_of(id, u64::MAX);
                 // What it signalled before it died stays pending: the receiver may still want to know.
@@ -291,11 +306,21 @@ impl Notifications {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
 
     const VM: PartitionId = PartitionId(0);
     const SP: PartitionId = PartitionId(0x8001);
     const OTHER: PartitionId = PartitionId(0x8002);
+
+    /// The identifiers that are told, and the contexts in each list.
+    fn info(n: &mut Notifications, room: usize) -> Result<(Vec<u16>, Vec<u64>), Refusal> {
+        let mut info = Info::default();
+        n.info(&mut info, room)?;
+        let lists = (0..info.lists).map(|list| info.counts >> (2 * list) & 3).collect();
+        Ok((info.ids().to_vec(), lists))
+    }
 
     fn with(contexts: u16) -> Notifications {
         let mut n = Notifications::default();
@@ -364,21 +389,21 @@ mod tests {
     #[test]
     fn the_scheduler_is_told_once_of_each_signal() {
         let mut n = with(8);
-        assert_eq!(n.info(20), Err(Refusal::NothingPending));
+        assert_eq!(info(&mut n, 20), Err(Refusal::NothingPending));
         n.bind(VM, SP, 1, false).unwrap();
         n.bind(SP, VM, 2, true).unwrap();
         n.set(VM, SP, 1, None).unwrap();
         for c in 0..5 {
             n.set(SP, VM, 2, Some(c)).unwrap();
         }
-        let info = n.info(20).unwrap();
-        assert_eq!(info.ids.as_slice(), [0, 0x8001, 0, 1, 2, 0x8001, 3, 4]);
-        assert_eq!(info.lists.as_slice(), [0, 3, 2]);
-        assert_eq!(n.info(20), Err(Refusal::NothingPending));
+        let (ids, lists) = info(&mut n, 20).unwrap();
+        assert_eq!(ids, [0, 0x8001, 0, 1, 2, 0x8001, 3, 4]);
+        assert_eq!(lists, [0, 3, 2]);
+        assert_eq!(info(&mut n, 20), Err(Refusal::NothingPending));
         // Signalled again after it was told: once more, even if it was not fetched.
         n.get(SP, 3, Wanted::all()).unwrap();
         n.set(SP, VM, 2, Some(3)).unwrap();
-        assert_eq!(n.info(20).unwrap().ids.as_slice(), [0x8001, 3]);
+        assert_eq!(info(&mut n, 20).unwrap().0, [0x8001, 3]);
     }
 
     #[test]
@@ -389,12 +414,12 @@ mod tests {
             n.set(SP, VM, 2, Some(c)).unwrap();
         }
         let mut told = alloc::vec![];
-        while let Ok(info) = n.info(5) {
-            assert!(info.ids.len() <= 5);
-            let mut ids = info.ids.iter();
-            for count in &info.lists {
+        while let Ok((ids, lists)) = info(&mut n, 5) {
+            assert!(ids.len() <= 5);
+            let mut ids = ids.iter();
+            for count in lists {
                 assert_eq!(ids.next(), Some(&0x8001));
-                told.extend(ids.by_ref().take(*count as usize).copied());
+                told.extend(ids.by_ref().take(count as usize).copied());
             }
         }
         assert_eq!(told, [0, 1, 2, 3, 4, 5, 6, 7]);

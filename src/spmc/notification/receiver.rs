@@ -47,7 +47,8 @@ pub(super) struct Receiver {
     pub(super) interrupted: u32,
 }
 
-const NOBODY: PartitionId = PartitionId::SPMD;
+/// The sender of an unbound bit, and the receiver in a place that is free.
+pub(super) const NOBODY: PartitionId = PartitionId::SPMD;
 /// The bit of the receiver as a whole where bit n is context n.
 pub(super) const TOLD_GLOBAL: u32 = 1 << 31;
 
@@ -90,8 +91,24 @@ impl Receiver {
         self.contexts_pending.iter().fold(bits(&self.global), |all, p| all | bits(p))
     }
 
+    /// Begins anew, or becomes another receiver.
+    #[inline(never)]
+    pub(super) fn reset(&mut self, id: PartitionId, contexts: u16) {
+        *self = Self::new(id, contexts);
+    }
+
+    /// Returns the contexts for which something is pending, a bit each.
+    #[inline(never)]
+    pub(super) fn pending(&self) -> u32 {
+        let mut all = 0;
+        for (n, p) in self.contexts_pending.iter().enumerate() {
+            all |= u32::from(!p.is_empty()) << n;
+        }
+        all
+    }
+
     pub(super) fn is_pending(&self) -> bool {
-        !self.global.is_empty() || self.contexts_pending.iter().any(|p| !p.is_empty())
+        !self.global.is_empty() || self.pending() != 0
     }
 
     /// Notes a new signal to a context, or to the receiver as a whole: its bit of `told`. Returns the contexts to
@@ -110,8 +127,7 @@ impl Receiver {
     /// Lists what the scheduler has not been told yet: global first, then contexts.
     pub(super) fn untold(&self) -> (bool, u32) {
         let global = !self.global.is_empty() && self.told & TOLD_GLOBAL == 0;
-        let pending = self.contexts_pending.iter().enumerate().filter(|(_, p)| !p.is_empty());
-        (global, (pending.fold(0u32, |all, (n, _)| all | 1 << n) & !self.told) | self.cycles)
+        (global, (self.pending() & !self.told) | self.cycles)
     }
 
     pub(super) fn release(&mut self, bits: u64) {

@@ -210,18 +210,22 @@ impl<P: Port> Spmc<P> {
     /// them.
     fn restore_access(&self, partition: &Partition<P>) -> Result<(), &'static str> {
         let (base, len) = partition.identity.memory;
-        let regions = partition.manifest.memory_regions.iter().filter(|r| (base.0..base.0 + len).contains(&r.base.0));
-        let regions = regions.map(|r| (Ipa(r.base.0), r.size(), r.attributes.access()));
         let mut stage2 = partition.stage2.lock();
         let mut walk = stage2.walk(self.port, Space::Secure);
-        let outcome = core::iter::once((base, len, Access::all())).chain(regions).try_for_each(|(at, len, access)| {
+        let mut restore = |at, len, access| -> Result<(), Stop<()>> {
             let pages = len / PAGE_SIZE;
             walk.claim(at, pages, || (), |_, _| Ok(()))?;
             walk.commit(at, pages, |entry, _| entry.with_access(access));
             Ok(())
-        });
+        };
+        let mut outcome = restore(base, len, Access::all());
+        for r in &partition.manifest.memory_regions {
+            if outcome.is_ok() && (base.0..base.0 + len).contains(&r.base.0) {
+                outcome = restore(Ipa(r.base.0), r.size(), r.attributes.access());
+            }
+        }
         walk.finish();
-        outcome.map_err(|_: Stop<()>| "stopped: there is no table memory to restart it with")
+        outcome.map_err(|_| "stopped: there is no table memory to restart it with")
     }
 
     /// Puts a partition back to where it was when it was loaded.
