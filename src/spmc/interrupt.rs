@@ -13,7 +13,7 @@ pub(crate) const MANAGED_EXIT: u32 = 4;
 /// The interrupt that says that notifications are pending.
 pub(crate) const NOTIFICATION_PENDING: u32 = 5;
 /// The interrupt that another context of the partition sent.
-pub(crate) const IPI: u32 = 9;
+const IPI: u32 = 9;
 
 /// The first slot of the manifest's interrupts; below are the virtual ones, by their ids.
 const FIRST_OWN: u32 = 16;
@@ -30,6 +30,10 @@ impl Slot {
     /// No interrupt, and never let through: whoever waits for the context to come to rest makes it pending, so that
     /// this is noticed.
     pub(crate) const AT_REST: Self = Self(0);
+    /// The managed exit's.
+    pub(crate) const MANAGED_EXIT: Self = Self(MANAGED_EXIT as u8);
+    /// The other contexts'.
+    pub(crate) const IPI: Self = Self(IPI as u8);
     /// The notification pending interrupt's.
     pub(crate) const NOTIFICATION: Self = Self(NOTIFICATION_PENDING as u8);
 

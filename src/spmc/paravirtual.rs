@@ -4,7 +4,7 @@
 
 use ffa_abi::Regs;
 
-use crate::interrupt::{IPI, Pin, Slot};
+use crate::interrupt::{Pin, Slot};
 use crate::partition::{ExecutionContext, Partition, State};
 use crate::{Cpu, Port, Spmc};
 
@@ -95,14 +95,14 @@ impl<P: Port> Spmc<P> {
         }
     }
 
-    /// Sends [`IPI`] to another context of the partition, or to the caller itself.
+    /// Sends [`Slot::IPI`] to another context of the partition, or to the caller itself.
     fn send_ipi(&self, partition: &Partition<P>, from: &ExecutionContext<P>, vcpu: u64) -> Option<()> {
         let target = partition.contexts().get(usize::try_from(vcpu).ok()?)?;
         if target.vcpu == from.vcpu {
-            self.raise(target, Slot::find(&partition.manifest, IPI)?);
+            self.raise(target, Slot::IPI);
             return Some(());
         }
-        self.pend(target, IPI);
+        self.pend_slot(partition, target, Slot::IPI);
         if target.state() != State::Running {
             self.port.kick(Some(target.vcpu as usize));
         }

@@ -14,7 +14,6 @@ use crate::manifest::{Interrupt, OtherSecureInterruptAction, SriPolicy};
 use crate::msg::CHAIN_MAX;
 use crate::partition::{Call, Entered, ExecutionContext, Partition, State};
 use crate::port::{DEADLINE, KICK, LONGEST_WAIT, WAKE};
-use crate::preemption::Manners;
 use crate::sync::{Ordering, fence};
 use crate::{Cpu, Next, Port, Spmc};
 
@@ -75,13 +74,6 @@ impl<P: Port> Spmc<P> {
         if timers || others.any(|c| c.state() == State::Idle && c.interrupts.wakes_for().is_some()) {
             self.port.kick(Some(to));
         }
-    }
-
-    /// Makes virtual interrupt `id` pending in a context, wherever that is; nothing for one that it does not have.
-    pub(crate) fn pend(&self, context: &ExecutionContext<P>, id: u32) {
-        let Some(partition) = self.partitions.get(context.partition as usize) else { return };
-        let Some(slot) = Slot::find(&partition.manifest, id) else { return };
-        self.pend_slot(partition, context, slot);
     }
 
     /// Makes an interrupt pending in a context of `partition`, wherever it runs.
@@ -260,24 +252,20 @@ impl<P: Port> Spmc<P> {
         let id = self.partitions.get(target.partition as usize).map_or(0, |p| slot.id(&p.manifest));
         target.interrupts.tell();
         self.refresh(target);
-        target.set_call(Call {
-            entered: Entered::Interrupt,
-            depth: caller.map_or(1, |c| c.call().position() + 1),
-            caller: caller.map(|c| c.link()),
-            requester: PartitionId::NORMAL_WORLD,
-            answer: 0,
-            manners: Manners::PLAIN,
-        });
+        let mut call = Call::of_normal(Entered::Interrupt, PartitionId::NORMAL_WORLD);
+        if let Some(caller) = caller {
+            call.depth = caller.call().position() + 1;
+            call.caller = Some(caller.link());
+        }
+        target.set_call(call);
         regs.set8([Func::Interrupt.id32() as u64, 0, id as u64, 0, 0, 0, 0, 0]);
-        self.port.unpark(target.context(), regs);
-        cpu.current = Some(target);
-        Next::Run(target)
+        self.go_on(cpu, target, regs)
     }
 
     /// Takes FFA_INTERRUPT of the SPMD: a Secure interrupt arrived while the Normal world ran.
     #[cold]
     pub(crate) fn interrupt_from_normal(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Next<P> {
-        cpu.keep_normal(regs);
+        cpu.set_normal_aside(regs);
         self.hold(cpu, true);
         // What ran before the Normal world is over: a deadline of it means nothing any more.
         let _ = self.collect(cpu);
@@ -296,14 +284,12 @@ impl<P: Port> Spmc<P> {
 
     /// Goes on after a context that was entered for an interrupt has handled it, or died of it.
     pub(crate) fn after_interrupt(&'static self, cpu: &mut Cpu<P>, call: Call, regs: &mut Regs) -> Next<P> {
-        let Some(caller) = call.caller.and_then(|link| self.partitions.context(link)) else {
+        let Some(caller) = self.linked(call.caller) else {
             return self.continue_interrupts(cpu, regs);
         };
-        let _ = caller.state.try_move(State::Blocked, caller.active());
-        caller.set_callee(None);
+        self.unblock(cpu, caller);
         self.hold(cpu, false);
         self.port.unpark_interrupted(caller.context(), regs);
-        cpu.current = Some(caller);
         self.wake_waiting(cpu, caller, regs)
     }
 

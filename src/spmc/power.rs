@@ -7,7 +7,6 @@ use ffa_abi::{Func, PartitionId, Regs, Status};
 use crate::manifest::PowerMessages;
 use crate::msg::{endpoints, truncate};
 use crate::partition::{Call, Entered, ExecutionContext, Properties, State};
-use crate::preemption::Manners;
 use crate::refusal::Refusal;
 use crate::{Cpu, Next, Port, Spmc};
 
@@ -68,7 +67,7 @@ impl<P: Port> Spmc<P> {
             }
             PSCI_REQUEST => {
                 cpu.power = Some(PowerWalk { next: 0, psci: [w3, w4, w5, w6] });
-                cpu.keep_normal(regs);
+                cpu.set_normal_aside(regs);
                 self.hold(cpu, true);
                 Ok(self.continue_power(cpu, regs))
             }
@@ -141,15 +140,8 @@ impl<P: Port> Spmc<P> {
             _ => return Err(Refusal::FrameworkMessage),
         };
         let partition = self.partitions.find(destination).ok_or(Refusal::UnknownPartition)?;
-        if !partition.identity.properties.contains(wanted) {
-            return Err(Refusal::NotSubscribed);
-        }
-        if partition.standing.is_closed() {
-            return Err(Refusal::TargetAborted);
-        }
-        let context = partition.context_for(cpu.index).ok_or(Refusal::UnknownVcpu)?;
-        context.state.try_move(State::Idle, State::Running).map_err(Refusal::of_state)?;
-        cpu.keep_normal(regs);
+        let context = self.win(cpu, partition, (wanted, Refusal::NotSubscribed))?;
+        cpu.set_normal_aside(regs);
         let [_, _, _, w3, w4, w5, w6, ..] = regs.x;
         let m = message(Func::DirectReq, source, destination, number, [w3, w4, w5, w6]);
         Ok(self.tell(cpu, context, source, number + 1, m, regs))
@@ -165,14 +157,7 @@ impl<P: Port> Spmc<P> {
         message: [u64; 8],
         regs: &mut Regs,
     ) -> Next<P> {
-        context.set_call(Call {
-            entered: Entered::Framework,
-            depth: 1,
-            caller: None,
-            requester,
-            answer,
-            manners: Manners::PLAIN,
-        });
+        context.set_call(Call { answer, ..Call::of_normal(Entered::Framework, requester) });
         regs.set8(message);
         truncate(regs);
         if requester == self.id {
@@ -180,9 +165,7 @@ impl<P: Port> Spmc<P> {
             self.port.queue_interrupts(context.context(), true);
             self.port.restart_deadline();
         }
-        self.port.unpark(context.context(), regs);
-        cpu.current = Some(context);
-        Next::Run(context)
+        self.go_on(cpu, context, regs)
     }
 
     /// Takes a partition's answer to a framework message.
@@ -205,7 +188,8 @@ impl<P: Port> Spmc<P> {
         }
         if call.requester != self.id {
             truncate(regs);
-            return self.finish(cpu, responder, call, regs);
+            self.rest(cpu, responder, call, regs);
+            return Ok(self.go_back(cpu, call, regs));
         }
         let partition = self.partitions.get(responder.partition as usize);
         if w3 as u32 != 0 {

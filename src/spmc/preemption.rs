@@ -5,7 +5,7 @@
 //! Each call carries what the contexts above it ask for, so that nothing walks a chain to find out. A context that
 //! would be more lenient than they are is entered with Non-secure interrupts waiting; the deadline bounds that.
 
-use crate::interrupt::{MANAGED_EXIT, Slot};
+use crate::interrupt::Slot;
 use crate::manifest::NsInterruptAction;
 use crate::partition::{Call, Entered, ExecutionContext};
 use crate::{Port, Spmc};
@@ -98,15 +98,12 @@ impl<P: Port> Spmc<P> {
     pub(crate) fn managed_exit(&self, context: &ExecutionContext<P>) -> bool {
         let call = context.call();
         let exits = context.strictness == Strictness::MANAGED_EXIT && owes_a_response(call.entered);
-        let partition = self.partitions.get(context.partition as usize);
-        let slot = partition.and_then(|p| Slot::find(&p.manifest, MANAGED_EXIT));
-        let Some(slot) = slot.filter(|s| exits && !call.manners.is_managed() && context.interrupts.is_enabled(*s))
-        else {
+        if !exits || call.manners.is_managed() || !context.interrupts.is_enabled(Slot::MANAGED_EXIT) {
             return false;
-        };
+        }
         context.set_call(Call { manners: Manners(call.manners.0 | Manners::MANAGED), ..call });
         self.port.queue_interrupts(context.context(), true);
-        self.raise(context, slot);
+        self.raise(context, Slot::MANAGED_EXIT);
         true
     }
 
@@ -122,11 +119,7 @@ impl<P: Port> Spmc<P> {
     }
 
     fn end_managed_exit(&self, context: &ExecutionContext<P>, call: Call) {
-        let partition = self.partitions.get(context.partition as usize);
-        let slot = partition.and_then(|p| Slot::find(&p.manifest, MANAGED_EXIT));
-        if let Some(slot) = slot.filter(|_| call.manners.is_managed())
-            && context.interrupts.withdraw(slot)
-        {
+        if call.manners.is_managed() && context.interrupts.withdraw(Slot::MANAGED_EXIT) {
             self.refresh(context);
         }
     }

@@ -7,18 +7,24 @@
 
 use ffa_abi::{Func, Regs};
 
-use crate::partition::{Call, ExecutionContext, State};
+use crate::partition::{Call, ExecutionContext, Link, State};
+use crate::preemption::Manners;
 use crate::refusal::Refusal;
 use crate::{Cpu, Next, Port, Spmc};
 
 use super::CHAIN_MAX;
 
 impl<P: Port> Spmc<P> {
-    /// Goes back to whoever made `call`, with the reply in x0-x7.
+    /// Goes back to whoever made `call`, with the reply in x0-x7: a direct response of the older forms.
     #[inline(always)]
     pub(crate) fn return_to(&'static self, cpu: &mut Cpu<P>, call: Call, regs: &mut Regs) -> Next<P> {
-        let Some(link) = call.caller else { return self.reply_normal(cpu, regs) };
-        let Some(caller) = self.partitions.context(link) else { return self.reply_normal(cpu, regs) };
+        // Two steps, not one chain of Options: the compiler keeps the path of messages straight.
+        let caller = if let Some(link) = call.caller { self.partitions.context(link) } else { None };
+        let Some(caller) = caller else {
+            self.leave_for_normal(cpu);
+            cpu.give_back_normal(regs);
+            return Next::Reply;
+        };
         let _ = caller.state.try_move(State::Blocked, caller.active());
         caller.set_callee(None);
         self.port.unpark(caller.context(), regs);
@@ -26,28 +32,72 @@ impl<P: Port> Spmc<P> {
         Next::Run(caller)
     }
 
-    /// Gives the CPU back to the Normal world with the reply in x0-x7 and its own x8-x17.
+    /// Says that no partition runs on this CPU any more, and does what has waited for that.
     #[inline(always)]
-    pub(crate) fn reply_normal(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Next<P> {
+    pub(super) fn leave_for_normal(&'static self, cpu: &mut Cpu<P>) {
         cpu.current = None;
         if cpu.deferred {
             self.ask_again(cpu);
         }
+    }
+
+    /// Gives the CPU back to the Normal world with the reply in x0-x7 and its own x8-x17.
+    #[inline(never)]
+    pub(crate) fn reply_normal(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Next<P> {
+        self.leave_for_normal(cpu);
         cpu.give_back_normal(regs);
         Next::Reply
     }
 
-    /// Finds the context that the Normal world entered: the head of the chain that ends in `last`.
-    pub(crate) fn head_of(&'static self, last: &'static ExecutionContext<P>) -> &'static ExecutionContext<P> {
-        let mut at = last;
-        // The chain has at most CHAIN_MAX contexts; the bound keeps a bug from becoming a hang.
-        for _ in 0..CHAIN_MAX {
-            match at.call().caller.and_then(|link| self.partitions.context(link)) {
-                Some(caller) => at = caller,
-                None => break,
+    /// Goes back to whoever made `call`, as [`Spmc::return_to`] does: the copy that all share but direct responses.
+    #[inline(never)]
+    pub(crate) fn go_back(&'static self, cpu: &mut Cpu<P>, call: Call, regs: &mut Regs) -> Next<P> {
+        match self.linked(call.caller) {
+            Some(caller) => {
+                self.unblock(cpu, caller);
+                self.go_on(cpu, caller, regs)
             }
+            None => self.reply_normal(cpu, regs),
         }
-        at
+    }
+
+    /// Lets a context of this CPU go on with the message that is in the registers.
+    #[inline(never)]
+    pub(crate) fn go_on(&self, cpu: &mut Cpu<P>, context: &'static ExecutionContext<P>, regs: &mut Regs) -> Next<P> {
+        self.port.unpark(context.context(), regs);
+        cpu.current = Some(context);
+        Next::Run(context)
+    }
+
+    /// Takes a context out of its wait for an answer.
+    #[inline(never)]
+    pub(crate) fn unblock(&self, cpu: &mut Cpu<P>, caller: &'static ExecutionContext<P>) {
+        let _ = caller.state.try_move(State::Blocked, caller.active());
+        caller.set_callee(None);
+        cpu.current = Some(caller);
+    }
+
+    /// Ends the work of a context: it idles.
+    #[inline(never)]
+    pub(crate) fn rest(&self, cpu: &mut Cpu<P>, context: &ExecutionContext<P>, call: Call, regs: &Regs) {
+        self.port.park(context.context(), regs);
+        if call.manners != Manners::PLAIN {
+            self.settle(context, call);
+        }
+        let _ = context.state.try_move(State::Running, State::Idle);
+        cpu.deferred |= context.interrupts.any();
+    }
+
+    /// Follows a link of a chain to its other end.
+    #[inline(never)]
+    pub(crate) fn linked(&'static self, link: Option<Link>) -> Option<&'static ExecutionContext<P>> {
+        self.partitions.context(link?)
+    }
+
+    /// Finds the context that the Normal world entered: the head of the chain that ends in `last`.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn head_of(&'static self, last: &'static ExecutionContext<P>) -> &'static ExecutionContext<P> {
+        core::iter::successors(Some(last), |at| self.linked(at.call().caller)).last().unwrap_or(last)
     }
 
     /// Preempts the chain whose last context, `last`, runs on this CPU, and gives the CPU back to the Normal world
@@ -64,17 +114,16 @@ impl<P: Port> Spmc<P> {
     ) -> Next<P> {
         self.port.park_interrupted(last.context(), regs);
         self.give_up_managed_exit(last);
-        let head = self.head_of(last);
-        let (mut at, mut from) = (last, last.active());
+        let (mut head, mut from) = (last, last.active());
+        // The chain has at most CHAIN_MAX contexts; the bound keeps a bug from becoming a hang.
         for _ in 0..CHAIN_MAX {
-            let caller = at.call().caller.and_then(|link| self.partitions.context(link));
-            let _ = at.state.try_move(from, if caller.is_some() { State::Suspended } else { State::Preempted });
-            match caller {
-                Some(caller) => (at, from) = (caller, State::Blocked),
-                None => break,
-            }
+            let Some(caller) = self.linked(head.call().caller) else { break };
+            let _ = head.state.try_move(from, State::Suspended);
+            (head, from) = (caller, State::Blocked);
         }
-        regs.set8([func.id32() as u64, head.target_word(), 0, 0, 0, 0, 0, 0]);
+        let word = head.target_word();
+        let _ = head.state.try_move(from, State::Preempted);
+        regs.set8([func.id32() as u64, word, 0, 0, 0, 0, 0, 0]);
         self.reply_normal(cpu, regs)
     }
 
@@ -113,18 +162,18 @@ impl<P: Port> Spmc<P> {
                 let _ = head.state.try_move(State::Blocked, State::Preempted);
                 return Err(Refusal::OtherCpu);
             }
-            match last.callee().and_then(|link| self.partitions.context(link)) {
+            match self.linked(last.callee()) {
                 Some(callee) => last = callee,
                 None => break,
             }
         }
         let mut at = head;
-        while let Some(callee) = at.callee().and_then(|link| self.partitions.context(link)) {
+        while let Some(callee) = self.linked(at.callee()) {
             let _ = callee.state.try_move(State::Suspended, State::Blocked);
             at = callee;
         }
         let _ = last.state.try_move(State::Blocked, last.active());
-        cpu.keep_normal(regs);
+        cpu.set_normal_aside(regs);
         self.port.unpark_interrupted(last.context(), regs);
         cpu.current = Some(last);
         Ok(Next::Run(last))
@@ -145,5 +194,13 @@ impl<P: Port> Spmc<P> {
         }
         self.drop_interrupts(cpu.index, context);
         self.after_abort(cpu, context, call, regs)
+    }
+}
+
+impl<P: Port> Cpu<P> {
+    /// Keeps the Normal world's x8-x17, as [`Cpu::keep_normal`] does: the copy that all share but direct requests.
+    #[inline(never)]
+    pub(crate) fn set_normal_aside(&mut self, regs: &Regs) {
+        self.keep_normal(regs);
     }
 }

@@ -5,8 +5,8 @@
 use ffa_abi::{Func, Regs, Uuid};
 
 use super::direct::{Form, endpoints};
-use crate::partition::{Call, Entered, ExecutionContext, Partition, Properties, State};
-use crate::preemption::Manners;
+use crate::hub::Route;
+use crate::partition::{Call, Entered, ExecutionContext, Partition, Properties};
 use crate::refusal::Refusal;
 use crate::routing::End;
 use crate::{Cpu, Next, Port, Spmc};
@@ -40,19 +40,10 @@ impl<P: Port> Spmc<P> {
             return Err(Refusal::ForgedSource);
         }
         let target = self.partitions.find(destination).ok_or_else(|| self.no_receiver(source, destination))?;
-        check_service(target, regs)?;
-        let route = self.route(End::normal(source), End::partition(target.index))?;
-        let context = self.receiver(cpu, target, &FORM).map_err(|why| self.turned_back(route, why))?;
-        context.set_call(Call {
-            entered: Entered::Direct2,
-            depth: 1 | route.depth(),
-            caller: None,
-            requester: source,
-            answer: 0,
-            manners: Manners::PLAIN,
-        });
+        let (context, route) = self.win_service(cpu, target, End::normal(source), regs)?;
+        context.set_call(Call { depth: 1 | route.depth(), ..Call::of_normal(Entered::Direct2, source) });
         // Kept for a reply of another form: FFA_ERROR, FFA_INTERRUPT or FFA_YIELD.
-        cpu.keep_normal(regs);
+        cpu.set_normal_aside(regs);
         cpu.current = Some(context);
         Ok(Next::Run(context))
     }
@@ -65,12 +56,51 @@ impl<P: Port> Spmc<P> {
         regs: &mut Regs,
     ) -> Result<Next<P>, Refusal> {
         let target = self.sender(caller, regs, &FORM)?;
-        check_service(target, regs)?;
-        let route = self.route(caller.end(), End::partition(target.index))?;
-        let context = self.receiver(cpu, target, &FORM).map_err(|why| self.turned_back(route, why))?;
-        self.block_on(caller, context, (Entered::Direct2, route), regs);
+        let (context, route) = self.win_service(cpu, target, caller.end(), regs)?;
+        self.block(caller, context, (Entered::Direct2, route), regs);
         cpu.current = Some(context);
         Ok(Next::Run(context))
+    }
+
+    /// Wins the context of `target` that serves this CPU, if it offers the service that is asked for and there is a
+    /// route to it.
+    #[inline(never)]
+    fn win_service(
+        &self,
+        cpu: &Cpu<P>,
+        target: &'static Partition<P>,
+        from: End,
+        regs: &Regs,
+    ) -> Result<(&'static ExecutionContext<P>, Route), Refusal> {
+        check_service(target, regs)?;
+        let route = self.route(from, End::partition(target.index))?;
+        let context =
+            self.win(cpu, target, (FORM.receives, FORM.not_a_receiver)).map_err(|why| self.turned_back(route, why))?;
+        Ok((context, route))
+    }
+
+    /// Wins a context as [`Spmc::receiver`] does, of a partition that `receives` the message: the copy that all share
+    /// but direct requests of the older forms.
+    #[inline(never)]
+    pub(crate) fn win(
+        &self,
+        cpu: &Cpu<P>,
+        target: &'static Partition<P>,
+        (receives, not_a_receiver): (Properties, Refusal),
+    ) -> Result<&'static ExecutionContext<P>, Refusal> {
+        self.receiver(cpu, target, &Form { receives, not_a_receiver, ..FORM })
+    }
+
+    /// Blocks a caller as [`Spmc::block_on`] does: the copy that all share but direct requests of the older forms.
+    #[inline(never)]
+    pub(super) fn block(
+        &self,
+        caller: &ExecutionContext<P>,
+        context: &ExecutionContext<P>,
+        entered: (Entered, Route),
+        regs: &Regs,
+    ) {
+        self.block_on(caller, context, entered, regs);
     }
 
     /// Takes the response: x4 to x17 go to the requester as they are.
@@ -97,22 +127,12 @@ impl<P: Port> Spmc<P> {
         if destination != call.requester {
             return Err(Refusal::WrongRequester);
         }
-        self.port.park(responder.context(), regs);
-        if call.manners != Manners::PLAIN {
-            self.settle(responder, call);
-        }
-        let _ = responder.state.try_move(State::Running, State::Idle);
-        cpu.deferred |= responder.interrupts.any();
-        let Some(caller) = call.caller.and_then(|link| self.partitions.context(link)) else {
-            cpu.current = None;
-            if cpu.deferred {
-                self.ask_again(cpu);
-            }
+        self.rest(cpu, responder, call, regs);
+        let Some(caller) = self.linked(call.caller) else {
+            self.leave_for_normal(cpu);
             return Ok(Next::Reply);
         };
-        let _ = caller.state.try_move(State::Blocked, caller.active());
-        caller.set_callee(None);
-        cpu.current = Some(caller);
+        self.unblock(cpu, caller);
         Ok(Next::Run(caller))
     }
 }

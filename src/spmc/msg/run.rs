@@ -4,8 +4,8 @@
 use ffa_abi::{Func, PartitionId, Regs};
 
 use super::CHAIN_MAX;
+use crate::hub::Route;
 use crate::partition::{Call, Entered, ExecutionContext, State};
-use crate::preemption::Manners;
 use crate::refusal::Refusal;
 use crate::routing::Use;
 use crate::{Cpu, Next, Port, Spmc};
@@ -33,8 +33,9 @@ impl<P: Port> Spmc<P> {
         let target = self.target_of_run(cpu, w1)?;
         match target.state.try_move(State::Idle, State::Running) {
             Ok(()) => {
-                cpu.keep_normal(regs);
-                Ok(self.wake(cpu, target, None, 1, regs))
+                target.set_call(Call::of_normal(Entered::Run, PartitionId::NORMAL_WORLD));
+                cpu.set_normal_aside(regs);
+                Ok(self.wake(cpu, target, regs))
             }
             Err(State::Preempted) => self.resume(cpu, target, regs),
             Err(state) => Err(Refusal::of_state(state)),
@@ -51,39 +52,18 @@ impl<P: Port> Spmc<P> {
         let [_, w1, ..] = regs.x;
         let target = self.target_of_run(cpu, w1)?;
         self.routing.check(caller.end(), target.end(), Use::Messages)?;
-        let depth = caller.call().depth;
-        if depth >= CHAIN_MAX {
-            return Err(Refusal::too_deep(caller.call()));
+        let call = caller.call();
+        if call.depth >= CHAIN_MAX {
+            return Err(Refusal::too_deep(call));
         }
         target.state.try_move(State::Idle, State::Running).map_err(Refusal::of_state)?;
-        caller.set_callee(Some(target.link()));
-        self.port.park(caller.context(), regs);
-        let _ = caller.state.try_move(caller.active(), State::Blocked);
-        let next = self.wake(cpu, target, Some(caller), depth + 1, regs);
-        self.inherit(target);
-        Ok(next)
+        self.block(caller, target, (Entered::Run, Route::OPEN), regs);
+        Ok(self.wake(cpu, target, regs))
     }
 
     /// Enters a waiting context that was just won: its FFA_MSG_WAIT returns with FFA_RUN.
-    fn wake(
-        &self,
-        cpu: &mut Cpu<P>,
-        target: &'static ExecutionContext<P>,
-        caller: Option<&ExecutionContext<P>>,
-        depth: u8,
-        regs: &mut Regs,
-    ) -> Next<P> {
-        target.set_call(Call {
-            entered: Entered::Run,
-            depth,
-            caller: caller.map(|c| c.link()),
-            requester: PartitionId::NORMAL_WORLD,
-            answer: 0,
-            manners: caller.map_or(Manners::PLAIN, |c| c.call().manners.of_callee(c.strictness)),
-        });
+    fn wake(&self, cpu: &mut Cpu<P>, target: &'static ExecutionContext<P>, regs: &mut Regs) -> Next<P> {
         regs.set8([Func::Run.id32() as u64, target.target_word(), 0, 0, 0, 0, 0, 0]);
-        self.port.unpark(target.context(), regs);
-        cpu.current = Some(target);
-        Next::Run(target)
+        self.go_on(cpu, target, regs)
     }
 }

@@ -4,7 +4,6 @@
 use ffa_abi::{Func, Regs, Version};
 
 use crate::partition::{Entered, ExecutionContext, State};
-use crate::preemption::Manners;
 use crate::refusal::Refusal;
 use crate::{Cpu, Next, Port, Spmc};
 
@@ -24,8 +23,8 @@ impl<P: Port> Spmc<P> {
         let [_, _, flags, ..] = regs.x;
         let retains = flags & RETAIN_RX != 0 && partition.version() >= Version::V1_2;
         self.wait_releases(cpu, partition, retains);
-        self.port.park(context.context(), regs);
         if call.entered == Entered::Init {
+            self.port.park(context.context(), regs);
             context.set_ready(true);
             self.port.queue_interrupts(context.context(), partition.queues_interrupts());
             let _ = context.state.try_move(State::Starting, State::Idle);
@@ -35,15 +34,11 @@ impl<P: Port> Spmc<P> {
                 None => self.continue_start(cpu, regs),
             });
         }
-        if call.manners != Manners::PLAIN {
-            self.settle(context, call);
-        }
-        let _ = context.state.try_move(State::Running, State::Idle);
-        cpu.deferred |= context.interrupts.any();
+        self.rest(cpu, context, call, regs);
         if call.entered == Entered::Interrupt {
             return Ok(self.after_interrupt(cpu, call, regs));
         }
         regs.set8([Func::MsgWait.id32() as u64, context.target_word(), 0, 0, 0, 0, 0, 0]);
-        Ok(self.return_to(cpu, call, regs))
+        Ok(self.go_back(cpu, call, regs))
     }
 }

@@ -5,14 +5,13 @@
 //! closed: nobody enters it, so the contexts that another CPU still runs come to rest one by one; the CPU of the last
 //! one, or whoever else finds the partition closed, tries to carry the action out again.
 
-use ffa_abi::{Error, Func, Regs};
+use ffa_abi::{Error, Func, PartitionId, Regs};
 
 use crate::interrupt::Slot;
 use crate::mailbox::{Mailbox, Pair};
 use crate::manifest::AbortAction;
 use crate::msg::endpoints;
 use crate::partition::{Call, Entered, ExecutionContext, Partition, State};
-use crate::preemption::Manners;
 use crate::refusal::Refusal;
 use crate::stage2::{Access, Stop, Tag};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering};
@@ -100,7 +99,7 @@ impl<P: Port> Spmc<P> {
             | Entered::Direct32
             | Entered::Direct64
             | Entered::Direct2
-            | Entered::Framework => self.return_to(cpu, call, regs),
+            | Entered::Framework => self.go_back(cpu, call, regs),
         }
     }
 
@@ -124,15 +123,8 @@ impl<P: Port> Spmc<P> {
         if !started_before || !partition.win_start(context) {
             return None;
         }
-        cpu.keep_normal(regs);
-        let call = Call {
-            entered: Entered::Run,
-            depth: 0,
-            caller: None,
-            requester: ffa_abi::PartitionId::NORMAL_WORLD,
-            answer: 0,
-            manners: Manners::PLAIN,
-        };
+        cpu.set_normal_aside(regs);
+        let call = Call::of_normal(Entered::Run, PartitionId::NORMAL_WORLD);
         Some(self.begin(cpu, partition, context, Some((call, Error::Retry)), regs))
     }
 

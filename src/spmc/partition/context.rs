@@ -102,6 +102,11 @@ impl Call {
     const RESTART: u64 = 1 << 56;
     const RETRY: u64 = 1 << 57;
 
+    /// Makes a call of the Normal world, or of the SPMC itself.
+    pub(crate) const fn of_normal(entered: Entered, requester: PartitionId) -> Self {
+        Self { entered, depth: 1, caller: None, requester, answer: 0, manners: Manners::PLAIN }
+    }
+
     /// Returns the position in the chain.
     pub(crate) const fn position(self) -> u8 {
         self.depth & !IN_WINDOW
