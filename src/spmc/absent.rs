@@ -6,7 +6,8 @@
 
 use ffa_abi::{Error, Func, Regs};
 
-use crate::power::{FRAMEWORK, POWER_RESPONSE, PSCI_REQUEST, VERSION_REQUEST, VERSION_RESPONSE};
+use crate::msg::endpoints;
+use crate::power::{FRAMEWORK, POWER_RESPONSE, PSCI_REQUEST, VERSION_REQUEST, VERSION_RESPONSE, message};
 
 /// Makes the call that ends initialisation (FFA_MSG_WAIT).
 pub fn ready(regs: &mut Regs) {
@@ -18,16 +19,14 @@ pub fn ready(regs: &mut Regs) {
 /// NOT_SUPPORTED), may turn the CPU off, and its interrupts are not in the way.
 pub fn answer(regs: &mut Regs) {
     let [_, w1, w2, ..] = regs.x;
-    let framework = |number: u8| w2 as u32 == FRAMEWORK | number as u32;
+    let (source, destination) = endpoints(w1);
     let request = regs.fid() == Func::DirectReq.id32();
-    let swapped = u64::from((w1 as u32).rotate_left(16));
     let mut respond = |number: u8, w3: u32| {
-        let w2 = FRAMEWORK | u32::from(number);
-        regs.set8([Func::DirectResp.id32().into(), swapped, w2.into(), w3.into(), 0, 0, 0, 0]);
+        message(regs, Func::DirectResp, (destination, source), number, &[w3.into(), 0, 0, 0]);
     };
-    if request && framework(VERSION_REQUEST) {
+    if request && w2 as u32 == FRAMEWORK | u32::from(VERSION_REQUEST) {
         respond(VERSION_RESPONSE, Error::NotSupported.code() as u32);
-    } else if request && framework(PSCI_REQUEST) {
+    } else if request && w2 as u32 == FRAMEWORK | u32::from(PSCI_REQUEST) {
         respond(POWER_RESPONSE, 0);
     } else if regs.fid() == Func::Interrupt.id32() {
         regs.set8([Func::NormalWorldResume.id32().into(), 0, 0, 0, 0, 0, 0, 0]);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The secure console: partitions' lines whole and attributed, the SPMC's refusals rate-limited.
 
+use core::fmt;
+
 use ffa_abi::{PartitionId, Version};
 
-use crate::Port;
 use crate::refusal::Refusal;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::{ExecutionContext, Port, Spmc};
 
 /// Collects a partition's characters until a line is complete.
 #[derive(Debug)]
@@ -62,15 +64,12 @@ impl LineBuffer {
     /// Adds one character; prints the line at a newline or when the buffer is full. Control characters and
     /// bytes outside ASCII become dots, so that a partition cannot forge lines or drive a terminal.
     fn put<P: Port>(&mut self, port: &P, name: &str, c: u8) {
-        if c == b'\n' {
-            return self.flush(port, name);
-        }
-        let printable = if c == b'\t' || (0x20..0x7f).contains(&c) { c } else { b'.' };
-        if let Some(slot) = self.text.get_mut(self.len) {
-            *slot = printable;
+        let ends = c == b'\n';
+        if !ends && let Some(slot) = self.text.get_mut(self.len) {
+            *slot = if c == b'\t' || (0x20..0x7f).contains(&c) { c } else { b'.' };
             self.len += 1;
         }
-        if self.len == Self::CAPACITY {
+        if ends || self.len == Self::CAPACITY {
             self.flush(port, name);
         }
     }
@@ -142,6 +141,16 @@ impl RateLimit {
         }
         self.lines.fetch_add(1, Ordering::Relaxed);
         Some(self.suppressed.swap(0, Ordering::Relaxed))
+    }
+}
+
+impl<P: Port> Spmc<P> {
+    /// Prints a line about an execution context: its partition's name, its number, and what is said of it.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn say(&self, context: &ExecutionContext<P>, what: fmt::Arguments<'_>) {
+        let name = self.partitions.get(context.partition as usize).map_or("?", |p| &p.identity.name);
+        self.port.log(format_args!("{name}: vcpu {}{what}", u64::from(context.vcpu)));
     }
 }
 

@@ -4,11 +4,12 @@
 use ffa_abi::{PartitionId, Regs, func::SMC64};
 
 use crate::features;
-use crate::mailbox::{Pair, check_layout};
+use crate::mailbox::{Mailbox, Pair, check_layout};
 use crate::manifest::MemoryKind;
 use crate::partition::{ExecutionContext, Partition, State};
 use crate::refusal::Refusal;
 use crate::stage2::{Access, MemoryType, Stage2, Tag};
+use crate::sync::Mutex;
 use crate::{Cpu, Ipa, PAGE_SIZE, Pa, Port, Space, Spmc};
 
 /// Reads the arguments of FFA_RXTX_MAP (DEN0077A, "FFA_RXTX_MAP"): TX, RX, bytes in each.
@@ -37,6 +38,20 @@ fn owned<P: Port>(port: &P, stage2: &Stage2, ipa: Ipa, pages: u64, access: Acces
         }
     }
     Some(first)
+}
+
+#[inline(never)]
+fn map_pair(mailbox: &Mutex<Mailbox>, pair: Pair, regs: &mut Regs) -> Result<(), Refusal> {
+    mailbox.lock().map(pair)?;
+    regs.set_success(0);
+    Ok(())
+}
+
+#[inline(never)]
+fn unmap_pair(mailbox: &Mutex<Mailbox>, regs: &mut Regs) -> Result<(), Refusal> {
+    mailbox.lock().unmap()?;
+    regs.set_success(0);
+    Ok(())
 }
 
 impl<P: Port> Spmc<P> {
@@ -81,9 +96,7 @@ impl<P: Port> Spmc<P> {
             return Err(Refusal::BufferMemory);
         }
         let pair = Pair { space: Space::NonSecure, tx: Pa(tx), rx: Pa(rx), len };
-        self.normal.mailbox.lock().map(pair)?;
-        regs.set_success(0);
-        Ok(())
+        map_pair(&self.normal.mailbox, pair, regs)
     }
 
     /// Maps a partition's buffers: pages of its own memory that it may read and write.
@@ -99,9 +112,7 @@ impl<P: Port> Spmc<P> {
             owned(self.port, &stage2, Ipa(ipa), len / PAGE_SIZE, Access::READ_WRITE).ok_or(Refusal::BufferMemory)
         };
         let pair = Pair { space: Space::Secure, tx: find(tx)?, rx: find(rx)?, len };
-        partition.mailbox.lock().map(pair)?;
-        regs.set_success(0);
-        Ok(())
+        map_pair(&partition.mailbox, pair, regs)
     }
 
     /// Unmaps the Normal world's buffers; w1 names the VM whose buffers they are, which is the caller's own (0).
@@ -111,9 +122,7 @@ impl<P: Port> Spmc<P> {
         if (w1 >> 16) as u16 != PartitionId::NORMAL_WORLD.0 {
             return Err(Refusal::BufferForOther);
         }
-        self.normal.mailbox.lock().unmap()?;
-        regs.set_success(0);
-        Ok(())
+        unmap_pair(&self.normal.mailbox, regs)
     }
 
     /// Unmaps a partition's buffers.
@@ -124,9 +133,7 @@ impl<P: Port> Spmc<P> {
         if named != 0 && named != partition.id().0 {
             return Err(Refusal::BufferForOther);
         }
-        partition.mailbox.lock().unmap()?;
-        regs.set_success(0);
-        Ok(())
+        unmap_pair(&partition.mailbox, regs)
     }
 
     /// Answers FFA_RX_RELEASE (DEN0077A, "FFA_RX_RELEASE").

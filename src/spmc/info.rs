@@ -63,14 +63,22 @@ impl Directory {
         self.0.push(Service { uuid, first, head });
     }
 
-    /// Lists what answers a query for `asked`: each partition once, or once for each service to a v1.2 caller that
-    /// asks for all. The UUID is told only where the caller did not name one.
-    #[inline(always)]
-    fn listing(&self, asked: Uuid, version: Version) -> impl Iterator<Item = Descriptor> + Clone + '_ {
-        let all = asked.is_nil();
-        let each_service = version >= Version::V1_2;
-        let wanted = move |s: &&Service| if all { s.first || each_service } else { s.uuid == asked };
-        self.0.iter().filter(wanted).map(move |s| {
+    /// Passes to `tell` what answers a query for `asked`, and its number: each partition once, or once for each service to a v1.2 caller
+    /// that asks for all. The UUID is told only where the caller did not name one. Returns how many there are, which is
+    /// not zero.
+    fn list(
+        &self,
+        asked: Uuid,
+        version: Version,
+        tell: &mut dyn FnMut(usize, &Descriptor) -> Result<(), Refusal>,
+    ) -> Result<usize, Refusal> {
+        let (all, each_service) = (asked.is_nil(), version >= Version::V1_2);
+        let mut count = 0;
+        for s in &self.0 {
+            let wanted = if all { s.first || each_service } else { s.uuid == asked };
+            if !wanted {
+                continue;
+            }
             let [old, newer, newest] = s.head;
             let head = if each_service {
                 newest
@@ -80,8 +88,10 @@ impl Directory {
                 old
             };
             let (low, high) = if all { s.uuid.pair() } else { (0, 0) };
-            [head, low, high]
-        })
+            tell(count, &[head, low, high])?;
+            count += 1;
+        }
+        if count == 0 { Err(Refusal::UnknownUuid) } else { Ok(count) }
     }
 }
 
@@ -98,37 +108,28 @@ impl<P: Port> Spmc<P> {
         if flags as u32 as u64 & !COUNT_ONLY != 0 {
             return Err(Refusal::BadFlags);
         }
-        let mut listing = self.directory.listing(uuid, version);
         let (count, size) = if flags & COUNT_ONLY != 0 {
-            (listing.count(), 0)
+            (self.directory.list(uuid, version, &mut |_, _| Ok(()))?, 0)
         } else {
             let size = if version >= Version::V1_1 { DESCRIPTOR } else { DESCRIPTOR_V1_0 };
             let mut mailbox = mailbox.lock();
             let mut delivery = mailbox.begin_delivery()?;
-            let mut count = 0;
-            loop {
-                let mut batch = [0; BATCH];
-                let mut filled = 0;
-                for (place, words) in batch.chunks_exact_mut(size / 8).zip(&mut listing) {
-                    for (place, word) in place.iter_mut().zip(words) {
-                        *place = word;
-                    }
+            let (mut batch, mut filled) = ([0; BATCH], 0);
+            let count = self.directory.list(uuid, version, &mut |_, words| {
+                for (place, word) in batch.iter_mut().skip(filled).zip(words).take(size / 8) {
+                    *place = *word;
                     filled += 1;
                 }
-                if filled == 0 {
-                    break;
+                if filled == BATCH {
+                    filled = 0;
+                    delivery.append_words(self.port, &batch)?;
                 }
-                count += filled;
-                delivery.append_words(self.port, batch.get(..filled * size / 8).unwrap_or_default())?;
-            }
-            if count > 0 {
-                delivery.finish();
-            }
+                Ok(())
+            })?;
+            delivery.append_words(self.port, batch.get(..filled).unwrap_or_default())?;
+            delivery.finish();
             (count, size)
         };
-        if count == 0 {
-            return Err(Refusal::UnknownUuid);
-        }
         // The size of a descriptor is told from v1.1 on.
         let told = if version >= Version::V1_1 { size as u64 } else { 0 };
         regs.set8([Func::Success.id32() as u64, 0, count as u64, told, 0, 0, 0, 0]);
@@ -146,20 +147,17 @@ impl<P: Port> Spmc<P> {
         }
         let [x0, x1, x2, descriptors @ ..] = &mut regs.x;
         let mut places = descriptors.as_chunks_mut::<3>().0.iter_mut();
-        let (mut count, mut told) = (0, 0);
+        let most = places.len();
         // A query that is refused leaves the registers alone.
-        for words in self.directory.listing(uuid, version) {
-            if count >= start
+        let count = self.directory.list(uuid, version, &mut |index, words| {
+            if index >= start
                 && let Some(place) = places.next()
             {
-                *place = words;
-                told += 1;
+                *place = *words;
             }
-            count += 1;
-        }
-        if count == 0 {
-            return Err(Refusal::UnknownUuid);
-        }
+            Ok(())
+        })?;
+        let told = most - places.len();
         if told == 0 {
             return Err(Refusal::IndexTooLarge);
         }

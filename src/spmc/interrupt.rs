@@ -3,7 +3,7 @@
 //!
 //! A context is mostly looked at by the CPU that holds it, but any CPU may make an interrupt pending at any time.
 
-use crate::manifest::{Interrupt, PartitionManifest};
+use crate::manifest::PartitionManifest;
 use crate::sync::{AtomicU64, Ordering};
 
 /// The interrupt of the virtual timer.
@@ -16,7 +16,7 @@ pub(crate) const NOTIFICATION_PENDING: u32 = 5;
 const IPI: u32 = 9;
 
 /// The first slot of the manifest's interrupts; below are the virtual ones, by their ids.
-const FIRST_OWN: u32 = 16;
+const FIRST_OWN: u8 = 16;
 /// Slots whose interrupts do not wake a waiting context: they wait until it runs for another reason.
 const QUIET: u64 = 1 << MANAGED_EXIT | 1 << NOTIFICATION_PENDING;
 
@@ -50,17 +50,18 @@ impl Slot {
     pub(crate) fn own(manifest: &PartitionManifest, intid: u32) -> Option<Self> {
         let at = manifest.interrupts.iter().position(|i| i.secure && i.intid == intid)?;
         // MAX_INTERRUPTS (32) and the virtual ones fit in 64 bits.
-        Some(Self(FIRST_OWN as u8 + at as u8))
+        Some(Self(FIRST_OWN + at as u8))
     }
 
-    /// Returns the device's interrupt that the slot stands for, if it is one.
-    pub(crate) fn physical(self, manifest: &PartitionManifest) -> Option<&Interrupt> {
-        manifest.interrupts.get((self.0 as usize).checked_sub(FIRST_OWN as usize)?)
+    /// Tells whether it is a device's.
+    pub(crate) fn is_physical(self) -> bool {
+        self.0 >= FIRST_OWN
     }
 
-    /// Returns the id by which the partition knows it.
+    /// Returns the id by which the partition knows it: a device's INTID.
     pub(crate) fn id(self, manifest: &PartitionManifest) -> u32 {
-        self.physical(manifest).map_or(self.0 as u32, |i| i.intid)
+        let device = usize::from(self.0).checked_sub(FIRST_OWN.into()).and_then(|at| manifest.interrupts.get(at));
+        device.map_or(self.0.into(), |i| i.intid)
     }
 
     const fn bit(self) -> u64 {
@@ -188,7 +189,11 @@ impl Interrupts {
 
     /// Finds an interrupt for which a waiting context is to be woken.
     pub(crate) fn wakes_for(&self) -> Option<Slot> {
-        let fresh = self.pending.load(Ordering::SeqCst) & !self.told.load(Ordering::SeqCst);
+        let pending = self.pending.load(Ordering::SeqCst);
+        if pending == 0 {
+            return None;
+        }
+        let fresh = pending & !self.told.load(Ordering::SeqCst);
         Slot::lowest(fresh & self.enabled.load(Ordering::SeqCst) & !QUIET)
     }
 

@@ -107,44 +107,43 @@ impl Mailbox {
 
     /// Begins to fill RX, which must be its producer's. Nothing changes hands before [`Delivery::finish`].
     pub(crate) fn begin_delivery(&mut self) -> Result<Delivery<'_>, Refusal> {
-        let pair = self.pair.ok_or(Refusal::BufferAbsent)?;
+        let pair = self.pair.as_ref().ok_or(Refusal::BufferAbsent)?;
         if self.rx_with_consumer {
             return Err(Refusal::BufferOwned);
         }
-        Ok(Delivery { mailbox: self, pair, filled: 0 })
+        Ok(Delivery { pair, rx_with_consumer: &mut self.rx_with_consumer, filled: 0 })
     }
 }
 
 /// An answer on its way into an RX buffer.
 pub(crate) struct Delivery<'a> {
-    mailbox: &'a mut Mailbox,
-    pair: Pair,
+    pair: &'a Pair,
+    rx_with_consumer: &'a mut bool,
     filled: u64,
 }
 
 impl Delivery<'_> {
     /// Writes behind what was written before.
     pub(crate) fn append<P: Port>(&mut self, port: &P, data: &[u8]) -> Result<(), Refusal> {
-        let end = self.filled.saturating_add(data.len() as u64);
-        if end > self.pair.len {
-            return Err(Refusal::BufferTooSmall);
-        }
-        let at = self.pair.rx.checked_add(self.filled).ok_or(Refusal::BufferTooSmall)?;
-        port.write(self.pair.space, at, data).map_err(|_| Refusal::BufferFault)?;
-        self.filled = end;
-        Ok(())
+        let at = self.place(data.len())?;
+        port.write(self.pair.space, at, data).map_err(|_| Refusal::BufferFault)
     }
 
     /// Writes words behind what was written before.
     pub(crate) fn append_words<P: Port>(&mut self, port: &P, data: &[u64]) -> Result<(), Refusal> {
-        let end = self.filled.saturating_add(size_of_val(data) as u64);
+        let at = self.place(size_of_val(data))?;
+        port.write_words(self.pair.space, at, data).map_err(|_| Refusal::BufferFault)
+    }
+
+    /// Finds the place of as many bytes behind what was written before. If they cannot be written the delivery is over.
+    fn place(&mut self, len: usize) -> Result<Pa, Refusal> {
+        let end = self.filled.saturating_add(len as u64);
         if end > self.pair.len {
             return Err(Refusal::BufferTooSmall);
         }
         let at = self.pair.rx.checked_add(self.filled).ok_or(Refusal::BufferTooSmall)?;
-        port.write_words(self.pair.space, at, data).map_err(|_| Refusal::BufferFault)?;
         self.filled = end;
-        Ok(())
+        Ok(at)
     }
 
     /// Returns the bytes that can still be written.
@@ -164,7 +163,7 @@ impl Delivery<'_> {
 
     /// Hands the buffer to its consumer.
     pub(crate) fn finish(self) {
-        self.mailbox.rx_with_consumer = true;
+        *self.rx_with_consumer = true;
     }
 }
 

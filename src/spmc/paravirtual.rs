@@ -69,8 +69,8 @@ impl<P: Port> Spmc<P> {
         if !context.interrupts.deactivate(slot) {
             return None;
         }
-        if let Some(interrupt) = slot.physical(&partition.manifest) {
-            self.port.deactivate_interrupt(interrupt.intid, cpu.index);
+        if slot.is_physical() {
+            self.port.deactivate_interrupt(id, cpu.index);
         }
         if slot == Slot::TIMER {
             self.timer_changed(cpu, context);
@@ -80,19 +80,19 @@ impl<P: Port> Spmc<P> {
 
     /// Changes a physical interrupt of the partition's.
     fn reconfigure(&self, partition: &Partition<P>, intid: u32, command: u32, value: u32) -> Option<()> {
-        let slot = Slot::own(&partition.manifest, intid)?;
-        let interrupt = slot.physical(&partition.manifest)?;
-        match command {
-            TARGET => self.port.route_interrupt(interrupt.intid, value as usize).then_some(()),
+        Slot::own(&partition.manifest, intid)?;
+        let done = match command {
+            TARGET => self.port.route_interrupt(intid, value as usize),
             // An interrupt of a partition stays Secure.
-            SECURITY => (value == SECURE).then_some(()),
+            SECURITY => value == SECURE,
             STATE => {
-                self.port.enable_interrupt(interrupt.intid, value != 0);
-                Some(())
+                self.port.enable_interrupt(intid, value != 0);
+                true
             }
             // There are no other commands.
-            _ => None,
-        }
+            _ => false,
+        };
+        done.then_some(())
     }
 
     /// Sends [`Slot::IPI`] to another context of the partition, or to the caller itself.

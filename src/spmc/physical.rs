@@ -25,6 +25,11 @@ fn secure<P: Port>(partition: &Partition<P>) -> impl Iterator<Item = &Interrupt>
     partition.manifest.interrupts.iter().filter(|i| i.secure)
 }
 
+/// Tells whether a context waits and has an interrupt to handle.
+fn waits_with_interrupt<P: Port>(context: &ExecutionContext<P>) -> bool {
+    context.state() == State::Idle && context.interrupts.wakes_for().is_some()
+}
+
 /// How many interrupts are taken at a time: a bound, so that a storm does not keep the CPU.
 pub(crate) const AT_A_TIME: usize = 64;
 
@@ -67,11 +72,14 @@ impl<P: Port> Spmc<P> {
             return;
         }
         let to = left.trailing_zeros() as usize;
-        for i in self.partitions.iter().flat_map(secure).filter(|i| i.intid >= FIRST_SHARED) {
-            self.port.move_interrupt(i.intid, cpu.index, to);
+        let mut work = timers;
+        for partition in self.partitions.iter() {
+            for i in secure(partition).filter(|i| i.intid >= FIRST_SHARED) {
+                self.port.move_interrupt(i.intid, cpu.index, to);
+            }
+            work |= !partition.is_per_cpu() && partition.context_for(cpu.index).is_some_and(waits_with_interrupt);
         }
-        let mut others = self.partitions.iter().filter(|p| !p.is_per_cpu()).filter_map(|p| p.context_for(cpu.index));
-        if timers || others.any(|c| c.state() == State::Idle && c.interrupts.wakes_for().is_some()) {
+        if work {
             self.port.kick(Some(to));
         }
     }
@@ -136,18 +144,19 @@ impl<P: Port> Spmc<P> {
 
     /// Makes an interrupt pending in its owner.
     fn arrived(&'static self, cpu: &Cpu<P>, intid: u32) {
-        let mut owners = self.partitions.iter().filter_map(|p| Some((p, Slot::own(&p.manifest, intid)?)));
-        let owner = owners.next().and_then(|(p, slot)| Some((p, p.context_for(cpu.index)?, slot)));
-        let gone = |state| matches!(state, State::Aborted | State::Stopped);
-        let Some((partition, context, slot)) = owner.filter(|(_, c, _)| !gone(c.state())) else {
-            self.port.log(format_args!("interrupt {intid} has no partition that could handle it: it is disabled"));
-            self.port.enable_interrupt(intid, false);
-            self.port.deactivate_interrupt(intid, cpu.index);
-            return;
-        };
-        context.interrupts.activate(slot);
-        self.raise(context, slot);
-        self.announce(cpu, partition, context);
+        for partition in self.partitions.iter() {
+            if let Some(slot) = Slot::own(&partition.manifest, intid)
+                && let Some(context) = partition.context_for(cpu.index)
+                && !matches!(context.state(), State::Aborted | State::Stopped)
+            {
+                context.interrupts.activate(slot);
+                self.raise(context, slot);
+                return self.announce(cpu, partition, context);
+            }
+        }
+        self.port.log(format_args!("interrupt {intid} has no partition that could handle it: it is disabled"));
+        self.port.enable_interrupt(intid, false);
+        self.port.deactivate_interrupt(intid, cpu.index);
     }
 
     /// Tells whoever is to know that an interrupt has become pending in a context, which this CPU may not be running.
@@ -186,8 +195,7 @@ impl<P: Port> Spmc<P> {
     }
 
     fn has_waiting(&'static self, cpu: &Cpu<P>) -> bool {
-        let mut contexts = self.partitions.iter().filter_map(|p| p.context_for(cpu.index));
-        contexts.any(|c| c.state() == State::Idle && c.interrupts.wakes_for().is_some())
+        self.partitions.iter().filter_map(|p| p.context_for(cpu.index)).any(waits_with_interrupt)
     }
 
     /// Takes [`crate::Exit::SecureInterrupt`]: `context` ran.
@@ -207,11 +215,7 @@ impl<P: Port> Spmc<P> {
     /// much time again.
     #[cold]
     fn too_late(&'static self, cpu: &mut Cpu<P>, context: &'static ExecutionContext<P>, regs: &mut Regs) -> Next<P> {
-        let name = self.partitions.get(context.partition as usize).map_or("?", |p| &p.identity.name);
-        self.port.log(format_args!(
-            "{name}: vcpu {} kept the Normal world's interrupts waiting for more than {LONGEST_WAIT} s",
-            u64::from(context.vcpu)
-        ));
+        self.say(context, format_args!(" kept the Normal world's interrupts waiting for more than {LONGEST_WAIT} s"));
         self.port.restart_deadline();
         self.abort(cpu, context, regs)
     }
@@ -235,7 +239,7 @@ impl<P: Port> Spmc<P> {
         self.port.park_interrupted(context.context(), regs);
         context.set_callee(Some(target.link()));
         // The chain owns it from here on; nobody else may move it.
-        let _ = context.state.try_move(context.active(), State::Blocked);
+        let _ = context.state.try_move(call.active(), State::Blocked);
         self.hold(cpu, true);
         self.enter_for_interrupt(cpu, target, Some(context), slot, regs)
     }
@@ -318,8 +322,8 @@ impl<P: Port> Spmc<P> {
         let Some(partition) = self.partitions.get(context.partition as usize) else { return };
         let cpu = if partition.is_per_cpu() { context.vcpu as usize } else { cpu };
         while let Some(slot) = context.interrupts.deactivate_any() {
-            if let Some(interrupt) = slot.physical(&partition.manifest) {
-                self.port.deactivate_interrupt(interrupt.intid, cpu);
+            if slot.is_physical() {
+                self.port.deactivate_interrupt(slot.id(&partition.manifest), cpu);
             }
         }
     }

@@ -33,11 +33,12 @@ pub(crate) struct PowerWalk {
     psci: [u64; 4],
 }
 
-/// Makes w0-w7 of a framework message or answer.
-fn message(func: Func, from: PartitionId, to: PartitionId, number: u8, w3: [u64; 4]) -> [u64; 8] {
-    let [a, b, c, d] = w3;
+/// Makes w0-w7 a framework message or answer, from one endpoint to another, with `w3` to w6.
+#[inline(never)]
+pub(crate) fn message(regs: &mut Regs, func: Func, (from, to): (PartitionId, PartitionId), number: u8, w3: &[u64; 4]) {
+    let [a, b, c, d] = *w3;
     let w1 = (from.0 as u64) << 16 | to.0 as u64;
-    [func.id32() as u64, w1, (FRAMEWORK | number as u32) as u64, a, b, c, d, 0]
+    regs.set8([func.id32() as u64, w1, (FRAMEWORK | number as u32) as u64, a, b, c, d, 0]);
 }
 
 impl<P: Port> Spmc<P> {
@@ -62,7 +63,7 @@ impl<P: Port> Spmc<P> {
             VERSION_REQUEST => {
                 let ours = self.normal.version.negotiate(w3 as u32);
                 let value = ours.map_or_else(|r| r.code().code() as u32, |v| v.bits());
-                regs.set8(message(Func::DirectResp, self.id, source, VERSION_RESPONSE, [value as u64, 0, 0, 0]));
+                message(regs, Func::DirectResp, (self.id, source), VERSION_RESPONSE, &[value as u64, 0, 0, 0]);
                 Ok(Next::Reply)
             }
             PSCI_REQUEST => {
@@ -91,8 +92,8 @@ impl<P: Port> Spmc<P> {
                 && context.state.try_move(State::Idle, State::Running).is_ok()
             {
                 cpu.power = Some(walk);
-                let m = message(Func::DirectReq, self.id, partition.id(), PSCI_REQUEST, walk.psci);
-                return self.tell(cpu, context, self.id, POWER_RESPONSE, m, regs);
+                message(regs, Func::DirectReq, (self.id, partition.id()), PSCI_REQUEST, &walk.psci);
+                return self.tell(cpu, context, self.id, POWER_RESPONSE, regs);
             }
         }
         cpu.power = None;
@@ -101,7 +102,7 @@ impl<P: Port> Spmc<P> {
         }
         self.hold(cpu, false);
         // SPMD forwards an answer with any other w1 to the Normal world.
-        regs.set8(message(Func::DirectResp, self.id, PartitionId::SPMD, POWER_RESPONSE, [0; 4]));
+        message(regs, Func::DirectResp, (self.id, PartitionId::SPMD), POWER_RESPONSE, &[0; 4]);
         self.reply_normal(cpu, regs)
     }
 
@@ -117,8 +118,8 @@ impl<P: Port> Spmc<P> {
         if !wants || context.state.try_move(State::Idle, State::Running).is_err() {
             return None;
         }
-        let m = message(Func::DirectReq, self.id, partition.id(), WARM_BOOT, [WAS_OFF, 0, 0, 0]);
-        Some(self.tell(cpu, context, self.id, POWER_RESPONSE, m, regs))
+        message(regs, Func::DirectReq, (self.id, partition.id()), WARM_BOOT, &[WAS_OFF, 0, 0, 0]);
+        Some(self.tell(cpu, context, self.id, POWER_RESPONSE, regs))
     }
 
     /// Passes a VM-availability message of the hypervisor on to the partition that it is for.
@@ -139,26 +140,24 @@ impl<P: Port> Spmc<P> {
             // No other message comes from a hypervisor.
             _ => return Err(Refusal::FrameworkMessage),
         };
-        let partition = self.partitions.find(destination).ok_or(Refusal::UnknownPartition)?;
+        let partition = self.partitions.look_up(destination).ok_or(Refusal::UnknownPartition)?;
         let context = self.win(cpu, partition, (wanted, Refusal::NotSubscribed))?;
         cpu.set_normal_aside(regs);
         let [_, _, _, w3, w4, w5, w6, ..] = regs.x;
-        let m = message(Func::DirectReq, source, destination, number, [w3, w4, w5, w6]);
-        Ok(self.tell(cpu, context, source, number + 1, m, regs))
+        message(regs, Func::DirectReq, (source, destination), number, &[w3, w4, w5, w6]);
+        Ok(self.tell(cpu, context, source, number + 1, regs))
     }
 
-    /// Enters a context that was just won with a framework message.
+    /// Enters a context that was just won with the framework message that is in the registers.
     fn tell(
         &self,
         cpu: &mut Cpu<P>,
         context: &'static ExecutionContext<P>,
         requester: PartitionId,
         answer: u8,
-        message: [u64; 8],
         regs: &mut Regs,
     ) -> Next<P> {
         context.set_call(Call { answer, ..Call::of_normal(Entered::Framework, requester) });
-        regs.set8(message);
         truncate(regs);
         if requester == self.id {
             // The CPU is on its way up or down: nobody could resume a preempted context.
@@ -193,8 +192,7 @@ impl<P: Port> Spmc<P> {
         }
         let partition = self.partitions.get(responder.partition as usize);
         if w3 as u32 != 0 {
-            let name = partition.map_or("?", |p| &p.identity.name);
-            self.port.log(format_args!("{name}: answers a power message with status {}", Status(w3)));
+            self.say(responder, format_args!(" answers a power message with status {}", Status(w3)));
         }
         self.port.park(responder.context(), regs);
         self.port.queue_interrupts(responder.context(), partition.is_some_and(|p| p.queues_interrupts()));

@@ -23,10 +23,9 @@ fn bitmap(low: u64, high: u64) -> u64 {
 }
 
 impl<P: Port> Spmc<P> {
-    /// Answers a notification call of `caller`; `None` is the Normal world.
+    /// Answers a notification call of `caller` that signals nothing; `None` is the Normal world.
     pub(crate) fn notification_call(
         &self,
-        cpu: &mut Cpu<P>,
         caller: Option<&Partition<P>>,
         func: Func,
         regs: &mut Regs,
@@ -54,9 +53,6 @@ impl<P: Port> Spmc<P> {
                 self.check_binding(caller, second, first)?;
                 self.notifications.lock().unbind(second, first, bits)?;
             }
-            Func::NotificationSet => {
-                self.notification_set(cpu, caller, (first, second), flags, bits)?;
-            }
             Func::NotificationGet => return self.notification_get(caller, second, first.0, flags, regs),
             Func::NotificationInfoGet => return self.notification_info_get(regs),
             // The dispatcher sends no others here.
@@ -82,17 +78,18 @@ impl<P: Port> Spmc<P> {
         if sender == receiver {
             return Err(Refusal::ToSelf);
         }
-        self.check_signal(sender, receiver)
+        self.check_signal(sender, receiver).map(drop)
     }
 
-    /// Checks that `sender` may signal to `receiver` by the routing policy.
+    /// Checks that `sender` may signal to `receiver` by the routing policy. Returns the latter's end.
     #[inline(never)]
-    fn check_signal(&self, sender: PartitionId, receiver: PartitionId) -> Result<(), Refusal> {
+    fn check_signal(&self, sender: PartitionId, receiver: PartitionId) -> Result<End, Refusal> {
         if !sender.is_secure() && !receiver.is_secure() {
             // Between VMs it is their hypervisor's business.
             return Err(Refusal::UnknownPartition);
         }
-        self.routing.check(self.end_of(sender)?, self.end_of(receiver)?, Use::Messages)
+        let (from, to) = (self.end_of(sender)?, self.end_of(receiver)?);
+        self.routing.check(from, to, Use::Messages).map(|()| to)
     }
 
     /// Finds an endpoint in the routing table.
@@ -100,28 +97,31 @@ impl<P: Port> Spmc<P> {
         if !id.is_secure() {
             return Ok(End::normal(id));
         }
-        self.partitions.find(id).map(|p| End::partition(p.index)).ok_or(Refusal::UnknownPartition)
+        self.partitions.look_up(id).map(|p| End::partition(p.index)).ok_or(Refusal::UnknownPartition)
     }
 
-    fn notification_set(
+    /// Answers FFA_NOTIFICATION_SET.
+    pub(crate) fn notification_set(
         &self,
         cpu: &mut Cpu<P>,
         caller: Option<&Partition<P>>,
-        (sender, receiver): (PartitionId, PartitionId),
-        flags: u32,
-        bits: u64,
+        regs: &mut Regs,
     ) -> Result<(), Refusal> {
+        let [_, w1, w2, w3, w4, ..] = regs.x;
+        let (sender, receiver) = endpoints(w1);
+        let flags = w2 as u32;
         check_self(caller, sender, Refusal::ForgedSource)?;
         let context = (flags >> 16) as u16;
         if flags & 0xffff & !(PER_CONTEXT | DELAY) != 0 || (flags & PER_CONTEXT == 0 && context != 0) {
             return Err(Refusal::BadFlags);
         }
-        self.check_signal(sender, receiver)?;
+        let to = self.check_signal(sender, receiver)?;
         let one = (flags & PER_CONTEXT != 0).then_some(context);
         let mut all = self.notifications.lock();
-        if let Some(contexts) = all.set(receiver, sender, bits, one)? {
-            self.tell_receiver(cpu, &all, receiver, contexts, flags & DELAY != 0);
+        if let Some(contexts) = all.set(receiver, sender, bitmap(w3, w4), one)? {
+            self.tell_receiver(cpu, &all, to, contexts, flags & DELAY != 0);
         }
+        regs.set_success(0);
         Ok(())
     }
 
@@ -133,11 +133,11 @@ impl<P: Port> Spmc<P> {
         &self,
         cpu: &mut Cpu<P>,
         all: &Notifications,
-        receiver: PartitionId,
+        receiver: End,
         contexts: u32,
         delay: bool,
     ) {
-        if let Some(partition) = self.partitions.find(receiver) {
+        if let Some(partition) = self.partitions.get(receiver.row()) {
             for context in partition.contexts().iter().filter(|c| contexts >> c.vcpu & 1 != 0) {
                 self.pend_slot(partition, context, Slot::NOTIFICATION);
             }
@@ -253,11 +253,12 @@ impl<P: Port> Spmc<P> {
         if let Some(hub) = supervised {
             self.send_supervised(hub, cpu, caller, &header, delay)?;
         } else {
-            let route = self.route(self.end_of(own)?, self.end_of(header.receiver)?)?;
+            let to = self.end_of(header.receiver)?;
+            let route = self.route(self.end_of(own)?, to)?;
             self.deliver(caller, target, &header).map_err(|why| self.turned_back(route, why))?;
             let mut all = self.notifications.lock();
             let contexts = all.set_rx_full(header.receiver);
-            self.tell_receiver(cpu, &all, header.receiver, contexts, delay);
+            self.tell_receiver(cpu, &all, to, contexts, delay);
         }
         regs.set_success(0);
         Ok(())
@@ -310,7 +311,7 @@ impl<P: Port> Spmc<P> {
     fn check_ends(&self, caller: Option<&Partition<P>>, header: &Header) -> Result<Option<&Partition<P>>, Refusal> {
         let indirect = |p: &Partition<P>| p.identity.properties.contains(Properties::INDIRECT);
         let target = if header.receiver.is_secure() {
-            Some(self.partitions.find(header.receiver).ok_or(Refusal::UnknownPartition)?)
+            Some(self.partitions.look_up(header.receiver).ok_or(Refusal::UnknownPartition)?)
         } else if header.receiver == PartitionId::NORMAL_WORLD && caller.is_some() {
             None
         } else {

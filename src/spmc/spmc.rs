@@ -255,9 +255,9 @@ impl<P: Port> Spmc<P> {
             | Func::NotificationBitmapDestroy
             | Func::NotificationBind
             | Func::NotificationUnbind
-            | Func::NotificationSet
             | Func::NotificationGet
-            | Func::NotificationInfoGet => self.notification_call(cpu, None, func, regs)?,
+            | Func::NotificationInfoGet => self.notification_call(None, func, regs)?,
+            Func::NotificationSet => self.notification_set(cpu, None, regs)?,
             Func::MsgSend2 => self.msg_send2(cpu, None, regs)?,
             Func::RxTxMap => self.rxtx_map_normal(fid, regs)?,
             Func::RxTxUnmap => self.rxtx_unmap_normal(regs)?,
@@ -319,9 +319,10 @@ impl<P: Port> Spmc<P> {
             Func::Yield => return Ok(self.give_way(cpu, context, regs)),
             Func::Error => return Ok(self.failed_start(cpu, context, regs)),
             Func::SpmIdGet => regs.set_success(self.id.0 as u64),
-            Func::NotificationBind | Func::NotificationUnbind | Func::NotificationSet | Func::NotificationGet => {
-                self.notification_call(cpu, Some(partition), func, regs)?
+            Func::NotificationBind | Func::NotificationUnbind | Func::NotificationGet => {
+                self.notification_call(Some(partition), func, regs)?
             }
+            Func::NotificationSet => self.notification_set(cpu, Some(partition), regs)?,
             // Whatever it sends now may be work that a window let through to it alone.
             Func::MsgSend2 if context.call().is_in_window() => return Err(Refusal::WindowChain),
             Func::MsgSend2 => self.msg_send2(cpu, Some(partition), regs)?,

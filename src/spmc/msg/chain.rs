@@ -88,10 +88,15 @@ impl<P: Port> Spmc<P> {
         cpu.deferred |= context.interrupts.any();
     }
 
-    /// Follows a link of a chain to its other end.
-    #[inline(never)]
+    /// Follows a link of a chain, if there is one.
+    #[inline(always)]
     pub(crate) fn linked(&'static self, link: Option<Link>) -> Option<&'static ExecutionContext<P>> {
-        self.partitions.context(link?)
+        self.follow(link?)
+    }
+
+    #[inline(never)]
+    fn follow(&'static self, link: Link) -> Option<&'static ExecutionContext<P>> {
+        self.partitions.context(link)
     }
 
     /// Finds the context that the Normal world entered: the head of the chain that ends in `last`.
@@ -188,10 +193,8 @@ impl<P: Port> Spmc<P> {
     ) -> Next<P> {
         let call = context.call();
         self.port.park(context.context(), regs);
-        let _ = context.state.try_move(context.active(), State::Aborted);
-        if let Some(partition) = self.partitions.get(context.partition as usize) {
-            self.port.log(format_args!("{}: vcpu {} has aborted", partition.identity.name, u64::from(context.vcpu)));
-        }
+        let _ = context.state.try_move(call.active(), State::Aborted);
+        self.say(context, format_args!(" has aborted"));
         self.drop_interrupts(cpu.index, context);
         self.after_abort(cpu, context, call, regs)
     }

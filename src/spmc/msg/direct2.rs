@@ -39,7 +39,7 @@ impl<P: Port> Spmc<P> {
         if source.is_secure() {
             return Err(Refusal::ForgedSource);
         }
-        let target = self.partitions.find(destination).ok_or_else(|| self.no_receiver(source, destination))?;
+        let target = self.partitions.look_up(destination).ok_or_else(|| self.no_receiver(source, destination))?;
         let (context, route) = self.win_service(cpu, target, End::normal(source), regs)?;
         context.set_call(Call { depth: 1 | route.depth(), ..Call::of_normal(Entered::Direct2, source) });
         // Kept for a reply of another form: FFA_ERROR, FFA_INTERRUPT or FFA_YIELD.

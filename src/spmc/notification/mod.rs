@@ -179,6 +179,7 @@ impl Notifications {
 
     /// Signals `bits` to `receiver`, for one of its contexts if they are bound so. Returns, if anything is new, the
     /// contexts to interrupt for it, a bit each.
+    #[inline(always)]
     pub(crate) fn set(
         &mut self,
         receiver: PartitionId,

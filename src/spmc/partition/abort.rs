@@ -110,8 +110,8 @@ impl<P: Port> Spmc<P> {
         let [_, w1, ..] = regs.x;
         let (first, second) = endpoints(w1);
         let partition = match Func::decode(fid)? {
-            Func::DirectReq | Func::DirectReq2 => self.partitions.find(second)?,
-            Func::Run => self.partitions.find(first)?,
+            Func::DirectReq | Func::DirectReq2 => self.partitions.look_up(second)?,
+            Func::Run => self.partitions.look_up(first)?,
             // No other call enters a partition.
             _ => return None,
         };
@@ -204,17 +204,17 @@ impl<P: Port> Spmc<P> {
         let (base, len) = partition.identity.memory;
         let mut stage2 = partition.stage2.lock();
         let mut walk = stage2.walk(self.port, Space::Secure);
-        let mut restore = |at, len, access| -> Result<(), Stop<()>> {
+        let mut regions =
+            partition.manifest.memory_regions.iter().filter(|r| (base.0..base.0 + len).contains(&r.base.0));
+        let mut part = Some((base, len, Access::all()));
+        let mut outcome: Result<(), Stop<()>> = Ok(());
+        while let Some((at, len, access)) = part.filter(|_| outcome.is_ok()) {
             let pages = len / PAGE_SIZE;
-            walk.claim(at, pages, || (), |_, _| Ok(()))?;
-            walk.commit(at, pages, |entry, _| entry.with_access(access));
-            Ok(())
-        };
-        let mut outcome = restore(base, len, Access::all());
-        for r in &partition.manifest.memory_regions {
-            if outcome.is_ok() && (base.0..base.0 + len).contains(&r.base.0) {
-                outcome = restore(Ipa(r.base.0), r.size(), r.attributes.access());
+            outcome = walk.claim(at, pages, || (), |_, _| Ok(()));
+            if outcome.is_ok() {
+                walk.commit(at, pages, |entry, _| entry.with_access(access));
             }
+            part = regions.next().map(|r| (Ipa(r.base.0), r.size(), r.attributes.access()));
         }
         walk.finish();
         outcome.map_err(|_| "stopped: there is no table memory to restart it with")

@@ -48,6 +48,12 @@ impl<P: Port> Partitions<P> {
         }
     }
 
+    /// Finds a partition by its identifier, as [`Partitions::find`] does: the copy that all share but direct messages.
+    #[inline(never)]
+    pub(crate) fn look_up(&self, id: PartitionId) -> Option<&Partition<P>> {
+        self.find(id)
+    }
+
     /// Finds a partition by its position.
     #[inline(always)]
     pub(crate) fn get(&self, index: usize) -> Option<&Partition<P>> {
