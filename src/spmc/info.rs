@@ -73,20 +73,14 @@ impl Directory {
         tell: &mut dyn FnMut(usize, &Descriptor) -> Result<(), Refusal>,
     ) -> Result<usize, Refusal> {
         let (all, each_service) = (asked.is_nil(), version >= Version::V1_2);
+        let form = if each_service { 2 } else { usize::from(version == Version::V1_1) };
         let mut count = 0;
         for s in &self.0 {
             let wanted = if all { s.first || each_service } else { s.uuid == asked };
             if !wanted {
                 continue;
             }
-            let [old, newer, newest] = s.head;
-            let head = if each_service {
-                newest
-            } else if version == Version::V1_1 {
-                newer
-            } else {
-                old
-            };
+            let head = s.head.get(form).copied().unwrap_or_default();
             let (low, high) = if all { s.uuid.pair() } else { (0, 0) };
             tell(count, &[head, low, high])?;
             count += 1;
@@ -148,10 +142,11 @@ impl<P: Port> Spmc<P> {
         let [x0, x1, x2, descriptors @ ..] = &mut regs.x;
         let mut places = descriptors.as_chunks_mut::<3>().0.iter_mut();
         let most = places.len();
+        let left = &mut places;
         // A query that is refused leaves the registers alone.
-        let count = self.directory.list(uuid, version, &mut |index, words| {
+        let count = self.directory.list(uuid, version, &mut move |index, words| {
             if index >= start
-                && let Some(place) = places.next()
+                && let Some(place) = left.next()
             {
                 *place = *words;
             }

@@ -256,12 +256,8 @@ impl<P: Port> Spmc<P> {
         let id = self.partitions.get(target.partition as usize).map_or(0, |p| slot.id(&p.manifest));
         target.interrupts.tell();
         self.refresh(target);
-        let mut call = Call::of_normal(Entered::Interrupt, PartitionId::NORMAL_WORLD);
-        if let Some(caller) = caller {
-            call.depth = caller.call().position() + 1;
-            call.caller = Some(caller.link());
-        }
-        target.set_call(call);
+        let depth = caller.map_or(1, |c| c.call().position() + 1);
+        target.set_call(Call::new(Entered::Interrupt, depth, caller.map(|c| c.link()), PartitionId::NORMAL_WORLD));
         regs.set8([Func::Interrupt.id32() as u64, 0, id as u64, 0, 0, 0, 0, 0]);
         self.go_on(cpu, target, regs)
     }
@@ -288,7 +284,7 @@ impl<P: Port> Spmc<P> {
 
     /// Goes on after a context that was entered for an interrupt has handled it, or died of it.
     pub(crate) fn after_interrupt(&'static self, cpu: &mut Cpu<P>, call: Call, regs: &mut Regs) -> Next<P> {
-        let Some(caller) = self.linked(call.caller) else {
+        let Some(caller) = self.linked(call.caller()) else {
             return self.continue_interrupts(cpu, regs);
         };
         self.unblock(cpu, caller);

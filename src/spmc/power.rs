@@ -157,7 +157,7 @@ impl<P: Port> Spmc<P> {
         answer: u8,
         regs: &mut Regs,
     ) -> Next<P> {
-        context.set_call(Call { answer, ..Call::of_normal(Entered::Framework, requester) });
+        context.set_call(Call::of_normal(Entered::Framework, requester).with_answer(answer));
         truncate(regs);
         if requester == self.id {
             // The CPU is on its way up or down: nobody could resume a preempted context.
@@ -179,13 +179,13 @@ impl<P: Port> Spmc<P> {
         if w0 as u32 != Func::DirectResp.id32() {
             return Err(Refusal::WrongWidth);
         }
-        if PartitionId(w1 as u16) != call.requester {
+        if PartitionId(w1 as u16) != call.requester() {
             return Err(Refusal::WrongRequester);
         }
-        if w2 as u32 != FRAMEWORK | call.answer as u32 {
+        if w2 as u32 != FRAMEWORK | call.answer() as u32 {
             return Err(Refusal::FrameworkMessage);
         }
-        if call.requester != self.id {
+        if call.requester() != self.id {
             truncate(regs);
             self.rest(cpu, responder, call, regs);
             return Ok(self.go_back(cpu, call, regs));

@@ -72,8 +72,8 @@ const fn owes_a_response(entered: Entered) -> bool {
 
 /// Tells whether Non-secure interrupts wait while a context runs that is `own` strict and was entered by `call`.
 fn wait(own: Strictness, call: Call) -> bool {
-    let inherited = call.manners.inherited();
-    let exits = own == Strictness::MANAGED_EXIT && owes_a_response(call.entered);
+    let inherited = call.manners().inherited();
+    let exits = own == Strictness::MANAGED_EXIT && owes_a_response(call.entered());
     own.max(inherited) == Strictness::QUEUED || (inherited == Strictness::MANAGED_EXIT && !exits)
 }
 
@@ -97,11 +97,11 @@ impl<P: Port> Spmc<P> {
     /// given the CPU back otherwise.
     pub(crate) fn managed_exit(&self, context: &ExecutionContext<P>) -> bool {
         let call = context.call();
-        let exits = context.strictness == Strictness::MANAGED_EXIT && owes_a_response(call.entered);
-        if !exits || call.manners.is_managed() || !context.interrupts.is_enabled(Slot::MANAGED_EXIT) {
+        let exits = context.strictness == Strictness::MANAGED_EXIT && owes_a_response(call.entered());
+        if !exits || call.manners().is_managed() || !context.interrupts.is_enabled(Slot::MANAGED_EXIT) {
             return false;
         }
-        context.set_call(Call { manners: Manners(call.manners.0 | Manners::MANAGED), ..call });
+        context.set_call(call.with_manners(Manners(call.manners().0 | Manners::MANAGED)));
         self.port.queue_interrupts(context.context(), true);
         self.raise(context, Slot::MANAGED_EXIT);
         true
@@ -110,16 +110,16 @@ impl<P: Port> Spmc<P> {
     /// Ends the managed exit of a context that is preempted instead; it may be asked again when it is resumed.
     pub(crate) fn give_up_managed_exit(&self, context: &ExecutionContext<P>) {
         let call = context.call();
-        if call.manners.is_managed() {
+        if call.manners().is_managed() {
             self.end_managed_exit(context, call);
-            let call = Call { manners: Manners(call.manners.0 & !Manners::MANAGED), ..call };
+            let call = call.with_manners(Manners(call.manners().0 & !Manners::MANAGED));
             context.set_call(call);
             self.port.queue_interrupts(context.context(), wait(context.strictness, call));
         }
     }
 
     fn end_managed_exit(&self, context: &ExecutionContext<P>, call: Call) {
-        if call.manners.is_managed() && context.interrupts.withdraw(Slot::MANAGED_EXIT) {
+        if call.manners().is_managed() && context.interrupts.withdraw(Slot::MANAGED_EXIT) {
             self.refresh(context);
         }
     }

@@ -304,7 +304,7 @@ impl<P: Port> Spmc<P> {
         if !row.has(true, partition.version.get()) {
             return Err(Refusal::UnknownCall);
         }
-        row.check_model(context.call().entered)?;
+        row.check_model(context.call().entered())?;
         if func == Func::Version {
             let ours = partition.version.negotiate(regs.x[1] as u32);
             regs.set8([ours.map_or_else(|r| r.code().code() as u32, |v| v.bits()) as u64, 0, 0, 0, 0, 0, 0, 0]);
@@ -330,7 +330,7 @@ impl<P: Port> Spmc<P> {
             Func::RxTxMap => {
                 self.rxtx_map_partition(partition, fid, regs)?;
                 // One that starts has not waited yet, which would give the buffer back: it gets its messages then.
-                if context.call().entered != Entered::Init {
+                if context.call().entered() != Entered::Init {
                     self.deliver_next(cpu, Some(partition));
                 }
             }
@@ -354,7 +354,9 @@ impl<P: Port> Spmc<P> {
             | Func::MemFragRx
             | Func::MemFragTx
             | Func::MemPermGet
-            | Func::MemPermSet => self.memory_call(Caller::Partition(partition), func, context.call().entered, regs)?,
+            | Func::MemPermSet => {
+                self.memory_call(Caller::Partition(partition), func, context.call().entered(), regs)?
+            }
             // Taken before it came here, or not for partitions by the table.
             _ => return Err(Refusal::UnknownCall),
         }
@@ -371,7 +373,7 @@ impl<P: Port> Spmc<P> {
     ) -> Next<P> {
         match exit {
             Exit::Smc | Exit::Hvc => Next::Run(context),
-            Exit::Wait if matches!(context.call().entered, Entered::Init | Entered::Framework) => {
+            Exit::Wait if matches!(context.call().entered(), Entered::Init | Entered::Framework) => {
                 // Nobody could resume it: the Normal world is not there, or waits for a CPU to change its power state.
                 self.port.log(format_args!("a partition waits for an interrupt while it may not be preempted"));
                 self.abort(cpu, context, regs)

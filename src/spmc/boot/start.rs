@@ -4,7 +4,6 @@
 use ffa_abi::{Error, Func, PartitionId, Regs, Status};
 
 use crate::partition::{Call, Entered, ExecutionContext, Partition};
-use crate::preemption::Manners;
 use crate::{Cpu, Next, Port, Spmc};
 
 impl<P: Port> Spmc<P> {
@@ -72,14 +71,8 @@ impl<P: Port> Spmc<P> {
         self.drop_interrupts(cpu.index, context);
         context.interrupts.reset(&partition.manifest);
         self.remind(partition, context);
-        context.set_call(Call {
-            entered: Entered::Init,
-            depth: restart.map_or(1, |(call, _)| call.position().max(1)),
-            caller: restart.and_then(|(call, _)| call.caller),
-            requester: PartitionId::NORMAL_WORLD,
-            answer: 0,
-            manners: Manners::PLAIN,
-        });
+        let above = restart.map_or(Call::of_normal(Entered::Run, PartitionId::NORMAL_WORLD), |(call, _)| call);
+        context.set_call(Call::new(Entered::Init, above.position(), above.caller(), PartitionId::NORMAL_WORLD));
         context.set_restart(restart);
         self.port.reset(context.context(), &partition.entry(context.vcpu as u16));
         self.refresh(context);

@@ -19,7 +19,7 @@ impl<P: Port> Spmc<P> {
     #[inline(always)]
     pub(crate) fn return_to(&'static self, cpu: &mut Cpu<P>, call: Call, regs: &mut Regs) -> Next<P> {
         // Two steps, not one chain of Options: the compiler keeps the path of messages straight.
-        let caller = if let Some(link) = call.caller { self.partitions.context(link) } else { None };
+        let caller = if let Some(link) = call.caller() { self.partitions.context(link) } else { None };
         let Some(caller) = caller else {
             self.leave_for_normal(cpu);
             cpu.give_back_normal(regs);
@@ -52,7 +52,7 @@ impl<P: Port> Spmc<P> {
     /// Goes back to whoever made `call`, as [`Spmc::return_to`] does: the copy that all share but direct responses.
     #[inline(never)]
     pub(crate) fn go_back(&'static self, cpu: &mut Cpu<P>, call: Call, regs: &mut Regs) -> Next<P> {
-        match self.linked(call.caller) {
+        match self.linked(call.caller()) {
             Some(caller) => {
                 self.unblock(cpu, caller);
                 self.go_on(cpu, caller, regs)
@@ -81,7 +81,7 @@ impl<P: Port> Spmc<P> {
     #[inline(never)]
     pub(crate) fn rest(&self, cpu: &mut Cpu<P>, context: &ExecutionContext<P>, call: Call, regs: &Regs) {
         self.port.park(context.context(), regs);
-        if call.manners != Manners::PLAIN {
+        if call.manners() != Manners::PLAIN {
             self.settle(context, call);
         }
         let _ = context.state.try_move(State::Running, State::Idle);
@@ -102,7 +102,7 @@ impl<P: Port> Spmc<P> {
     /// Finds the context that the Normal world entered: the head of the chain that ends in `last`.
     #[cfg(all(test, not(loom)))]
     pub(crate) fn head_of(&'static self, last: &'static ExecutionContext<P>) -> &'static ExecutionContext<P> {
-        core::iter::successors(Some(last), |at| self.linked(at.call().caller)).last().unwrap_or(last)
+        core::iter::successors(Some(last), |at| self.linked(at.call().caller())).last().unwrap_or(last)
     }
 
     /// Preempts the chain whose last context, `last`, runs on this CPU, and gives the CPU back to the Normal world
@@ -122,7 +122,7 @@ impl<P: Port> Spmc<P> {
         let (mut head, mut from) = (last, last.active());
         // The chain has at most CHAIN_MAX contexts; the bound keeps a bug from becoming a hang.
         for _ in 0..CHAIN_MAX {
-            let Some(caller) = self.linked(head.call().caller) else { break };
+            let Some(caller) = self.linked(head.call().caller()) else { break };
             let _ = head.state.try_move(from, State::Suspended);
             (head, from) = (caller, State::Blocked);
         }

@@ -85,14 +85,7 @@ impl<P: Port> Spmc<P> {
     ) -> Result<Next<P>, Refusal> {
         self.normal.version.settle();
         let wide = fid & SMC64 != 0;
-        context.set_call(Call {
-            entered: Entered::direct(wide),
-            depth: 1 | route.depth(),
-            caller: None,
-            requester: source,
-            answer: 0,
-            manners: Manners::PLAIN,
-        });
+        context.set_call(Call::new(Entered::direct(wide), 1 | route.depth(), None, source));
         cpu.keep_normal(regs);
         self.enter(cpu, context, regs, wide)
     }
@@ -148,14 +141,14 @@ impl<P: Port> Spmc<P> {
             return Err(form.not_a_sender);
         }
         let call = caller.call();
-        calls::of(form.func).check_model(call.entered)?;
+        calls::of(form.func).check_model(call.entered())?;
         if destination == source {
             return Err(Refusal::ToSelf);
         }
         let Some(target) = self.partitions.find(destination) else {
             return Err(self.no_receiver(source, destination));
         };
-        if call.depth >= CHAIN_MAX {
+        if call.depth() >= CHAIN_MAX {
             return Err(Refusal::too_deep(call));
         }
         Ok(target)
@@ -190,11 +183,11 @@ impl<P: Port> Spmc<P> {
         regs: &Regs,
     ) {
         let above = caller.call();
-        if above.entered == Entered::Init {
+        if above.entered() == Entered::Init {
             self.settle_version(caller);
         }
-        let manners = above.manners.of_callee(caller.strictness);
-        context.set_called_by(caller, entered, above.position() + 1 | route.depth(), manners);
+        let manners = above.manners().of_callee(caller.strictness);
+        context.set_call(caller.call_to(entered, above.position() + 1 | route.depth()).with_manners(manners));
         if manners != Manners::PLAIN {
             self.inherit(context);
         }
@@ -246,13 +239,13 @@ impl<P: Port> Spmc<P> {
         }
         let call = responder.call();
         let wide = fid & SMC64 != 0;
-        if call.entered != Entered::direct(wide) {
+        if call.entered() != Entered::direct(wide) {
             return self.other_response(cpu, responder, call, regs);
         }
         if w2 as u32 != 0 {
             return Err(Refusal::ReservedNotZero);
         }
-        if destination != call.requester {
+        if destination != call.requester() {
             return Err(Refusal::WrongRequester);
         }
         if !wide {
@@ -271,7 +264,7 @@ impl<P: Port> Spmc<P> {
         call: Call,
         regs: &mut Regs,
     ) -> Result<Next<P>, Refusal> {
-        match call.entered {
+        match call.entered() {
             Entered::Framework => self.framework_response(cpu, responder, call, regs),
             Entered::Direct32 | Entered::Direct64 | Entered::Direct2 => Err(Refusal::WrongWidth),
             Entered::Init | Entered::Run | Entered::Interrupt => Err(Refusal::NoRequest),
@@ -288,7 +281,7 @@ impl<P: Port> Spmc<P> {
         regs: &mut Regs,
     ) -> Result<Next<P>, Refusal> {
         self.port.park(responder.context(), regs);
-        if call.manners != Manners::PLAIN {
+        if call.manners() != Manners::PLAIN {
             self.settle(responder, call);
         }
         // Published only now: the next owner may be on another CPU and finds everything saved.

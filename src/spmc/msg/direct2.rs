@@ -41,7 +41,7 @@ impl<P: Port> Spmc<P> {
         }
         let target = self.partitions.look_up(destination).ok_or_else(|| self.no_receiver(source, destination))?;
         let (context, route) = self.win_service(cpu, target, End::normal(source), regs)?;
-        context.set_call(Call { depth: 1 | route.depth(), ..Call::of_normal(Entered::Direct2, source) });
+        context.set_call(Call::new(Entered::Direct2, 1 | route.depth(), None, source));
         // Kept for a reply of another form: FFA_ERROR, FFA_INTERRUPT or FFA_YIELD.
         cpu.set_normal_aside(regs);
         cpu.current = Some(context);
@@ -116,7 +116,7 @@ impl<P: Port> Spmc<P> {
             return Err(Refusal::ForgedSource);
         }
         let call = responder.call();
-        match call.entered {
+        match call.entered() {
             Entered::Direct2 => {}
             Entered::Direct32 | Entered::Direct64 | Entered::Framework => return Err(Refusal::WrongWidth),
             Entered::Init | Entered::Run | Entered::Interrupt => return Err(Refusal::NoRequest),
@@ -124,11 +124,11 @@ impl<P: Port> Spmc<P> {
         if x2 != 0 || x3 != 0 {
             return Err(Refusal::ReservedNotZero);
         }
-        if destination != call.requester {
+        if destination != call.requester() {
             return Err(Refusal::WrongRequester);
         }
         self.rest(cpu, responder, call, regs);
-        let Some(caller) = self.linked(call.caller) else {
+        let Some(caller) = self.linked(call.caller()) else {
             self.leave_for_normal(cpu);
             return Ok(Next::Reply);
         };

@@ -23,7 +23,7 @@ impl<P: Port> Spmc<P> {
         let [_, _, flags, ..] = regs.x;
         let retains = flags & RETAIN_RX != 0 && partition.version() >= Version::V1_2;
         self.wait_releases(cpu, partition, retains);
-        if call.entered == Entered::Init {
+        if call.entered() == Entered::Init {
             self.port.park(context.context(), regs);
             context.set_ready(true);
             self.port.queue_interrupts(context.context(), partition.queues_interrupts());
@@ -35,7 +35,7 @@ impl<P: Port> Spmc<P> {
             });
         }
         self.rest(cpu, context, call, regs);
-        if call.entered == Entered::Interrupt {
+        if call.entered() == Entered::Interrupt {
             return Ok(self.after_interrupt(cpu, call, regs));
         }
         regs.set8([Func::MsgWait.id32() as u64, context.target_word(), 0, 0, 0, 0, 0, 0]);

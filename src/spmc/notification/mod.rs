@@ -14,7 +14,7 @@ use ffa_abi::PartitionId;
 
 use crate::manifest::{MAX_CPUS, MAX_PARTITIONS};
 use crate::refusal::Refusal;
-use receiver::{NOBODY, Receiver, TOLD_GLOBAL, first};
+use receiver::{NOBODY, Receiver, WHOLE, first};
 
 pub(crate) use receiver::Pending;
 
@@ -126,7 +126,7 @@ impl Notifications {
     /// Takes a bitmap away, unless something is pending in it.
     pub(crate) fn destroy(&mut self, id: PartitionId) -> Result<(), Refusal> {
         let r = self.find(id).ok_or(Refusal::NoBitmap)?;
-        if r.is_pending() {
+        if r.pending() != 0 {
             return Err(Refusal::NotificationPending);
         }
         r.reset(NOBODY, 0);
@@ -198,23 +198,25 @@ impl Notifications {
         if r.per_context & bits != expected {
             return Err(Refusal::WrongBinding);
         }
-        let (pending, mark) = match context {
-            None => (&mut r.global, TOLD_GLOBAL),
-            Some(n) if n < r.contexts => (r.contexts_pending.get_mut(n as usize).ok_or(Refusal::UnknownVcpu)?, 1 << n),
+        let place = match context {
+            None => WHOLE,
+            Some(n) if n < r.contexts => n,
             Some(_) => return Err(Refusal::UnknownVcpu),
         };
-        let word = pending.bits_of(sender);
+        let word = r.places.get_mut(place as usize).ok_or(Refusal::UnknownVcpu)?.bits_of(sender);
         let new = *word & bits != bits;
         *word |= bits;
-        Ok(new.then(|| r.tell(mark)))
+        Ok(new.then(|| r.tell(place)))
     }
 
     /// Signals that a message is in `receiver`'s RX buffer; an endpoint without a bitmap looks by itself. Returns the
     /// contexts to interrupt for it, a bit each.
     pub(crate) fn set_rx_full(&mut self, receiver: PartitionId) -> u32 {
         self.find(receiver).map_or(0, |r| {
-            r.global.from_framework |= RX_FULL;
-            r.tell(TOLD_GLOBAL)
+            if let Some(whole) = r.places.last_mut() {
+                whole.from_framework |= RX_FULL;
+            }
+            r.tell(WHOLE)
         })
     }
 
@@ -224,10 +226,10 @@ impl Notifications {
         if context >= r.contexts {
             return Err(Refusal::UnknownVcpu);
         }
-        let own = r.contexts_pending.get_mut(context as usize).ok_or(Refusal::UnknownVcpu)?;
-        r.interrupted &= !(TOLD_GLOBAL | 1 << context);
+        r.interrupted &= !(1 << WHOLE | 1 << context);
         let mut out = Pending::default();
-        for p in [&mut r.global, own] {
+        for place in [context, WHOLE] {
+            let Some(p) = r.places.get_mut(place as usize) else { continue };
             if wanted.contains(Wanted::PARTITIONS) {
                 out.from_partitions |= core::mem::take(&mut p.from_partitions);
             }
@@ -244,7 +246,8 @@ impl Notifications {
     /// Returns the contexts of `receiver`, a bit each, for which nothing is pending.
     pub(crate) fn quiet(&mut self, receiver: PartitionId) -> u32 {
         let Some(r) = self.find(receiver) else { return u32::MAX };
-        if r.global.is_empty() { first(r.contexts) & !r.pending() } else { 0 }
+        let pending = r.pending();
+        if pending >> WHOLE != 0 { 0 } else { first(r.contexts) & !pending }
     }
 
     /// Notes that a context of `receiver` is to be run for an interrupt; false if it cannot be listed.
@@ -256,36 +259,35 @@ impl Notifications {
     pub(crate) fn info(&mut self, info: &mut Info, room: usize) -> Result<(), Refusal> {
         let room = room.min(Info::MOST);
         for r in self.receivers.iter_mut() {
-            let (global, contexts) = r.untold();
-            if !global && contexts == 0 {
-                continue;
-            }
-            if global && contexts == 0 {
+            let untold = r.untold();
+            let (whole, mut contexts) = (untold & 1 << WHOLE, untold & !(1 << WHOLE));
+            if untold == whole && whole != 0 {
                 if info.used >= room {
                     info.more = true;
                     break;
                 }
                 info.open(r.id);
+                r.told |= whole;
             }
-            let mut listed = 0u8;
-            for n in (0..MAX_CPUS as u16).filter(|n| contexts >> n & 1 != 0) {
+            let mut in_list = 0;
+            while contexts != 0 {
                 // A list is a receiver and up to three of its contexts.
-                let opens = listed % 3 == 0;
+                let opens = in_list == 0 || in_list == 3;
                 if info.used + 1 + opens as usize > room {
                     info.more = true;
                     break;
                 }
                 if opens {
                     info.open(r.id);
+                    in_list = 0;
                 }
-                info.add(n);
-                listed += 1;
-                r.told |= 1 << n;
-                r.cycles &= !(1 << n);
-            }
-            // Running any context of it delivers the global ones as well.
-            if global && (contexts == 0 || listed > 0) {
-                r.told |= TOLD_GLOBAL;
+                in_list += 1;
+                info.add(contexts.trailing_zeros() as u16);
+                // Running any context of it delivers what is for the whole as well.
+                let next = contexts & contexts.wrapping_neg();
+                r.told |= whole | next;
+                r.cycles &= !next;
+                contexts &= !next;
             }
         }
         if info.used == 0 { Err(Refusal::NothingPending) } else { Ok(()) }

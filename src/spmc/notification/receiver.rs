@@ -37,9 +37,9 @@ pub(super) struct Receiver {
     pub(super) bound: u64,
     /// The bits that are signalled to one execution context.
     pub(super) per_context: u64,
-    pub(super) global: Pending,
-    pub(super) contexts_pending: [Pending; MAX_CPUS],
-    /// What the scheduler has been told of: bit n is context n, bit 31 the receiver as a whole.
+    /// What is pending for context n, and for the receiver [as a whole](WHOLE).
+    pub(super) places: [Pending; MAX_CPUS + 1],
+    /// What the scheduler has been told of: bit n is place n.
     pub(super) told: u32,
     /// Contexts that have an interrupt to handle and wait for the scheduler to run them: bit n is context n.
     pub(super) cycles: u32,
@@ -49,8 +49,8 @@ pub(super) struct Receiver {
 
 /// The sender of an unbound bit, and the receiver in a place that is free.
 pub(super) const NOBODY: PartitionId = PartitionId::SPMD;
-/// The bit of the receiver as a whole where bit n is context n.
-pub(super) const TOLD_GLOBAL: u32 = 1 << 31;
+/// The place of the receiver as a whole; place n is context n.
+pub(super) const WHOLE: u16 = MAX_CPUS as u16;
 
 /// Returns a bit for each of so many contexts.
 pub(super) const fn first(contexts: u16) -> u32 {
@@ -65,8 +65,7 @@ impl Receiver {
             senders: [NOBODY; 64],
             bound: 0,
             per_context: 0,
-            global: Pending::default(),
-            contexts_pending: [Pending::default(); MAX_CPUS],
+            places: [Pending::default(); MAX_CPUS + 1],
             told: 0,
             cycles: 0,
             interrupted: 0,
@@ -88,7 +87,7 @@ impl Receiver {
 
     pub(super) fn anywhere(&self, sender: PartitionId) -> u64 {
         let bits = |p: &Pending| if sender.is_secure() { p.from_partitions } else { p.from_vms };
-        self.contexts_pending.iter().fold(bits(&self.global), |all, p| all | bits(p))
+        self.places.iter().fold(0, |all, p| all | bits(p))
     }
 
     /// Begins anew, or becomes another receiver.
@@ -97,37 +96,30 @@ impl Receiver {
         *self = Self::new(id, contexts);
     }
 
-    /// Returns the contexts for which something is pending, a bit each.
+    /// Returns the places in which something is pending, a bit each.
     #[inline(never)]
     pub(super) fn pending(&self) -> u32 {
         let mut all = 0;
-        for (n, p) in self.contexts_pending.iter().enumerate() {
+        for (n, p) in self.places.iter().enumerate() {
             all |= u32::from(!p.is_empty()) << n;
         }
         all
     }
 
-    pub(super) fn is_pending(&self) -> bool {
-        !self.global.is_empty() || self.pending() != 0
-    }
-
-    /// Notes a new signal to a context, or to the receiver as a whole: its bit of `told`. Returns the contexts to
-    /// interrupt for it, each once until it asks; for the latter all of them, since any may run first.
-    pub(super) fn tell(&mut self, mark: u32) -> u32 {
+    /// Notes a new signal to a context, or to the receiver as a whole. Returns the contexts to interrupt for it, each
+    /// once until it asks; for the latter all of them, since any may run first.
+    #[inline(always)]
+    pub(super) fn tell(&mut self, place: u16) -> u32 {
+        let mark = 1 << place;
+        let fresh = mark & !self.interrupted;
         self.told &= !mark;
-        let before = self.interrupted;
         self.interrupted |= mark;
-        match before & mark {
-            0 if mark == TOLD_GLOBAL => first(self.contexts),
-            0 => mark,
-            _ => 0,
-        }
+        if fresh >> WHOLE != 0 { first(self.contexts) } else { fresh }
     }
 
-    /// Lists what the scheduler has not been told yet: global first, then contexts.
-    pub(super) fn untold(&self) -> (bool, u32) {
-        let global = !self.global.is_empty() && self.told & TOLD_GLOBAL == 0;
-        (global, (self.pending() & !self.told) | self.cycles)
+    /// Lists what the scheduler has not been told yet.
+    pub(super) fn untold(&self) -> u32 {
+        (self.pending() & !self.told) | self.cycles
     }
 
     pub(super) fn release(&mut self, bits: u64) {

@@ -76,7 +76,7 @@ impl<P: Port> Spmc<P> {
         }
         self.carry_out(cpu.index, partition);
         // A context that died while it started again, or in the first start, is not tried a second time here.
-        if call.entered == Entered::Init {
+        if call.entered() == Entered::Init {
             return match context.take_restart() {
                 Some((call, error)) => self.resume_after(cpu, call, error, regs),
                 None => self.continue_start(cpu, regs),
@@ -91,8 +91,8 @@ impl<P: Port> Spmc<P> {
     /// Goes on with what was interrupted by an abort or a restart.
     pub(crate) fn resume_after(&'static self, cpu: &mut Cpu<P>, call: Call, error: Error, regs: &mut Regs) -> Next<P> {
         regs.set_error(error);
-        match call.entered {
-            Entered::Framework if call.requester == self.id => self.continue_power(cpu, regs),
+        match call.entered() {
+            Entered::Framework if call.requester() == self.id => self.continue_power(cpu, regs),
             Entered::Interrupt => self.after_interrupt(cpu, call, regs),
             Entered::Init
             | Entered::Run

@@ -80,47 +80,93 @@ impl Link {
     }
 }
 
-/// Says who entered an execution context and how: one word, so that it is read and written whole.
+/// Says who entered an execution context and how: one word, so that it is read, written and passed on whole.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Call {
-    pub(crate) entered: Entered,
-    /// The position in the chain, counted from the Normal world: 1 is what the Normal world called.
-    /// [`IN_WINDOW`] is set in it where a window let the request through.
-    pub(crate) depth: u8,
-    /// Who waits for the answer; `None` is the Normal world.
-    pub(crate) caller: Option<Link>,
-    /// The endpoint that the response must name.
-    pub(crate) requester: PartitionId,
-    /// For [`Entered::Framework`]: the number of the message that answers it.
-    pub(crate) answer: u8,
-    /// What Non-secure interrupts have to do with it.
-    pub(crate) manners: Manners,
-}
+pub(crate) struct Call(u64);
 
 impl Call {
-    /// Two bits above what is packed, for [`ExecutionContext::set_restart`]: there is one, and its error is RETRY.
-    const RESTART: u64 = 1 << 56;
-    const RETRY: u64 = 1 << 57;
+    const ANSWER: u32 = 48;
+    const MANNERS: u32 = 56;
+    /// Two bits of [`ExecutionContext::set_restart`], above the manners' own: there is one, and its error is RETRY.
+    const RESTART: u64 = 1 << 62;
+    const RETRY: u64 = 1 << 63;
+
+    /// Makes the call of `caller`, `None` for the Normal world, whose response must name `requester`.
+    ///
+    /// The depth is the position in the chain, counted from the Normal world: 1 is what the Normal world called.
+    /// [`IN_WINDOW`] is set in it where a window let the request through.
+    #[inline(always)]
+    pub(crate) fn new(entered: Entered, depth: u8, caller: Option<Link>, requester: PartitionId) -> Self {
+        let (depth, caller) = ((depth as u64) << 8, (Link::pack(caller) as u64) << 16);
+        Self(entered as u64 | depth | caller | (requester.0 as u64) << 32)
+    }
 
     /// Makes a call of the Normal world, or of the SPMC itself.
-    pub(crate) const fn of_normal(entered: Entered, requester: PartitionId) -> Self {
-        Self { entered, depth: 1, caller: None, requester, answer: 0, manners: Manners::PLAIN }
+    #[inline(always)]
+    pub(crate) fn of_normal(entered: Entered, requester: PartitionId) -> Self {
+        Self::new(entered, 1, None, requester)
+    }
+
+    /// Adds what Non-secure interrupts have to do with it.
+    #[inline(always)]
+    pub(crate) const fn with_manners(self, manners: Manners) -> Self {
+        Self(self.0 & !(0xff << Self::MANNERS) | (manners.bits() as u64) << Self::MANNERS)
+    }
+
+    /// Adds the number of the message that answers it, for [`Entered::Framework`].
+    pub(crate) const fn with_answer(self, number: u8) -> Self {
+        Self(self.0 | (number as u64) << Self::ANSWER)
+    }
+
+    #[inline(always)]
+    pub(crate) const fn entered(self) -> Entered {
+        Entered::from_code(self.0 as u8)
+    }
+
+    #[inline(always)]
+    pub(crate) const fn depth(self) -> u8 {
+        (self.0 >> 8) as u8
+    }
+
+    /// Returns who waits for the answer; `None` is the Normal world.
+    #[inline(always)]
+    pub(crate) fn caller(self) -> Option<Link> {
+        Link::unpack((self.0 >> 16) as u16)
+    }
+
+    /// Returns the endpoint that the response must name.
+    #[inline(always)]
+    pub(crate) const fn requester(self) -> PartitionId {
+        PartitionId((self.0 >> 32) as u16)
+    }
+
+    /// Returns the number of the message that answers it, for [`Entered::Framework`].
+    pub(crate) const fn answer(self) -> u8 {
+        (self.0 >> Self::ANSWER) as u8
+    }
+
+    /// Returns what Non-secure interrupts have to do with it.
+    #[inline(always)]
+    pub(crate) const fn manners(self) -> Manners {
+        Manners::from_bits((self.0 >> Self::MANNERS) as u8)
     }
 
     /// Returns the position in the chain.
+    #[inline(always)]
     pub(crate) const fn position(self) -> u8 {
-        self.depth & !IN_WINDOW
+        self.depth() & !IN_WINDOW
     }
 
     /// Tells whether the work came through a window.
+    #[inline(always)]
     pub(crate) const fn is_in_window(self) -> bool {
-        self.depth & IN_WINDOW != 0
+        self.depth() & IN_WINDOW != 0
     }
 
     /// Returns the state of a context that computes for it: Starting until it has said that it is ready, then Running.
     #[inline(always)]
     pub(crate) const fn active(self) -> State {
-        match self.entered {
+        match self.entered() {
             Entered::Init => State::Starting,
             Entered::Run
             | Entered::Direct32
@@ -128,35 +174,6 @@ impl Call {
             | Entered::Direct2
             | Entered::Framework
             | Entered::Interrupt => State::Running,
-        }
-    }
-
-    #[inline(always)]
-    fn pack(self) -> u64 {
-        Self::pack_who(self.caller, self.requester)
-            | (self.answer as u64) << 48
-            | Self::pack_how(self.entered, self.depth, self.manners)
-    }
-
-    #[inline(always)]
-    fn pack_who(caller: Option<Link>, requester: PartitionId) -> u64 {
-        (Link::pack(caller) as u64) << 16 | (requester.0 as u64) << 32
-    }
-
-    #[inline(always)]
-    fn pack_how(entered: Entered, depth: u8, manners: Manners) -> u64 {
-        entered as u64 | (depth as u64) << 8 | (manners.bits() as u64) << 56
-    }
-
-    #[inline(always)]
-    fn unpack(word: u64) -> Self {
-        Self {
-            entered: Entered::from_code(word as u8),
-            depth: (word >> 8) as u8,
-            caller: Link::unpack((word >> 16) as u16),
-            requester: PartitionId((word >> 32) as u16),
-            answer: (word >> 48) as u8,
-            manners: Manners::from_bits((word >> 56) as u8),
         }
     }
 }
@@ -181,7 +198,7 @@ pub struct ExecutionContext<P: Port> {
     /// What its partition may do.
     pub(crate) properties: Properties,
     /// What a call says of who made it, where that is this context.
-    as_caller: u64,
+    as_caller: Call,
     /// Its partition's position.
     pub(crate) partition: u8,
     pub(crate) vcpu: u8,
@@ -210,7 +227,7 @@ impl<P: Port> ExecutionContext<P> {
             interrupts: Interrupts::default(),
             id: identity.id,
             properties: identity.properties,
-            as_caller: Call::pack_who(Some(Link { partition, vcpu }), identity.id),
+            as_caller: Call::new(Entered::Init, 0, Some(Link { partition, vcpu }), identity.id),
             partition,
             vcpu,
             strictness: Strictness::of(action),
@@ -247,18 +264,18 @@ impl<P: Port> ExecutionContext<P> {
 
     #[inline(always)]
     pub(crate) fn call(&self) -> Call {
-        Call::unpack(self.call.load(Ordering::Relaxed))
+        Call(self.call.load(Ordering::Relaxed))
     }
 
     #[inline(always)]
     pub(crate) fn set_call(&self, call: Call) {
-        self.call.store(call.pack(), Ordering::Relaxed);
+        self.call.store(call.0, Ordering::Relaxed);
     }
 
-    /// Notes that `caller` entered it and waits for its answer.
+    /// Makes the call by which it enters another context and waits for its answer.
     #[inline(always)]
-    pub(crate) fn set_called_by(&self, caller: &Self, entered: Entered, depth: u8, manners: Manners) {
-        self.call.store(caller.as_caller | Call::pack_how(entered, depth, manners), Ordering::Relaxed);
+    pub(crate) fn call_to(&self, entered: Entered, depth: u8) -> Call {
+        Call(self.as_caller.0 | entered as u64 | (depth as u64) << 8)
     }
 
     #[inline(always)]
@@ -275,7 +292,7 @@ impl<P: Port> ExecutionContext<P> {
     /// or RETRY. It is the context's and not the CPU's, because a restart may be preempted and resumed elsewhere.
     pub(crate) fn set_restart(&self, waits: Option<(Call, Error)>) {
         let retry = |error| if error == Error::Retry { Call::RETRY } else { 0 };
-        let word = waits.map_or(0, |(call, error)| call.pack() | Call::RESTART | retry(error));
+        let word = waits.map_or(0, |(call, error)| call.0 | Call::RESTART | retry(error));
         self.restart.store(word, Ordering::Relaxed);
     }
 
@@ -283,7 +300,7 @@ impl<P: Port> ExecutionContext<P> {
     pub(crate) fn take_restart(&self) -> Option<(Call, Error)> {
         let word = self.restart.swap(0, Ordering::Relaxed);
         let error = if word & Call::RETRY != 0 { Error::Retry } else { Error::Aborted };
-        (word & Call::RESTART != 0).then(|| (Call::unpack(word), error))
+        (word & Call::RESTART != 0).then_some((Call(word & !(Call::RESTART | Call::RETRY)), error))
     }
 
     pub(crate) fn is_ready(&self) -> bool {
@@ -320,15 +337,12 @@ mod tests {
     fn a_call_packs_into_a_word_and_back() {
         for caller in [None, Some(Link { partition: 0, vcpu: 0 }), Some(Link { partition: 15, vcpu: 7 })] {
             for code in 0..=6 {
-                let call = Call {
-                    entered: Entered::from_code(code),
-                    depth: 8,
-                    caller,
-                    requester: PartitionId(0x8003),
-                    answer: code,
-                    manners: Manners::from_bits(code | 0x80),
-                };
-                assert!(Call::unpack(call.pack()) == call);
+                let (entered, requester) = (Entered::from_code(code), PartitionId(0x8003));
+                let manners = Manners::from_bits(code | 0x80);
+                let call = Call::new(entered, 8, caller, requester).with_answer(code).with_manners(manners);
+                assert_eq!((call.entered(), call.depth(), call.requester()), (entered, 8, requester));
+                assert_eq!((call.answer(), call.manners()), (code, manners));
+                assert!(call.caller() == caller);
             }
         }
     }

@@ -237,7 +237,7 @@ impl<'a> Script<'a> {
             for context in partition.contexts().iter().filter(|c| c.state() == State::Blocked) {
                 let callee = context.callee().and_then(|link| self.world.spmc.partitions.context(link));
                 let callee = callee.expect("a Blocked context has a callee");
-                let mine = callee.call().caller == Some(context.link());
+                let mine = callee.call().caller() == Some(context.link());
                 assert!(mine, "{callee:?} would answer somebody else");
             }
         }

@@ -69,12 +69,12 @@ fn check(w: &World) {
                 let callee = c.callee().and_then(|l| w.spmc.partitions.context(l)).expect("a callee");
                 let live = matches!(callee.state(), State::Running | State::Starting | State::Blocked);
                 assert!(live, "{c:?} waits for {callee:?}");
-                assert!(callee.call().caller == Some(c.link()), "{callee:?} would answer somebody else");
+                assert!(callee.call().caller() == Some(c.link()), "{callee:?} would answer somebody else");
             }
             check_timer(w, c);
             if matches!(state, State::Running | State::Blocked | State::Preempted | State::Suspended) {
                 let head = w.spmc.head_of(c);
-                assert!(head.call().caller.is_none(), "{c:?} is in a chain without an end");
+                assert!(head.call().caller().is_none(), "{c:?} is in a chain without an end");
                 let off = matches!(state, State::Preempted | State::Suspended);
                 assert_eq!(off, head.state() == State::Preempted, "{c:?} in the chain of {head:?}");
                 assert_eq!(state == State::Preempted, off && head.link() == c.link(), "{c:?} in the chain of {head:?}");
@@ -205,7 +205,7 @@ fn step(w: &mut World, at: &mut [At], r: &mut Random, faults: bool, seen: &mut S
             let clock = Clock { timer: &c.context().timer, now: w.machine.now() };
             let exit = match faults && r.below(200) == 0 {
                 true => Exit::Fault,
-                false => partition_step(r, me, c.call().requester, &clock, regs),
+                false => partition_step(r, me, c.call().requester(), &clock, regs),
             };
             let (before, held) = (*regs, cpu.held);
             let next = w.spmc.on_partition_exit(cpu, c, exit, regs);
@@ -219,7 +219,7 @@ fn step(w: &mut World, at: &mut [At], r: &mut Random, faults: bool, seen: &mut S
     at[n] = match next {
         Next::Reply => At::Normal,
         Next::Run(c) => {
-            let for_interrupt = c.call().entered == Entered::Interrupt && regs.fid() == Func::Interrupt.id32();
+            let for_interrupt = c.call().entered() == Entered::Interrupt && regs.fid() == Func::Interrupt.id32();
             seen.handled += u32::from(for_interrupt);
             seen.woken += u32::from(for_interrupt && regs.x[2] == TIMER);
             At::In(regs)
@@ -237,8 +237,8 @@ fn settle(w: &mut World, at: &mut [At]) {
             while let At::In(regs) = at {
                 let c = cpu.current().expect("it runs");
                 let call = c.call();
-                let w1 = (id(c.partition as u16).0 as u64) << 16 | call.requester.0 as u64;
-                let waits = matches!(call.entered, Entered::Init | Entered::Run | Entered::Interrupt);
+                let w1 = (id(c.partition as u16).0 as u64) << 16 | call.requester().0 as u64;
+                let waits = matches!(call.entered(), Entered::Init | Entered::Run | Entered::Interrupt);
                 let func = if waits { Func::MsgWait } else { Func::DirectResp };
                 regs.set8([func.id32() as u64, w1, 0, 0, 0, 0, 0, 0]);
                 if let Next::Reply = w.spmc.on_partition_exit(cpu, c, Exit::Smc, regs) {
