@@ -3,7 +3,7 @@
 
 /// Names why a call was refused; [`Error::code`] is what `FFA_ERROR` carries in w2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(i32)]
+#[repr(i8)]
 pub enum Error {
     /// The call or a requested feature is not implemented.
     NotSupported = -1,

@@ -27,7 +27,8 @@ macro_rules! refusals {
             }
         }
 
-        /// What [`Refusal::why`] says: a line for each cause, in their order. A table of pointers would be half as long.
+        /// What [`Refusal::why`] says: a line for each cause, in their order, since a table of pointers to them would be
+        /// half as long as they are.
         const SENTENCES: &str = concat!($($why, "\n"),*);
     };
 }

@@ -115,9 +115,11 @@ impl Notifications {
         if self.find(id).is_some() {
             return Err(Refusal::BitmapExists);
         }
-        match self.find(NOBODY) {
-            Some(free) => free.reset(id, contexts),
-            None => self.receivers.try_push(Receiver::new(id, contexts)).map_err(|_| Refusal::TooManyBitmaps)?,
+        if self.receivers.is_full() {
+            // In the place of one that was taken away.
+            self.find(NOBODY).ok_or(Refusal::TooManyBitmaps)?.reset(id, contexts);
+        } else {
+            let _ = self.receivers.try_push(Receiver::new(id, contexts));
         }
         self.schedules |= id == PartitionId::NORMAL_WORLD;
         Ok(())

@@ -58,6 +58,7 @@ pub(super) const fn first(contexts: u16) -> u32 {
 }
 
 impl Receiver {
+    #[inline(always)]
     pub(super) fn new(id: PartitionId, contexts: u16) -> Self {
         Self {
             id,
