@@ -159,7 +159,7 @@ fn together(inputs: &Inputs, from: &str, core: &CoreManifest, findings: &mut Fin
                 ),
             );
         }
-        match platform::check(core, spmc, index, &partition.manifest, admitted.iter().copied()) {
+        match platform::check(core, spmc, index, &partition.manifest, &admitted) {
             Ok(id) => {
                 summary.push(describe(
                     id,

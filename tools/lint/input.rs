@@ -176,39 +176,46 @@ pub(crate) fn compile(path: &Path) -> Result<Vec<u8>, String> {
     }
 }
 
-fn compatible<'a>(blob: &CheckedBlob<'a>) -> Vec<&'a str> {
-    let root = blob.tree().find_node("/");
-    let value = root.and_then(|r| r.properties().find(|p| p.name == "compatible")).map(|p| p.value);
+fn compatible<'a>(blob: &'a CheckedBlob<'_>) -> Vec<&'a str> {
+    let value = blob.root().properties().find(|(name, _)| *name == b"compatible").map(|(_, value)| value);
     value.into_iter().flat_map(|v| v.split(|&b| b == 0)).filter_map(|t| str::from_utf8(t).ok()).collect()
 }
 
 /// Reads TB_FW_CONFIG's list of packages, if the tree has one.
 fn listed(blob: &CheckedBlob<'_>, from: &str, findings: &mut Findings) -> Option<Vec<Listed>> {
-    let root = blob.tree().find_node("/")?;
-    let list = root.children().find(|n| n.name == "secure-partitions")?;
+    let list = blob.root().children().find(|n| n.name() == "secure-partitions")?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end_matches('\0').to_string();
-    if !list.properties().any(|p| p.name == "compatible" && text(p.value) == "arm,sp") {
+    if !list.properties().any(|(name, value)| name == b"compatible" && text(value) == "arm,sp") {
         findings.error(from, "/secure-partitions: compatible is not \"arm,sp\": BL2 loads none of them; add it");
     }
     let mut out = Vec::new();
     for node in list.children() {
         let (mut uuid, mut load) = (None, None);
-        for p in node.properties() {
-            match p.name {
-                "uuid" => uuid = ffa_abi::Uuid::parse(&text(p.value)).ok().map(|u| u.0),
-                "load-address" => load = p.as_usize().map(|a| a as u64),
+        for (name, value) in node.properties() {
+            match name {
+                b"uuid" => uuid = ffa_abi::Uuid::parse(&text(value)).ok().map(|u| u.0),
+                b"load-address" => load = number(value),
                 // "owner" and the like.
                 _ => (),
             }
         }
         for (value, what) in [(uuid.is_some(), "uuid"), (load.is_some(), "load-address")] {
             if !value {
-                let name = node.name;
+                let name = node.name();
                 findings
                     .error(from, format_args!("/secure-partitions/{name}: {what} is missing or wrong; BL2 wants it"));
             }
         }
-        out.push(Listed { name: node.name.into(), uuid, load });
+        out.push(Listed { name: node.name().into(), uuid, load });
     }
     Some(out)
+}
+
+/// Reads a number of one cell or two.
+fn number(value: &[u8]) -> Option<u64> {
+    match value.len() {
+        4 | 8 => Some(value.iter().fold(0, |n, &b| n << 8 | u64::from(b))),
+        // Not what BL2 reads.
+        _ => None,
+    }
 }

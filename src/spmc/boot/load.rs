@@ -5,11 +5,14 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt::{self, Display};
 
+use arrayvec::ArrayVec;
 use ffa_abi::PartitionId;
 
 use super::place::Places;
 use crate::manifest::{
-    AbortAction, CheckedBlob, CoreManifest, MAX_SMCS, Package, PartitionEntry, PartitionManifest, Refusal, platform,
+    AbortAction, CheckedBlob, CoreManifest, MAX_PARTITIONS, MAX_SMCS, Package, PartitionEntry, PartitionManifest,
+    Refusal,
+    platform::{self, Admitted},
 };
 use crate::partition::{Identity, Partition, Pristine, Properties, copy};
 use crate::stage2::{self, Access, Attributes, MemoryType, Stage2, Tag};
@@ -44,8 +47,12 @@ pub(super) fn all<'m, P: Port>(port: &P, core: &'m CoreManifest) -> (Vec<Partiti
     let mut places = places(port, core, &candidates);
     let mut loaded: Vec<Partition<P>> = Vec::with_capacity(candidates.len());
     for candidate in candidates {
-        let admitted = loaded.iter().map(|p| (p.manifest_index, &*p.manifest));
-        match platform::check(core, port.own_memory(), candidate.position, &candidate.manifest, admitted) {
+        let checked = {
+            let admitted: ArrayVec<Admitted<'_>, MAX_PARTITIONS> =
+                loaded.iter().map(|p| (p.manifest_index, &*p.manifest)).collect();
+            platform::check(core, port.own_memory(), candidate.position, &candidate.manifest, &admitted)
+        };
+        match checked {
             Ok(id) => {
                 if let Ok(partition) = build(port, candidate, id, loaded.len(), &mut places) {
                     loaded.push(partition);

@@ -124,9 +124,9 @@ fn add_table_memory<P: Port>(port: &P, places: &mut Places<'_>) {
 
 /// Says that the manifest leaves out the very CPU that reads it.
 fn not_listed(mpidr: u64) -> Refusal {
-    let cause = Cause::Value { found: mpidr, expected: "among the CPUs: it is the MPIDR of the one that boots" };
-    let fix = "add a node for it";
-    Details { file: File::Spmc, whose: Name::new(), node: name("cpus"), property: "reg", cause, fix }.into()
+    let cause = Cause::Value { found: mpidr };
+    let rule = "among the CPUs: it is the MPIDR of the one that boots; add a node for it";
+    Details { file: File::Spmc, whose: Name::new(), node: name("cpus"), property: "reg", cause, rule }.into()
 }
 
 /// Tells what the manifest says.

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A strict structural check of a flattened device tree, before the `fdt` crate reads it.
+//! Flattened device trees (Devicetree specification v0.4, chapter 5): a strict check of the structure, then reading.
 //!
-//! `fdt` trusts what it is given: offsets, terminators and the order of tokens. After this check every
-//! assumption that it makes holds, so reading a [`CheckedBlob`] cannot panic. The check is narrower than the
-//! Devicetree specification (v0.4, chapter 5) where `fdt` is: no NOP tokens, ASCII names, bounded depth.
+//! Both go through the same [`Tokens`], so that what the check has walked is what a [`Tree`] walks: after it no step
+//! fails, and none would panic. The check is narrower than the specification: no NOP tokens, ASCII names, bounded
+//! depth.
 
 use core::fmt;
 
-use fdt::Fdt;
-
 /// Largest blob that is read, in bytes.
 pub(crate) const MAX_BLOB_SIZE: usize = 64 * 1024;
-/// Deepest nesting of nodes, the root being 1: `fdt` skips nodes by recursion.
+/// Deepest nesting of nodes, the root being 1: more than any manifest has.
 const MAX_DEPTH: usize = 8;
 /// Bytes of a version 17 header.
 const HEADER_SIZE: usize = 40;
@@ -23,6 +21,9 @@ const BEGIN_NODE: u32 = 1;
 const END_NODE: u32 = 2;
 const PROP: u32 = 3;
 const END: u32 = 9;
+
+/// Where the root's properties begin in the structure block: behind its token and its empty name.
+const ROOT_BODY: usize = 8;
 
 /// Says why a slice is not a device tree that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,11 +94,18 @@ impl fmt::Display for BlobError {
     }
 }
 
-/// A device tree whose structure has been checked: reading it cannot panic.
+/// A device tree whose structure has been checked: reading it cannot fail.
 #[derive(Clone, Copy)]
 pub struct CheckedBlob<'a> {
-    fdt: Fdt<'a>,
+    blocks: Blocks<'a>,
     total: usize,
+}
+
+/// The blocks of a device tree.
+#[derive(Clone, Copy)]
+struct Blocks<'a> {
+    structs: &'a [u8],
+    strings: &'a [u8],
 }
 
 impl fmt::Debug for CheckedBlob<'_> {
@@ -110,14 +118,12 @@ impl<'a> CheckedBlob<'a> {
     /// Checks a slice that begins with a device tree; what follows its total size is ignored.
     pub fn check(bytes: &'a [u8]) -> Result<Self, BlobError> {
         let header = Header::read(bytes)?;
-        let blob = bytes.get(..header.total).ok_or(BlobError::Short { bytes: bytes.len() })?;
-        let structs = blob.get(header.structs.0..header.structs.1).ok_or(BlobError::StructBlock)?;
-        let strings = blob.get(header.strings.0..header.strings.1).ok_or(BlobError::StringsBlock)?;
+        let structs = bytes.get(header.structs.0..header.structs.1).ok_or(BlobError::StructBlock)?;
+        let strings = bytes.get(header.strings.0..header.strings.1).ok_or(BlobError::StringsBlock)?;
         check_strings(strings)?;
-        check_structs(structs, strings)?;
-        // What `Fdt::new` checks itself has been checked: it cannot fail here.
-        let fdt = Fdt::new(blob).map_err(|_| BlobError::Magic(0))?;
-        Ok(Self { fdt, total: header.total })
+        let blocks = Blocks { structs, strings };
+        check_structs(Tokens { blocks: &blocks, at: 0 })?;
+        Ok(Self { blocks, total: header.total })
     }
 
     /// Reads the total size that a header claims, so that a caller can map that much before the check.
@@ -137,9 +143,82 @@ impl<'a> CheckedBlob<'a> {
         self.total
     }
 
-    /// Lends the tree. Its iterators over properties and children, from the root on, cannot panic.
-    pub const fn tree(&self) -> &Fdt<'a> {
-        &self.fdt
+    /// Returns the root node.
+    pub const fn root(&self) -> Tree<'_> {
+        Tree { name: "", body: Tokens { blocks: &self.blocks, at: ROOT_BODY } }
+    }
+}
+
+/// A node of a [`CheckedBlob`].
+#[derive(Clone, Copy)]
+pub struct Tree<'a> {
+    name: &'a str,
+    /// What follows the name: properties, then nodes, then the end.
+    body: Tokens<'a>,
+}
+
+impl<'a> Tree<'a> {
+    /// Returns its name; the root's is empty.
+    pub const fn name(&self) -> &'a str {
+        self.name
+    }
+
+    /// Returns the names, in ASCII, and the values of its properties.
+    pub const fn properties(&self) -> Properties<'a> {
+        Properties(self.body)
+    }
+
+    /// Returns the nodes inside it.
+    pub const fn children(&self) -> Children<'a> {
+        Children(self.body)
+    }
+}
+
+/// Walks the properties of a [`Tree`].
+pub struct Properties<'a>(Tokens<'a>);
+
+impl<'a> Iterator for Properties<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.0.next() {
+            Ok(Token::Property { name, value }) => {
+                Some((until_nul(self.0.blocks.strings, name).unwrap_or_default(), value))
+            }
+            // Properties come before nodes.
+            _ => None,
+        }
+    }
+}
+
+/// Walks the nodes inside a [`Tree`].
+pub struct Children<'a>(Tokens<'a>);
+
+impl<'a> Iterator for Children<'a> {
+    type Item = Tree<'a>;
+
+    fn next(&mut self) -> Option<Tree<'a>> {
+        let mut child = None;
+        let mut depth = 0usize;
+        loop {
+            match self.0.next().ok()? {
+                Token::Property { .. } => (),
+                Token::BeginNode(name) => {
+                    if depth == 0 {
+                        child = Some(Tree { name: core::str::from_utf8(name).ok()?, body: self.0 });
+                    }
+                    depth = depth.saturating_add(1);
+                }
+                Token::EndNode => {
+                    // The end of the node whose children these are.
+                    depth = depth.checked_sub(1)?;
+                    if depth == 0 {
+                        return child;
+                    }
+                }
+                Token::End => return None,
+            }
+        }
     }
 }
 
@@ -205,75 +284,119 @@ fn check_strings(strings: &[u8]) -> Result<(), BlobError> {
     Ok(())
 }
 
-/// Walks the tokens: one root without a name, in each node first properties, then nodes, at the end END alone.
-fn check_structs(structs: &[u8], strings: &[u8]) -> Result<(), BlobError> {
-    let mut at = 0usize;
+/// Checks the order of tokens: one root without a name, in each node first properties, then nodes, at the end END
+/// alone.
+fn check_structs(mut tokens: Tokens<'_>) -> Result<(), BlobError> {
     let mut depth = 0usize;
     // Whether a property may come next: not after a node has ended.
     let mut properties = false;
     loop {
-        let token = word(structs, at).ok_or(BlobError::Truncated(at))?;
-        let body = at.saturating_add(4);
-        let outside = BlobError::Token { token, at };
+        let at = tokens.at;
+        let token = tokens.next()?;
+        let outside = BlobError::Token { token: word(tokens.blocks.structs, at).unwrap_or(0), at };
         match token {
-            BEGIN_NODE => {
+            Token::BeginNode(name) => {
                 if depth == 0 && at != 0 {
                     return Err(outside);
                 }
                 if depth == MAX_DEPTH {
                     return Err(BlobError::Depth(at));
                 }
-                at = node_name(structs, body, depth == 0)?;
+                let good = name.iter().all(|&b| b.is_ascii_graphic() && b != b'/');
+                if !good || name.is_empty() != (depth == 0) || name.len() > 63 {
+                    return Err(BlobError::NodeName(at.saturating_add(4)));
+                }
                 depth = depth.saturating_add(1);
                 properties = true;
             }
-            END_NODE => {
+            Token::EndNode => {
                 depth = depth.checked_sub(1).ok_or(outside)?;
-                at = body;
                 properties = false;
             }
-            PROP => {
+            Token::Property { .. } => {
                 if !properties {
                     return Err(outside);
                 }
-                at = property(structs, strings, body)?;
             }
-            END => {
-                let alone = depth == 0 && at != 0 && body == structs.len();
+            Token::End => {
+                let alone = depth == 0 && at != 0 && tokens.at == tokens.blocks.structs.len();
                 return if alone { Ok(()) } else { Err(outside) };
             }
-            // NOP (4) among them: `fdt` loses the properties and nodes that follow one.
-            _ => return Err(outside),
         }
     }
 }
 
-/// Checks the name at `at`; returns the offset of the next token.
-fn node_name(structs: &[u8], at: usize, root: bool) -> Result<usize, BlobError> {
-    let rest = structs.get(at..).ok_or(BlobError::Truncated(at))?;
-    let length = rest.iter().position(|&b| b == 0).ok_or(BlobError::Truncated(at))?;
-    let name = rest.get(..length).ok_or(BlobError::Truncated(at))?;
-    let good = name.iter().all(|&b| b.is_ascii_graphic() && b != b'/');
-    if !good || name.is_empty() != root || length > 63 {
-        return Err(BlobError::NodeName(at));
-    }
-    padded(at, length.saturating_add(1), structs.len())
+/// What the structure block consists of.
+enum Token<'a> {
+    /// A node begins, with its name.
+    BeginNode(&'a [u8]),
+    /// The last node that began ends.
+    EndNode,
+    /// A property.
+    Property {
+        /// Where its name is in the strings block.
+        name: usize,
+        value: &'a [u8],
+    },
+    /// The block ends.
+    End,
 }
 
-/// Checks the property whose length and name offset are at `at`; returns the offset of the next token.
-fn property(structs: &[u8], strings: &[u8], at: usize) -> Result<usize, BlobError> {
-    let cut = BlobError::Truncated(at);
-    let length = offset(structs, at).ok_or(cut)?;
-    let name = offset(structs, at.saturating_add(4)).ok_or(cut)?;
-    // The strings block ends with a NUL, so every offset inside it begins a terminated name.
-    if strings.get(name).is_none_or(|&b| b == 0) {
-        return Err(BlobError::PropertyName(at));
-    }
-    padded(at.saturating_add(8), length, structs.len())
+/// Reads a structure block, token by token.
+#[derive(Clone, Copy)]
+struct Tokens<'a> {
+    blocks: &'a Blocks<'a>,
+    /// Offset of the next token in the structure block.
+    at: usize,
 }
 
-/// Returns the next multiple of 4 after `length` bytes at `at`, if it is inside `limit`.
-fn padded(at: usize, length: usize, limit: usize) -> Result<usize, BlobError> {
-    let end = at.checked_add(length).and_then(|e| e.checked_next_multiple_of(4));
-    end.filter(|&e| e <= limit).ok_or(BlobError::Truncated(at))
+impl<'a> Tokens<'a> {
+    #[inline(never)]
+    fn next(&mut self) -> Result<Token<'a>, BlobError> {
+        let at = self.at;
+        let token = word(self.blocks.structs, at).ok_or(BlobError::Truncated(at))?;
+        self.at = at.saturating_add(4);
+        match token {
+            BEGIN_NODE => self.node_name().map(Token::BeginNode),
+            END_NODE => Ok(Token::EndNode),
+            PROP => self.property(),
+            END => Ok(Token::End),
+            // NOP (4) among them.
+            _ => Err(BlobError::Token { token, at }),
+        }
+    }
+
+    fn node_name(&mut self) -> Result<&'a [u8], BlobError> {
+        let at = self.at;
+        let name = until_nul(self.blocks.structs, at).ok_or(BlobError::Truncated(at))?;
+        self.take(name.len().saturating_add(1))?;
+        Ok(name)
+    }
+
+    fn property(&mut self) -> Result<Token<'a>, BlobError> {
+        let cut = BlobError::Truncated(self.at);
+        let length = offset(self.blocks.structs, self.at).ok_or(cut)?;
+        let name = offset(self.blocks.structs, self.at.saturating_add(4)).ok_or(cut)?;
+        // The strings block ends with a NUL, so every offset inside it begins a terminated name.
+        if self.blocks.strings.get(name).is_none_or(|&b| b == 0) {
+            return Err(BlobError::PropertyName(self.at));
+        }
+        self.at = self.at.saturating_add(8);
+        Ok(Token::Property { name, value: self.take(length)? })
+    }
+
+    /// Takes bytes and what pads them to a multiple of 4.
+    fn take(&mut self, length: usize) -> Result<&'a [u8], BlobError> {
+        let rest = self.blocks.structs.get(self.at..).unwrap_or_default();
+        let padded = length.checked_next_multiple_of(4).filter(|&n| n <= rest.len());
+        let padded = padded.ok_or(BlobError::Truncated(self.at))?;
+        self.at = self.at.saturating_add(padded);
+        Ok(rest.get(..length).unwrap_or_default())
+    }
+}
+
+/// Returns the bytes at an offset up to the next NUL.
+fn until_nul(bytes: &[u8], at: usize) -> Option<&[u8]> {
+    let rest = bytes.get(at..)?;
+    rest.get(..rest.iter().position(|&b| b == 0)?)
 }

@@ -4,8 +4,9 @@
 use arrayvec::ArrayVec;
 use ffa_abi::{PartitionId, Version};
 
-use super::machine::{Cells, cell_count, read_cpus, read_memory};
-use super::node::{At, Node, Value, Warn, read_properties};
+use super::machine::{Cells, read_cpus, read_memory};
+use super::node::{Node, Value, Warn, word};
+use super::property::Property;
 use super::refusal::name;
 use super::{
     Cause, CheckedBlob, File, HubPolicy, MAX_CPUS, MAX_MEMORY_RANGES, MAX_SMCS, MemoryKind, MemoryRange, Name, Refusal,
@@ -88,56 +89,63 @@ impl CoreManifest {
 
     /// Reads the SPMC manifest and tells what was tolerated in it.
     pub fn parse_with(blob: &CheckedBlob<'_>, warn: Warn<'_>) -> Result<Self, Refusal> {
-        let root = Node::root(blob, File::Spmc)?;
+        let root = Node::root(blob, File::Spmc);
         let cells = read_root(&root, warn)?;
-        let mut attribute = None;
-        let mut partitions = None;
-        let mut quiet = false;
-        let mut cpus = None;
-        let mut memory = ArrayVec::new();
-        let mut policy = None;
-        let mut hub_node = None;
+        let (mut attribute, mut quiet, mut policy, mut hub) = (None, None, None, None);
+        let (mut partitions, mut cpus, mut memory) = (ArrayVec::new(), ArrayVec::new(), ArrayVec::new());
         for node in root.children() {
             match node.name() {
                 "attribute" => attribute = Some(Attribute::read(&node, warn)?),
-                "hypervisor" => partitions = Some(read_hypervisor(&node, &mut quiet, warn)?),
-                "cpus" => cpus = Some(read_cpus(&node)?),
+                "hypervisor" => quiet = Some(read_hypervisor(&node, &mut partitions, warn)?),
+                "cpus" => read_cpus(&node, &mut cpus)?,
                 routing::NODE => policy = Some(node),
-                hub::NODE => hub_node = Some(node),
+                hub::NODE => hub = Some(node),
                 // Every other node is judged by its device_type.
                 _ => read_memory(&node, cells, &mut memory, warn)?,
             }
         }
-        let at = &root.at;
-        let attribute = attribute.ok_or_else(|| {
-            at.missing("", "a node \"attribute\"", "add attribute { spmc_id; maj_ver; min_ver; } as the SPMD reads it")
-        })?;
-        let partitions = partitions.ok_or_else(|| {
-            at.missing("", "a node \"hypervisor\"", "add hypervisor { compatible = \"hafnium,hafnium\"; vm1 { ... }; }")
-        })?;
-        let cpus = cpus.ok_or_else(|| {
-            at.missing("", "a node \"cpus\"", "add cpus { ... } with a node for each CPU: its reg is its MPIDR")
-        })?;
-        if !memory.iter().any(|r: &MemoryRange| r.kind == MemoryKind::Secure) {
-            return Err(at.missing(
-                "",
-                "a node with device_type = \"memory\"",
-                "add memory nodes for the Secure RAM that the partitions lie in",
-            ));
-        }
-        let hub = hub_node.map(|node| hub::read(&node, partitions.len())).transpose()?;
-        let routing = match (policy, hub) {
-            (Some(node), None) => routing::read(&node, partitions.len())?,
-            (None, Some(hub)) => {
-                RoutingPolicy { default: RoutingDefault::Hub, coordinator: hub.coordinator, ..RoutingPolicy::default() }
-            }
-            (None, None) => RoutingPolicy::default(),
-            (Some(node), Some(_)) => {
-                let cause = Cause::Text { found: super::name(routing::NODE), expected: "one policy" };
-                return Err(node.at.refuse("a name", cause, "remove it or the hub node, which is a policy by itself"));
-            }
+        let Some(attribute) = attribute else {
+            let rule = "a node \"attribute\"; add attribute { spmc_id; maj_ver; min_ver; } as the SPMD reads it";
+            return Err(root.missing(rule));
         };
-        Ok(Self { attribute, partitions, quiet, cpus, memory, routing, hub })
+        let Some(quiet) = quiet else {
+            let rule = "a node \"hypervisor\"; add hypervisor { compatible = \"hafnium,hafnium\"; vm1 { ... }; }";
+            return Err(root.missing(rule));
+        };
+        // A node without a CPU has been refused.
+        if cpus.is_empty() {
+            let rule = "a node \"cpus\"; add cpus { ... } with a node for each CPU: its reg is its MPIDR";
+            return Err(root.missing(rule));
+        }
+        if !memory.iter().any(|r: &MemoryRange| r.kind == MemoryKind::Secure) {
+            let rule = "a node with device_type = \"memory\"; add the Secure RAM that the partitions lie in";
+            return Err(root.missing(rule));
+        }
+        let routing = RoutingPolicy::default();
+        let mut out = Self { attribute, partitions, quiet, cpus, memory, routing, hub: None };
+        out.read_policy(policy.as_ref(), hub.as_ref())?;
+        Ok(out)
+    }
+
+    /// Reads the one of the two nodes that there is.
+    #[inline(never)]
+    fn read_policy(&mut self, policy: Option<&Node<'_>>, hub: Option<&Node<'_>>) -> Result<(), Refusal> {
+        let partitions = self.partitions.len();
+        if let Some(node) = hub {
+            let hub = hub::read(node, partitions)?;
+            self.routing.default = RoutingDefault::Hub;
+            self.routing.coordinator = hub.coordinator;
+            self.hub = Some(hub);
+        }
+        match policy {
+            Some(node) if hub.is_some() => Err(node.refuse(
+                "a name",
+                Cause::Text { found: name(routing::NODE) },
+                "one policy; remove it or the hub node, which is a policy by itself",
+            )),
+            Some(node) => routing::read(node, partitions, &mut self.routing),
+            None => Ok(()),
+        }
     }
 
     /// Returns the ranges of one kind.
@@ -162,210 +170,173 @@ impl CoreManifest {
     }
 }
 
-fn read_root(root: &Node<'_, '_>, warn: Warn<'_>) -> Result<Cells, Refusal> {
-    let mut cells = Cells { address: 1, size: 1 };
-    let mut compatible = false;
-    read_properties!(root, {
-        "compatible" => |v| {
-            compatible = true;
-            require_compatible(&v, "arm,ffa-core-manifest-1.0", "\"arm,ffa-core-manifest-1.0\"")?;
-        },
-        "#address-cells" => |v| cells.address = cell_count(&v)?,
-        "#size-cells" => |v| cells.size = cell_count(&v)?,
-        "interrupt-parent" => |_v| {},
-        else |other| root.at.warn(warn, other, "is not known and has no effect"),
-    });
-    if !compatible {
-        return Err(root.at.missing("compatible", "\"arm,ffa-core-manifest-1.0\"", "add it: the SPMD looks for it"));
-    }
-    Ok(cells)
-}
+static ROOT: &[Property] = &[
+    Property::compatible("arm,ffa-core-manifest-1.0"),
+    Property::range("#address-cells", 0, 2, CELLS),
+    Property::range("#size-cells", 0, 2, CELLS),
+    Property::bytes("interrupt-parent", ""),
+];
 
-/// Requires that a `compatible` list names `wanted`.
-pub(crate) fn require_compatible(
-    v: &Value<'_, '_>,
-    wanted: &'static str,
-    expected: &'static str,
-) -> Result<(), Refusal> {
-    let mut texts = v.texts()?;
-    if texts.clone().any(|t| t == wanted) {
-        return Ok(());
-    }
-    let found = name(texts.next().unwrap_or(""));
-    Err(v.refuse(Cause::Text { found, expected }, "name the binding that this file is written in"))
+/// The rule for `#address-cells` and `#size-cells`: three and more cells make no 64-bit address.
+pub(super) const CELLS: &str = "0, 1 or 2";
+
+static ATTRIBUTE: &[Property] = &[
+    Property::cell("spmc_id", 0x8000, 0xfffe, "0x8000 to 0xfffe: bit 15 set, and 0xffff is the SPMD's; write <0x8000>")
+        .required(),
+    Property::cell("maj_ver", NEWEST.major, NEWEST.major as u32, "1").required(),
+    Property::cell(
+        "min_ver",
+        0,
+        NEWEST.minor as u32,
+        "0 to 2; the SPMD turns the Secure world off for a newer version than its own (1.2 in TF-A 2.12)",
+    )
+    .required(),
+    Property::cell("exec_state", 0, 0, "0 (AArch64); the SPMC runs in AArch64 only"),
+    Property::two_cells("load_address"),
+    Property::two_cells("entrypoint"),
+    Property::cell("binary_size", 0, u32::MAX, ""),
+];
+
+#[inline(never)]
+fn read_root(root: &Node<'_>, warn: Warn<'_>) -> Result<Cells, Refusal> {
+    let mut room = root.room();
+    let [_, address, size, ..] = root.read(ROOT, &mut room, warn)?;
+    // Where they are absent, as Hafnium has it.
+    Ok(Cells { address: address.or(1) as usize, size: size.or(1) as usize })
 }
 
 impl Attribute {
-    fn read(node: &Node<'_, '_>, warn: Warn<'_>) -> Result<Self, Refusal> {
-        let (mut id, mut major, mut minor) = (None, None, None);
-        let (mut load_address, mut entrypoint, mut binary_size) = (None, None, None);
-        read_properties!(node, {
-            "spmc_id" => |v| id = Some(spmc_id(&v)?),
-            "maj_ver" => |v| major = Some(version_part(&v, "1", NEWEST.major, NEWEST.major)?),
-            "min_ver" => |v| minor = Some(version_part(&v, "0 to 2", 0, NEWEST.minor)?),
-            "exec_state" => |v| match v.one_cell()? {
-                0 => (),
-                // 1 is AArch32, the rest mean nothing.
-                n => return Err(v.wrong(n.into(), "0 (AArch64)", "the SPMC runs in AArch64 only")),
-            },
-            "load_address" => |v| load_address = Some(two_cells(&v, warn)?),
-            "entrypoint" => |v| entrypoint = Some(two_cells(&v, warn)?),
-            "binary_size" => |v| binary_size = Some(v.one_cell()?),
-            else |other| node.at.warn(warn, other, "is not known and has no effect"),
-        });
-        let at = &node.at;
-        let spmc_id = id.ok_or_else(|| at.missing("spmc_id", "one cell with bit 15 set", "add spmc_id = <0x8000>"))?;
-        let major = major.ok_or_else(|| at.missing("maj_ver", "one cell", "add maj_ver = <1>"))?;
-        let minor = minor.ok_or_else(|| at.missing("min_ver", "one cell", "add min_ver = <1> or <2>"))?;
-        if let Some(address) = load_address.filter(|a: &Pa| !a.is_page_aligned()) {
-            return Err(at.refuse(
-                "load_address",
-                Cause::Misaligned { address: address.0 },
-                "write the address that the SPMC is linked and loaded at",
-            ));
+    #[inline(never)]
+    fn read(node: &Node<'_>, warn: Warn<'_>) -> Result<Self, Refusal> {
+        let mut room = node.room();
+        let [spmc_id, major, minor, _, load, entrypoint, size, ..] = node.read(ATTRIBUTE, &mut room, warn)?;
+        if !Pa(load.number).is_page_aligned() {
+            return Err(load.misaligned(load.number, "write the address that the SPMC is linked and loaded at"));
         }
-        let version = Version::new(major, minor);
-        Ok(Self { spmc_id, version, exec_state: ExecState::AArch64, load_address, entrypoint, binary_size })
+        Ok(Self {
+            spmc_id: PartitionId(spmc_id.number as u16),
+            version: Version::new(major.number as u16, minor.number as u16),
+            exec_state: ExecState::AArch64,
+            load_address: load.get().map(Pa),
+            entrypoint: entrypoint.get().map(Pa),
+            binary_size: size.get().map(|n| n as u32),
+        })
     }
 }
 
-fn spmc_id(v: &Value<'_, '_>) -> Result<PartitionId, Refusal> {
-    match v.one_cell()? {
-        n @ 0x8000..=0xfffe => Ok(PartitionId(n as u16)),
-        // The Normal world's half, the SPMD's own, or no 16-bit number.
-        n => Err(v.wrong(n.into(), "0x8000 to 0xfffe: bit 15 set, and 0xffff is the SPMD's", "write <0x8000>")),
-    }
-}
+static HYPERVISOR: &[Property] =
+    &[Property::compatible("hafnium,hafnium"), Property::flag("ffa_tee_enabled"), Property::flag("quiet-boot")];
 
-fn version_part(v: &Value<'_, '_>, expected: &'static str, least: u16, most: u16) -> Result<u16, Refusal> {
-    let n = v.one_cell()?;
-    let fix = "the SPMD turns the Secure world off for a newer version than its own (1.2 in TF-A 2.12)";
-    u16::try_from(n).ok().filter(|n| (least..=most).contains(n)).ok_or_else(|| v.wrong(n.into(), expected, fix))
-}
-
-fn two_cells(v: &Value<'_, '_>, warn: Warn<'_>) -> Result<Pa, Refusal> {
-    if v.bytes.len() == 4 {
-        v.at.warn(warn, v.property, "has one cell; the SPMD reads two and ignores it: write <0x0 0x...>");
-    }
-    Ok(Pa(v.number()?))
-}
-
+/// Adds the partitions; returns whether the boot is to be quiet.
+#[inline(never)]
 fn read_hypervisor(
-    node: &Node<'_, '_>,
-    quiet: &mut bool,
+    node: &Node<'_>,
+    partitions: &mut ArrayVec<PartitionEntry, MAX_PARTITIONS>,
     warn: Warn<'_>,
-) -> Result<ArrayVec<PartitionEntry, MAX_PARTITIONS>, Refusal> {
-    let mut compatible = false;
-    read_properties!(node, {
-        "compatible" => |v| {
-            compatible = true;
-            require_compatible(&v, "hafnium,hafnium", "\"hafnium,hafnium\"")?;
-        },
-        "ffa_tee_enabled" => |v| { v.flag()?; },
-        "quiet-boot" => |v| *quiet = v.flag()?,
-        else |other| node.at.warn(warn, other, "is not known and has no effect"),
-    });
-    if !compatible {
-        return Err(node.at.missing("compatible", "\"hafnium,hafnium\"", "add it to say how its nodes are written"));
-    }
-    let mut partitions: ArrayVec<PartitionEntry, MAX_PARTITIONS> = ArrayVec::new();
+) -> Result<bool, Refusal> {
+    let mut room = node.room();
+    let [_, _, quiet, ..] = node.read(HYPERVISOR, &mut room, warn)?;
     for vm in node.children() {
         let entry = PartitionEntry::read(&vm, warn)?;
         if let Some(other) = partitions.iter().find(|p| p.number == entry.number) {
             let cause = Cause::Duplicate { value: entry.number.into(), other: other.name };
-            return Err(vm.at.refuse("", cause, "give each partition its own number"));
+            return Err(vm.refuse("", cause, "give each partition its own number"));
         }
-        let limit = Cause::TooMany { limit: MAX_PARTITIONS };
-        partitions.try_push(entry).map_err(|_| node.at.refuse("", limit, "remove partitions"))?;
+        partitions.try_push(entry).map_err(|_| node.too_many(MAX_PARTITIONS, "remove partitions"))?;
     }
-    crate::boot::sort(&mut partitions, |p| p.number);
+    crate::boot::sort(partitions, |p| p.number);
     // Numbers are unique and ascending, so the first that is not its place's marks the gap.
-    if let Some((_, p)) = partitions.iter().enumerate().find(|(i, p)| usize::from(p.number) != i.saturating_add(1)) {
-        let cause = Cause::Value { found: p.number.into(), expected: "vm1, vm2, ... without a gap" };
-        return Err(node.at.refuse("the number of a vm node", cause, "number the vm nodes from 1 on"));
+    for (p, place) in partitions.iter().zip(1u16..) {
+        if p.number != place {
+            let cause = Cause::Value { found: p.number.into() };
+            let rule = "vm1, vm2, ... without a gap";
+            return Err(node.refuse("the number of a vm node", cause, rule));
+        }
     }
-    Ok(partitions)
+    Ok(quiet.is_present())
 }
 
+static VM: &[Property] = &[
+    Property::flag("is_ffa_partition").required(),
+    Property::text("debug_name", "a string; add a name for the log").required(),
+    Property::number("load_address", "an address; add the address that TB_FW_CONFIG loads the package at").required(),
+    Property::number("mem_size", "at least one page; write the memory that it may use, in bytes").required(),
+    Property::range(
+        "vcpu_count",
+        1,
+        MAX_CPUS as u32,
+        "1, or the number of CPUs (at most 8); write the execution-ctx-count of its manifest",
+    )
+    .required(),
+    Property::not_supported("hyp_loaded", "remove it: partitions are loaded by BL2 as packages"),
+    Property::bytes("smc_whitelist", ""),
+    Property::flag("smc_whitelist_permissive"),
+];
+
 impl PartitionEntry {
-    fn read(node: &Node<'_, '_>, warn: Warn<'_>) -> Result<Self, Refusal> {
+    fn read(node: &Node<'_>, warn: Warn<'_>) -> Result<Self, Refusal> {
         let number = vm_number(node.name()).ok_or_else(|| {
-            let cause = Cause::Text { found: name(node.name()), expected: "vm1 to vm16" };
-            node.at.refuse("the node's name", cause, "name partitions vm1, vm2, ... (vm0 is reserved)")
+            let cause = Cause::Text { found: name(node.name()) };
+            node.refuse("the node's name", cause, "vm1 to vm16 (vm0 is reserved)")
         })?;
-        let (mut is_ffa, mut debug_name, mut load_address) = (false, None, None);
-        let (mut vcpu_count, mut mem_size, mut smcs) = (None, None, SmcAllowList::default());
-        read_properties!(node, {
-            "is_ffa_partition" => |v| is_ffa = v.flag()?,
-            "hyp_loaded" => |v| {
-                return Err(v.refuse(Cause::NotSupported, "remove it: partitions are loaded by BL2 as packages"));
-            },
-            "debug_name" => |v| debug_name = Some(name(v.text()?)),
-            "load_address" => |v| load_address = Some(v.number()?),
-            "vcpu_count" => |v| vcpu_count = Some(v.u16()?),
-            "mem_size" => |v| mem_size = Some(v.number()?),
-            "smc_whitelist" => |v| smcs.read(&v)?,
-            "smc_whitelist_permissive" => |v| smcs.permissive = v.flag()?,
-            else |other| node.at.warn(warn, other, "is not known and has no effect"),
-        });
-        let at = &node.at;
-        if !is_ffa {
-            let fix = "add is_ffa_partition: the SPMC runs FF-A partitions only";
-            return Err(at.missing("is_ffa_partition", "an empty property", fix));
-        }
-        let name = debug_name.ok_or_else(|| at.missing("debug_name", "a string", "add a name for the log"))?;
-        let load = load_address.ok_or_else(|| {
-            at.missing("load_address", "an address", "add the address that TB_FW_CONFIG loads the package at")
-        })?;
-        let size = mem_size.ok_or_else(|| at.missing("mem_size", "a size in bytes", "add the memory it may use"))?;
-        let vcpu_count = vcpu_count
-            .ok_or_else(|| at.missing("vcpu_count", "a number", "add the execution-ctx-count of its manifest"))?;
-        let mem_size = check_extent(at, load, size)?;
-        if vcpu_count == 0 || usize::from(vcpu_count) > MAX_CPUS {
-            let cause = Cause::Value { found: vcpu_count.into(), expected: "1, or the number of CPUs (at most 8)" };
-            return Err(at.refuse("vcpu_count", cause, "write the execution-ctx-count of its manifest"));
-        }
-        Ok(Self { number, name, load_address: Pa(load), mem_size, vcpu_count, smcs })
+        let mut room = node.room();
+        let [_, debug_name, load, size, vcpu_count, _, functions, permissive, ..] = node.read(VM, &mut room, warn)?;
+        let mut smcs = SmcAllowList::default();
+        smcs.read(functions, permissive)?;
+        Ok(Self {
+            number,
+            name: name(debug_name.text()),
+            load_address: Pa(load.number),
+            mem_size: check_extent(load, size)?,
+            vcpu_count: vcpu_count.number as u16,
+            smcs,
+        })
     }
 }
 
 /// Checks a partition's memory; returns its size rounded up to whole pages.
-fn check_extent(at: &At, load: u64, size: u64) -> Result<u64, Refusal> {
-    if !Pa(load).is_page_aligned() {
-        let fix = "load packages on a page boundary";
-        return Err(at.refuse("load_address", Cause::Misaligned { address: load }, fix));
+fn check_extent(load: &Value<'_, '_>, size: &Value<'_, '_>) -> Result<u64, Refusal> {
+    if !Pa(load.number).is_page_aligned() {
+        return Err(load.misaligned(load.number, "load packages on a page boundary"));
     }
-    if size == 0 {
-        let cause = Cause::Value { found: 0, expected: "at least one page" };
-        return Err(at.refuse("mem_size", cause, "write the memory that it may use"));
+    if size.number == 0 {
+        return Err(size.out_of_rule());
     }
-    let wraps = || at.refuse("mem_size", Cause::Wraps { base: load, size }, "write a smaller size");
-    let rounded = size.checked_next_multiple_of(PAGE_SIZE).ok_or_else(wraps)?;
-    load.checked_add(rounded).ok_or_else(wraps)?;
-    Ok(rounded)
+    match size.number.checked_next_multiple_of(PAGE_SIZE) {
+        Some(rounded) if load.number.checked_add(rounded).is_some() => Ok(rounded),
+        // Not even its end is an address.
+        _ => Err(size.wraps(load.number, size.number, "write a smaller size")),
+    }
 }
 
 /// Reads N of `vmN`: 1 to the capacity, without leading zeros.
 pub(crate) fn vm_number(text: &str) -> Option<u16> {
-    let digits = text.strip_prefix("vm")?;
-    if digits.starts_with(['0', '+']) {
-        return None;
+    let mut number = 0;
+    for digit in text.strip_prefix("vm")?.chars() {
+        number = number * 10 + digit.to_digit(10)?;
+        // A leading zero, or already too many.
+        if number == 0 || number > MAX_PARTITIONS as u32 {
+            return None;
+        }
     }
-    let n: u16 = digits.parse().ok()?;
-    (1..=MAX_PARTITIONS).contains(&usize::from(n)).then_some(n)
+    (number != 0).then_some(number as u16)
 }
 
 impl SmcAllowList {
-    /// Adds the function identifiers of a `smc_whitelist`.
-    pub(crate) fn read(&mut self, v: &Value<'_, '_>) -> Result<(), Refusal> {
-        for function in v.list()? {
+    /// Reads a `smc_whitelist` and a `smc_whitelist_permissive`.
+    pub(crate) fn read(&mut self, functions: &Value<'_, '_>, permissive: &Value<'_, '_>) -> Result<(), Refusal> {
+        self.permissive = permissive.is_present();
+        for entry in functions.list(1, "a list of cells: a multiple of 4 bytes")? {
+            let function = word(entry, 0);
             if !may_be_forwarded(function) {
-                let expected = "a fast call to CPU, SiP or OEM services, to the architecture's, or to TRNG";
-                let fix = "FF-A, PSCI, SDEI and trusted OS calls are never passed on: they change who runs";
-                return Err(v.wrong(function.into(), expected, fix));
+                return Err(functions.wrong(
+                    function.into(),
+                    "a fast call to CPU, SiP or OEM services, to the architecture's, or to TRNG; FF-A, PSCI, SDEI and \
+                     trusted OS calls are never passed on: they change who runs",
+                ));
             }
-            let cause = Cause::TooMany { limit: MAX_SMCS };
-            self.functions.try_push(function).map_err(|_| v.refuse(cause, "name fewer function identifiers"))?;
+            let too_many = |_| functions.too_many(MAX_SMCS, "name fewer function identifiers");
+            self.functions.try_push(function).map_err(too_many)?;
         }
         Ok(())
     }

@@ -18,11 +18,10 @@
 
 use ffa_abi::PartitionId;
 
-use super::core_manifest::require_compatible;
-use super::node::{Node, Value, read_properties};
-use super::refusal::name;
+use super::Refusal;
+use super::node::{Node, Value, word};
+use super::property::Property;
 use super::routing::{Party, party};
-use super::{Cause, Refusal};
 
 /// Most windows that can be open at once.
 pub const MAX_WINDOWS: usize = 16;
@@ -105,57 +104,82 @@ impl Default for BreakerPolicy {
 /// The node's name, in the root of the SPMC manifest.
 pub(crate) const NODE: &str = "hub";
 
+static HUB: &[Property] = &[
+    Property::compatible("hematite,hub"),
+    Property::text("coordinator", ""),
+    Property::range("id", 0x8000, 0xfffe, "an identifier of the Secure world; set bit 15; 0xffff is the SPMD's"),
+    Property::range("windows", 1, MAX_WINDOWS as u32, "1 to 16"),
+    Property::range("queue-messages", 2, MAX_QUEUE, "2 to 64"),
+    Property::range("message-bytes", 64, 4032, "64 to 4032"),
+    Property::range("high-watermark", 1, 100, "1 to 100 percent"),
+    Property::range("low-watermark", 0, 99, "0 to 99 percent"),
+    Property::range("attempts", 1, 16, "1 to 16"),
+    Property::range("redeliver-ms", 1, 60_000, "1 to 60000"),
+    Property::range("duplicates", 1, 64, "1 to 64"),
+    Property::range("dead-letters", 1, MAX_DEAD_LETTERS, "1 to 256"),
+];
+
 /// Reads the node; `partitions` is how many there are.
-pub(crate) fn read(node: &Node<'_, '_>, partitions: usize) -> Result<HubPolicy, Refusal> {
-    let mut hub = HubPolicy::default();
-    let mut compatible = false;
-    read_properties!(node, {
-        "compatible" => |v| {
-            compatible = true;
-            require_compatible(&v, "hematite,hub", "\"hematite,hub\"")?;
-        },
-        "coordinator" => |v| hub.coordinator = party(&v, v.text()?, partitions)?,
-        "id" => |v| hub.id = service_id(&v)?,
-        "windows" => |v| hub.windows = bounded(&v, 1, MAX_WINDOWS as u32, "1 to 16")?,
-        "queue-messages" => |v| hub.queue_messages = bounded(&v, 2, MAX_QUEUE, "2 to 64")?,
-        "message-bytes" => |v| hub.message_bytes = bounded(&v, 64, 4032, "64 to 4032")?,
-        "high-watermark" => |v| hub.high_watermark = bounded(&v, 1, 100, "1 to 100 percent")?,
-        "low-watermark" => |v| hub.low_watermark = bounded(&v, 0, 99, "0 to 99 percent")?,
-        "attempts" => |v| hub.attempts = bounded(&v, 1, 16, "1 to 16")?,
-        "redeliver-ms" => |v| hub.redeliver_ms = bounded(&v, 1, 60_000, "1 to 60000")?,
-        "duplicates" => |v| hub.duplicates = bounded(&v, 1, 64, "1 to 64")?,
-        "dead-letters" => |v| hub.dead_letters = bounded(&v, 1, MAX_DEAD_LETTERS, "1 to 256")?,
-        else |other| return Err(unknown(node, other)),
-    });
-    if !compatible {
-        return Err(node.at.missing("compatible", "\"hematite,hub\"", "add it: it says how the node is written"));
-    }
+#[inline(never)]
+pub(crate) fn read(node: &Node<'_>, partitions: usize) -> Result<HubPolicy, Refusal> {
+    let mut room = node.room();
+    #[rustfmt::skip]
+    let [
+        _, coordinator, id, windows, queue_messages, message_bytes, high, low, attempts, redeliver, duplicates, dead, ..
+    ] = node.read_all(HUB, &mut room)?;
+    let absent = HubPolicy::default();
+    let mut hub = HubPolicy {
+        coordinator: party(coordinator, partitions)?,
+        id: PartitionId(id.or(absent.id.0.into()) as u16),
+        windows: windows.or(absent.windows),
+        queue_messages: queue_messages.or(absent.queue_messages),
+        message_bytes: message_bytes.or(absent.message_bytes),
+        high_watermark: high.or(absent.high_watermark),
+        low_watermark: low.or(absent.low_watermark),
+        attempts: attempts.or(absent.attempts),
+        redeliver_ms: redeliver.or(absent.redeliver_ms),
+        duplicates: duplicates.or(absent.duplicates),
+        dead_letters: dead.or(absent.dead_letters),
+        breaker: absent.breaker,
+    };
     for child in node.children() {
         if child.name() != "breaker" {
-            return Err(unknown(node, child.name()));
+            return Err(node.unknown(child.name()));
         }
         hub.breaker = read_breaker(&child)?;
     }
     if hub.low_watermark >= hub.high_watermark {
-        let cause = Cause::Value { found: hub.low_watermark.into(), expected: "less than high-watermark" };
-        return Err(node.at.refuse("low-watermark", cause, "leave room between the two, or senders flap"));
+        let rule = "less than high-watermark; leave room between the two, or senders flap";
+        return Err(low.wrong(hub.low_watermark.into(), rule));
     }
     Ok(hub)
 }
 
-fn read_breaker(node: &Node<'_, '_>) -> Result<BreakerPolicy, Refusal> {
-    let mut breaker = BreakerPolicy::default();
-    const COUNT: &str = "0 to 65535";
-    read_properties!(node, {
-        "faults" => |v| breaker.faults = bounded(&v, 0, 65535, COUNT)?,
-        "missing-acks" => |v| breaker.missing_acks = bounded(&v, 0, 65535, COUNT)?,
-        "expiries" => |v| breaker.expiries = bounded(&v, 0, 65535, COUNT)?,
-        "denials" => |v| breaker.denials = bounded(&v, 0, 65535, COUNT)?,
-        "duplicates" => |v| breaker.duplicates = bounded(&v, 0, 65535, COUNT)?,
-        "cool-down-ms" => |v| breaker.cool_down_ms = bounded(&v, 1, 3_600_000, "1 to 3600000")?,
-        else |other| return Err(unknown(node, other)),
-    });
-    Ok(breaker)
+static BREAKER: &[Property] = &[
+    count("faults"),
+    count("missing-acks"),
+    count("expiries"),
+    count("denials"),
+    count("duplicates"),
+    Property::range("cool-down-ms", 1, 3_600_000, "1 to 3600000"),
+];
+
+const fn count(name: &'static str) -> Property {
+    Property::range(name, 0, 65535, "0 to 65535")
+}
+
+fn read_breaker(node: &Node<'_>) -> Result<BreakerPolicy, Refusal> {
+    let mut room = node.room();
+    let [faults, missing_acks, expiries, denials, duplicates, cool_down, ..] = node.read_all(BREAKER, &mut room)?;
+    let absent = BreakerPolicy::default();
+    Ok(BreakerPolicy {
+        faults: faults.or(absent.faults),
+        missing_acks: missing_acks.or(absent.missing_acks),
+        expiries: expiries.or(absent.expiries),
+        denials: denials.or(absent.denials),
+        duplicates: duplicates.or(absent.duplicates),
+        cool_down_ms: cool_down.or(absent.cool_down_ms),
+    })
 }
 
 /// `hub-queue = <messages bytes>` of a partition that takes part in supervised messages.
@@ -168,35 +192,20 @@ pub struct HubQueue {
 }
 
 /// Reads a partition's `hub-queue`.
-pub(crate) fn read_queue(v: &Value<'_, '_>) -> Result<HubQueue, Refusal> {
-    const EXPECTED: &str = "2 to 64 messages of 64 to 4032 bytes";
-    const FIX: &str = "write two cells: messages, and bytes of the longest with its envelope";
-    let mut cells = v.list()?;
-    let (messages, bytes) = (cells.next().unwrap_or(0), cells.next().unwrap_or(0));
-    if cells.next().is_some() || !(2..=MAX_QUEUE).contains(&messages) {
-        return Err(v.wrong(messages.into(), EXPECTED, FIX));
+pub(crate) fn read_queue(v: &Value<'_, '_>) -> Result<Option<HubQueue>, Refusal> {
+    const RULE: &str = "2 to 64 messages of 64 to 4032 bytes; write two cells: messages, and bytes of the longest with \
+                        its envelope";
+    if !v.is_present() {
+        return Ok(None);
+    }
+    let mut entries = v.entries(2, RULE)?;
+    let entry = entries.next().unwrap_or_default();
+    let (messages, bytes) = (word(entry, 0), word(entry, 1));
+    if !(2..=MAX_QUEUE).contains(&messages) || entries.next().is_some() {
+        return Err(v.wrong(messages.into(), RULE));
     }
     if !(64..=4032).contains(&bytes) {
-        return Err(v.wrong(bytes.into(), EXPECTED, FIX));
+        return Err(v.wrong(bytes.into(), RULE));
     }
-    Ok(HubQueue { messages: messages as u16, bytes: bytes as u16 })
-}
-
-fn bounded(v: &Value<'_, '_>, least: u32, most: u32, expected: &'static str) -> Result<u32, Refusal> {
-    let n = v.u32()?;
-    if (least..=most).contains(&n) { Ok(n) } else { Err(v.wrong(n.into(), expected, "write a number in that range")) }
-}
-
-fn service_id(v: &Value<'_, '_>) -> Result<PartitionId, Refusal> {
-    let id = PartitionId(v.u16()?);
-    if !id.is_secure() || id == PartitionId::SPMD {
-        return Err(v.wrong(id.0.into(), "an identifier of the Secure world", "set bit 15; 0xffff is the SPMD's"));
-    }
-    Ok(id)
-}
-
-fn unknown(node: &Node<'_, '_>, what: &str) -> Refusal {
-    let expected = "a property or node of hematite,hub";
-    let fix = "correct or remove it: a policy that is not understood in full is not applied in part";
-    node.at.refuse("a name", Cause::Text { found: name(what), expected }, fix)
+    Ok(Some(HubQueue { messages: messages as u16, bytes: bytes as u16 }))
 }

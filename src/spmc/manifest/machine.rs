@@ -3,8 +3,9 @@
 
 use arrayvec::ArrayVec;
 
-use super::node::{Node, Value, Warn, read_properties};
-use super::refusal::name;
+use super::core_manifest::CELLS;
+use super::node::{Node, Value, Warn, pair};
+use super::property::Property;
 use super::{Cause, Refusal};
 use crate::{PAGE_SIZE, Pa};
 
@@ -27,6 +28,8 @@ pub enum MemoryKind {
 }
 
 impl MemoryKind {
+    const ALL: [Self; 4] = [Self::Secure, Self::NonSecure, Self::SecureDevice, Self::NonSecureDevice];
+
     /// Returns the `device_type` that names it.
     pub const fn device_type(self) -> &'static str {
         match self {
@@ -56,94 +59,76 @@ impl MemoryRange {
     }
 }
 
-/// `#address-cells` and `#size-cells`; 1 where absent, as Hafnium has it.
+/// `#address-cells` and `#size-cells`.
 #[derive(Clone, Copy)]
 pub(crate) struct Cells {
     pub(crate) address: usize,
     pub(crate) size: usize,
 }
 
-/// Reads `#address-cells` or `#size-cells`.
-pub(crate) fn cell_count(v: &Value<'_, '_>) -> Result<usize, Refusal> {
-    match v.u32()? {
-        0 => Ok(0),
-        1 => Ok(1),
-        2 => Ok(2),
-        // Three and more cells make no 64-bit address.
-        n => Err(v.wrong(n.into(), "0, 1 or 2", "write addresses and sizes in at most two cells")),
-    }
-}
+static CPUS: &[Property] = &[Property::range("#address-cells", 0, 2, CELLS)];
+
+static CPU: &[Property] =
+    &[Property::text("device_type", ""), Property::bytes("reg", "the CPU's MPIDR; add reg with its affinity fields")];
+
+const WHOLE: &str = "whole entries; write as many cells for each as the parent's #address-cells and #size-cells say";
 
 /// Reads the `cpus` node: at least one CPU, each once, in the order of the nodes.
-pub(crate) fn read_cpus(node: &Node<'_, '_>) -> Result<ArrayVec<u64, MAX_CPUS>, Refusal> {
-    let mut cells = 1;
-    read_properties!(node, {
-        "#address-cells" => |v| cells = cell_count(&v)?,
-        else |_other| (),
-    });
-    let mut cpus = ArrayVec::new();
+#[inline(never)]
+pub(crate) fn read_cpus(node: &Node<'_>, cpus: &mut ArrayVec<u64, MAX_CPUS>) -> Result<(), Refusal> {
+    let mut room = node.room();
+    let [cells, ..] = node.read_some(CPUS, &mut room)?;
+    let cells = cells.or(1) as usize;
     for cpu in node.children() {
-        let mut is_cpu = false;
-        let mut reg = None;
-        read_properties!(cpu, {
-            "device_type" => |v| is_cpu = v.text()? == "cpu",
-            "reg" => |v| reg = Some(v),
-            else |_other| (),
-        });
+        let mut room = cpu.room();
+        let [device_type, reg, ..] = cpu.read_some(CPU, &mut room)?;
         // cpu-map, caches and idle states stand among the CPUs.
-        if !is_cpu {
+        if device_type.text() != "cpu" {
             continue;
         }
-        let reg = reg.ok_or_else(|| cpu.at.missing("reg", "the CPU's MPIDR", "add reg with its affinity fields"))?;
-        for (mpidr, _) in reg.pairs(cells, 0)? {
+        for entry in reg.entries(cells, WHOLE)? {
+            let (mpidr, _) = pair(entry, cells);
             if mpidr & !0xff_00ff_ffff != 0 {
-                let fix = "write Aff3 in bits 39:32 and Aff2 to Aff0 in bits 23:0, nothing else";
-                return Err(reg.wrong(mpidr, "affinity fields of an MPIDR", fix));
+                return Err(
+                    reg.wrong(mpidr, "affinity fields of an MPIDR: Aff3 in bits 39:32, Aff2 to Aff0 in bits 23:0")
+                );
             }
             if cpus.contains(&mpidr) {
-                return Err(reg.wrong(mpidr, "an MPIDR that no other CPU has", "name each CPU once"));
+                return Err(reg.wrong(mpidr, "an MPIDR that no other CPU has"));
             }
-            let cause = Cause::TooMany { limit: MAX_CPUS };
-            cpus.try_push(mpidr).map_err(|_| node.at.refuse("", cause, "name the CPUs that run the Secure world"))?;
+            let too_many = |_| node.too_many(MAX_CPUS, "name the CPUs that run the Secure world");
+            cpus.try_push(mpidr).map_err(too_many)?;
         }
     }
     if cpus.is_empty() {
-        return Err(node.at.missing("", "a node with device_type = \"cpu\" for each CPU", "name the CPUs by MPIDR"));
+        return Err(node.missing("a node with device_type = \"cpu\" for each CPU; name the CPUs by MPIDR"));
     }
-    Ok(cpus)
+    Ok(())
 }
 
+static MEMORY: &[Property] =
+    &[Property::text("device_type", ""), Property::bytes("reg", "addresses and sizes; add reg = <address size>")];
+
 /// Reads any other node of the root: a memory node by its `device_type`.
+#[inline(never)]
 pub(crate) fn read_memory(
-    node: &Node<'_, '_>,
+    node: &Node<'_>,
     cells: Cells,
     out: &mut ArrayVec<MemoryRange, MAX_MEMORY_RANGES>,
     warn: Warn<'_>,
 ) -> Result<(), Refusal> {
-    let mut kind = None;
-    let mut reg = None;
-    read_properties!(node, {
-        "device_type" => |v| kind = match v.text()? {
-            "memory" => Some(MemoryKind::Secure),
-            "ns-memory" => Some(MemoryKind::NonSecure),
-            "device-memory" => Some(MemoryKind::SecureDevice),
-            "ns-device-memory" => Some(MemoryKind::NonSecureDevice),
-            // Something else that the platform describes.
-            _ => None,
-        },
-        "reg" => |v| reg = Some(v),
-        else |_other| (),
-    });
-    let Some(kind) = kind else {
-        node.at.warn(warn, "", "is not known and has no effect");
+    let mut room = node.room();
+    let [device_type, reg, ..] = node.read_some(MEMORY, &mut room)?;
+    let Some(kind) = MemoryKind::ALL.into_iter().find(|k| k.device_type() == device_type.text()) else {
+        // Something else that the platform describes.
+        node.warn(warn, "", "is not known and has no effect");
         return Ok(());
     };
-    let reg = reg.ok_or_else(|| node.at.missing("reg", "addresses and sizes", "add reg = <address size>"))?;
-    for (base, size) in reg.pairs(cells.address, cells.size)? {
-        check_range(&reg, kind, base, size, out)?;
-        let cause = Cause::TooMany { limit: MAX_MEMORY_RANGES };
+    for entry in reg.entries(cells.address.saturating_add(cells.size), WHOLE)? {
+        let (base, size) = pair(entry, cells.address);
+        check_range(reg, kind, base, size, out)?;
         let range = MemoryRange { kind, base: Pa(base), size };
-        out.try_push(range).map_err(|_| reg.refuse(cause, "join ranges that touch"))?;
+        out.try_push(range).map_err(|_| reg.too_many(MAX_MEMORY_RANGES, "join ranges that touch"))?;
     }
     Ok(())
 }
@@ -157,7 +142,7 @@ fn check_range(
 ) -> Result<(), Refusal> {
     if size == 0 || base.checked_add(size).is_none() {
         let fix = "write an address and a size that end inside the address space";
-        return Err(reg.refuse(Cause::Wraps { base, size }, fix));
+        return Err(reg.wraps(base, size, fix));
     }
     let other_world = match kind {
         MemoryKind::Secure => MemoryKind::NonSecure,
@@ -167,23 +152,17 @@ fn check_range(
     };
     for address in [base, size] {
         if address % PAGE_SIZE != 0 {
-            return Err(reg.refuse(Cause::Misaligned { address }, "describe RAM in whole pages"));
+            return Err(reg.misaligned(address, "describe RAM in whole pages"));
         }
     }
-    let overlap = others.iter().filter(|o| o.kind == other_world).find(|o| overlaps((base, size), (o.base.0, o.size)));
-    match overlap {
-        Some(o) => Err(reg.refuse(
-            Cause::Overlaps {
-                base,
-                last: last(base, size),
-                other: name(other_world.device_type()),
-                other_base: o.base.0,
-                other_last: last(o.base.0, o.size),
-            },
-            "a page of RAM belongs to one world: correct one of the two",
-        )),
-        None => Ok(()),
+    for other in others {
+        let range = (other.base.0, other.size);
+        if other.kind == other_world && overlaps((base, size), range) {
+            let cause = Cause::overlap((base, size), range, other_world.device_type());
+            return Err(reg.refuse(cause, "a page of RAM belongs to one world: correct one of the two"));
+        }
     }
+    Ok(())
 }
 
 /// Tells whether two ranges, each (base, size) with a size above 0, have a byte in common.

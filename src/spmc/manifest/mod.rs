@@ -21,13 +21,14 @@ mod node;
 mod package;
 mod partition;
 pub mod platform;
+mod property;
 mod refusal;
 mod regions;
+mod root;
 mod routing;
 mod services;
-mod values;
 
-pub use blob::{BlobError, CheckedBlob};
+pub use blob::{BlobError, CheckedBlob, Children, Properties, Tree};
 pub use core_manifest::{Attribute, CoreManifest, ExecState, MAX_PARTITIONS, PartitionEntry};
 pub use hub::{BreakerPolicy, HubPolicy, HubQueue, MAX_DEAD_LETTERS, MAX_QUEUE, MAX_WINDOWS};
 pub use machine::{MAX_CPUS, MAX_MEMORY_RANGES, MemoryKind, MemoryRange};

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Reading a node's properties into typed values, each refusal naming node and property.
+//! Reading a node's properties by a table of what each may hold, every refusal naming node and property.
 
-use fdt::node::FdtNode;
+use core::slice::ChunksExact;
 
+use super::blob::{Children, Tree};
+use super::property::{Kind, Property};
 use super::refusal::{Details, append, name};
 use super::{Cause, CheckedBlob, File, Name, Refusal};
 
@@ -22,199 +24,416 @@ pub struct Warning {
 /// Receives warnings; the firmware drops them, the linter prints them.
 pub type Warn<'w> = &'w mut dyn FnMut(Warning);
 
-/// A node and the words for it in a refusal.
-#[derive(Clone)]
-pub(crate) struct Node<'b, 'a> {
-    pub(crate) at: At,
-    tree: FdtNode<'b, 'a>,
+/// What becomes of the properties that a table does not name.
+enum Others<'w> {
+    /// They are told of.
+    Told(Warn<'w>),
+    /// They are refused.
+    Refused,
+    /// They belong to somebody else.
+    Ignored,
 }
 
-/// Where a value stands.
-#[derive(Clone)]
-pub(crate) struct At {
-    pub(crate) file: File,
-    pub(crate) node: Name,
+/// A node and where it stands.
+#[derive(Clone, Copy)]
+pub(crate) struct Node<'a> {
+    file: File,
+    parent: &'a str,
+    tree: Tree<'a>,
 }
 
-impl At {
-    pub(crate) fn refuse(&self, property: &'static str, cause: Cause, fix: &'static str) -> Refusal {
-        Details { file: self.file, whose: Name::new(), node: self.node, property, cause, fix }.into()
-    }
-
-    /// Refuses because a property is absent.
-    pub(crate) fn missing(&self, property: &'static str, expected: &'static str, fix: &'static str) -> Refusal {
-        self.refuse(property, Cause::Missing { expected }, fix)
-    }
-
-    pub(crate) fn warn(&self, warn: Warn<'_>, property: &str, text: &'static str) {
-        warn(Warning { file: self.file, node: self.node, property: name(property), text });
-    }
-}
-
-impl<'b, 'a> Node<'b, 'a> {
+impl<'a> Node<'a> {
     /// Returns a file's root node.
-    pub(crate) fn root(blob: &'b CheckedBlob<'a>, file: File) -> Result<Self, Refusal> {
-        let at = At { file, node: Name::new() };
-        match blob.tree().find_node("/") {
-            Some(tree) => Ok(Self { at, tree }),
-            // A checked blob has a root.
-            None => Err(at.missing("", "a root node", "")),
-        }
+    pub(crate) const fn root(blob: &'a CheckedBlob<'a>, file: File) -> Self {
+        Self { file, parent: "", tree: blob.root() }
     }
 
     /// Returns the nodes inside this one.
-    pub(crate) fn children(&self) -> impl Iterator<Item = Self> {
-        self.tree.children().map(|tree| {
-            let mut path = self.at.node;
-            // A path that does not fit loses its end; the property still says what is meant.
-            if !path.is_empty() && path.try_push('/').is_err() {
-                path.clear();
-            }
-            append(&mut path, tree.name);
-            Self { at: At { file: self.at.file, node: path }, tree }
-        })
+    pub(crate) fn children(&self) -> Nodes<'a> {
+        Nodes { file: self.file, parent: self.name(), trees: self.tree.children() }
     }
 
     /// Returns its name.
-    pub(crate) fn name(&self) -> &'a str {
-        self.tree.name
+    pub(crate) const fn name(&self) -> &'a str {
+        self.tree.name()
     }
 
-    /// Returns its properties as they stand.
-    pub(crate) fn properties(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
-        self.tree.properties().map(|p| (p.name, p.value))
+    /// Returns the words for it: its parent and itself.
+    fn path(&self) -> Name {
+        let mut path = name(self.parent);
+        // A path that does not fit loses its end; the property still says what is meant.
+        if !path.is_empty() {
+            append(&mut path, "/");
+        }
+        append(&mut path, self.name());
+        path
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn refuse(&self, property: &'static str, cause: Cause, rule: &'static str) -> Refusal {
+        Details { file: self.file, whose: Name::new(), node: self.path(), property, cause, rule }.into()
+    }
+
+    /// Refuses because a node in it is absent.
+    pub(crate) fn missing(&self, rule: &'static str) -> Refusal {
+        self.refuse("", Cause::Missing, rule)
+    }
+
+    /// Refuses more nodes in it than fit.
+    #[inline(never)]
+    pub(crate) fn too_many(&self, limit: usize, rule: &'static str) -> Refusal {
+        self.refuse("", Cause::TooMany { limit }, rule)
+    }
+
+    /// Refuses because of a node or property that is not known.
+    #[inline(never)]
+    pub(crate) fn unknown(&self, found: &str) -> Refusal {
+        let rule = "a property or node of this binding; correct or remove it: a policy that is not understood in full is \
+                    not applied in part";
+        self.refuse("a name", Cause::Text { found: name(found) }, rule)
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn warn(&self, warn: Warn<'_>, property: &str, text: &'static str) {
+        warn(Warning { file: self.file, node: self.path(), property: name(property), text });
+    }
+
+    /// Makes room for what [`Self::read`] reads.
+    #[inline(never)]
+    pub(crate) fn room<'n>(&'n self) -> Room<'n, 'a> {
+        [Value { node: self, property: &NONE, bytes: None, number: 0 }; MAX_ROWS]
+    }
+
+    /// Reads its properties: the value for each row of the table, in the table's order, then nothing. Others are told
+    /// of. Fails with the first property that is wrong, then with the first that is missing.
+    #[inline(never)]
+    pub(crate) fn read<'r, 'n>(
+        &self,
+        table: &'static [Property],
+        values: &'r mut Room<'n, 'a>,
+        warn: Warn<'_>,
+    ) -> Result<&'r Room<'n, 'a>, Refusal> {
+        self.read_with(table, values, Others::Told(warn))
+    }
+
+    /// Reads its properties and refuses others.
+    #[inline(never)]
+    pub(crate) fn read_all<'r, 'n>(
+        &self,
+        table: &'static [Property],
+        values: &'r mut Room<'n, 'a>,
+    ) -> Result<&'r Room<'n, 'a>, Refusal> {
+        self.read_with(table, values, Others::Refused)
+    }
+
+    /// Reads some of its properties; others are somebody else's.
+    #[inline(never)]
+    pub(crate) fn read_some<'r, 'n>(
+        &self,
+        table: &'static [Property],
+        values: &'r mut Room<'n, 'a>,
+    ) -> Result<&'r Room<'n, 'a>, Refusal> {
+        self.read_with(table, values, Others::Ignored)
+    }
+
+    #[inline(never)]
+    fn read_with<'r, 'n>(
+        &self,
+        table: &'static [Property],
+        values: &'r mut Room<'n, 'a>,
+        mut others: Others<'_>,
+    ) -> Result<&'r Room<'n, 'a>, Refusal> {
+        let rows = values.get_mut(..table.len()).unwrap_or_default();
+        for (value, property) in rows.iter_mut().zip(table) {
+            value.property = property;
+        }
+        for (property, bytes) in self.tree.properties() {
+            let value = rows.iter_mut().find(|v| v.property.name.as_bytes() == property);
+            let Some(value) = value else {
+                let property = core::str::from_utf8(property).unwrap_or_default();
+                match &mut others {
+                    Others::Told(warn) => self.warn(warn, property, "is not known and has no effect"),
+                    Others::Refused => return Err(self.unknown(property)),
+                    Others::Ignored => (),
+                }
+                continue;
+            };
+            value.set(bytes, &mut others)?;
+        }
+        match rows.iter().find(|v| v.property.required && v.bytes.is_none()) {
+            Some(v) => Err(v.missing()),
+            None => Ok(values),
+        }
     }
 }
 
-/// One property's value.
+/// Walks the nodes inside a node.
+pub(crate) struct Nodes<'a> {
+    file: File,
+    parent: &'a str,
+    trees: Children<'a>,
+}
+
+impl<'a> Iterator for Nodes<'a> {
+    type Item = Node<'a>;
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<Node<'a>> {
+        let tree = self.trees.next()?;
+        Some(Node { file: self.file, parent: self.parent, tree })
+    }
+}
+
+/// Most rows of a table: a partition manifest's root has most.
+const MAX_ROWS: usize = super::root::PROPERTIES.len();
+
+/// The values of a node, in the order of its table. Filled in place: it is large.
+pub(crate) type Room<'n, 'a> = [Value<'n, 'a>; MAX_ROWS];
+
+/// Stands behind the last row.
+static NONE: Property = Property::bytes("", "");
+
+/// What a node has for a row of its table.
+#[derive(Clone, Copy)]
 pub(crate) struct Value<'n, 'a> {
-    pub(crate) at: &'n At,
-    pub(crate) property: &'static str,
-    pub(crate) bytes: &'a [u8],
+    pub(crate) node: &'n Node<'a>,
+    property: &'static Property,
+    bytes: Option<&'a [u8]>,
+    /// The number, for kinds that are one; 1 for a flag; 0 where it is absent.
+    pub(crate) number: u64,
 }
 
 impl<'a> Value<'_, 'a> {
-    pub(crate) fn refuse(&self, cause: Cause, fix: &'static str) -> Refusal {
-        self.at.refuse(self.property, cause, fix)
-    }
-
-    fn length(&self, expected: &'static str, fix: &'static str) -> Refusal {
-        self.refuse(Cause::Length { bytes: self.bytes.len(), expected }, fix)
+    pub(crate) fn refuse(&self, cause: Cause, rule: &'static str) -> Refusal {
+        self.node.refuse(self.property.name, cause, rule)
     }
 
     /// Refuses a number.
-    pub(crate) fn wrong(&self, found: u64, expected: &'static str, fix: &'static str) -> Refusal {
-        self.refuse(Cause::Value { found, expected }, fix)
+    #[inline(never)]
+    pub(crate) fn wrong(&self, found: u64, rule: &'static str) -> Refusal {
+        self.refuse(Cause::Value { found }, rule)
     }
 
-    /// Reads a number of one or two cells, as Hafnium does.
-    pub(crate) fn number(&self) -> Result<u64, Refusal> {
-        cells(self.bytes)
-            .filter(|_| !self.bytes.is_empty())
-            .ok_or_else(|| self.length("a number: one cell (4 bytes) or two (8)", "write one number in < >"))
+    /// Refuses a number by the table's rule.
+    pub(crate) fn out_of_rule(&self) -> Refusal {
+        self.wrong(self.number, self.property.rule)
     }
 
-    /// Reads a number that fits in 32 bits.
-    pub(crate) fn u32(&self) -> Result<u32, Refusal> {
-        let n = self.number()?;
-        u32::try_from(n).map_err(|_| self.wrong(n, "a number of 32 bits", "write a smaller number"))
+    /// Refuses a text.
+    #[inline(never)]
+    pub(crate) fn wrong_text(&self, found: &str, rule: &'static str) -> Refusal {
+        self.refuse(Cause::Text { found: name(found) }, rule)
     }
 
-    /// Reads a number that fits in 16 bits.
-    pub(crate) fn u16(&self) -> Result<u16, Refusal> {
-        let n = self.number()?;
-        u16::try_from(n).map_err(|_| self.wrong(n, "a number of 16 bits", "write a smaller number"))
+    /// Refuses because it contradicts another property.
+    #[inline(never)]
+    pub(crate) fn conflict(&self, with: &'static str, rule: &'static str) -> Refusal {
+        self.refuse(Cause::Conflict { with }, rule)
     }
 
-    /// Reads a number of exactly one cell, which is all that the SPMD understands.
-    pub(crate) fn one_cell(&self) -> Result<u32, Refusal> {
-        if self.bytes.len() != 4 {
-            return Err(self
-                .length("one cell (4 bytes)", "write one cell: the SPMD reads a two-cell value as its high half, 0"));
+    /// Refuses an address that is not a multiple of 4 KiB.
+    #[inline(never)]
+    pub(crate) fn misaligned(&self, address: u64, rule: &'static str) -> Refusal {
+        self.refuse(Cause::Misaligned { address }, rule)
+    }
+
+    /// Refuses a range that passes the end of the address space.
+    #[inline(never)]
+    pub(crate) fn wraps(&self, base: u64, size: u64, rule: &'static str) -> Refusal {
+        self.refuse(Cause::Wraps { base, size }, rule)
+    }
+
+    /// Refuses more than fit.
+    #[inline(never)]
+    pub(crate) fn too_many(&self, limit: usize, rule: &'static str) -> Refusal {
+        self.refuse(Cause::TooMany { limit }, rule)
+    }
+
+    /// Refuses its length.
+    #[inline(never)]
+    pub(crate) fn length(&self, rule: &'static str) -> Refusal {
+        self.refuse(Cause::Length { bytes: self.bytes().len() }, rule)
+    }
+
+    /// Returns the table's rule.
+    pub(crate) const fn rule(&self) -> &'static str {
+        self.property.rule
+    }
+
+    /// Refuses because it is absent.
+    #[inline(never)]
+    pub(crate) fn missing(&self) -> Refusal {
+        self.refuse(Cause::Missing, self.property.rule)
+    }
+
+    pub(crate) fn warn(&self, warn: Warn<'_>, text: &'static str) {
+        self.node.warn(warn, self.property.name, text);
+    }
+
+    /// Takes the value that the node has, if it is of its kind.
+    fn set(&mut self, bytes: &'a [u8], others: &mut Others<'_>) -> Result<(), Refusal> {
+        self.bytes = Some(bytes);
+        let mut odd = None;
+        match self.property.kind {
+            Kind::Flag => {
+                self.number = 1;
+                if !bytes.is_empty() {
+                    return Err(self.length("none: its presence is its value; write the name alone, or remove it"));
+                }
+            }
+            Kind::Number => self.number = self.cells()?,
+            Kind::Range => self.number = self.checked()?,
+            Kind::Bits => {
+                let known = u64::from(self.property.most);
+                let number = self.cells()?;
+                if number > u32::MAX.into() {
+                    return Err(self.wrong(number, "a number of 32 bits"));
+                }
+                odd = (number & !known != 0).then_some(self.property.rule);
+                self.number = number & known;
+            }
+            Kind::Cell => {
+                if bytes.len() != 4 {
+                    return Err(self.length("one cell (4 bytes); the SPMD reads a two-cell value as its high half, 0"));
+                }
+                self.number = self.checked()?;
+            }
+            Kind::TwoCells => {
+                self.number = self.cells()?;
+                odd =
+                    (bytes.len() == 4).then_some("has one cell; the SPMD reads two and ignores it: write <0x0 0x...>");
+            }
+            Kind::Text => {
+                if self.texts().count() != 1 || !self.is_text() {
+                    return Err(self.length("one string that ends with a NUL; write one string in \" \""));
+                }
+            }
+            Kind::Texts => self.check_texts()?,
+            Kind::Compatible => {
+                self.check_texts()?;
+                if !self.texts().any(|t| t == self.property.rule) {
+                    return Err(self.wrong_text(self.text(), self.property.rule));
+                }
+            }
+            Kind::Bytes => (),
+            Kind::NotSupported => return Err(self.refuse(Cause::NotSupported, self.property.rule)),
         }
-        self.u32()
+        if let (Some(text), Others::Told(warn)) = (odd, others) {
+            self.warn(warn, text);
+        }
+        Ok(())
     }
 
-    /// Reads a property whose presence is its value.
-    pub(crate) fn flag(&self) -> Result<bool, Refusal> {
-        if self.bytes.is_empty() {
-            Ok(true)
-        } else {
-            Err(self.length("none: its presence is its value", "write the name alone, or remove it"))
+    /// Reads a number of one or two cells.
+    fn cells(&self) -> Result<u64, Refusal> {
+        match joined(self.bytes()) {
+            Some(n) if !self.bytes().is_empty() => Ok(n),
+            _ => Err(self.length("a number: one cell (4 bytes) or two (8)")),
         }
     }
 
-    /// Reads one string.
-    pub(crate) fn text(&self) -> Result<&'a str, Refusal> {
-        let wrong = || self.length("one string that ends with a NUL", "write one string in \" \"");
-        let (&last, text) = self.bytes.split_last().ok_or_else(wrong)?;
-        if last != 0 || text.contains(&0) {
-            return Err(wrong());
-        }
-        core::str::from_utf8(text).map_err(|_| wrong())
+    /// Reads such a number that is in the row's range.
+    fn checked(&self) -> Result<u64, Refusal> {
+        let number = self.cells()?;
+        let good = number >= self.property.least.into() && number <= self.property.most.into();
+        if good { Ok(number) } else { Err(self.wrong(number, self.property.rule)) }
     }
 
-    /// Reads a list of strings.
-    pub(crate) fn texts(&self) -> Result<impl Iterator<Item = &'a str> + Clone, Refusal> {
-        let wrong = || self.length("strings that end with a NUL", "write strings in \" \"");
-        let text = core::str::from_utf8(self.bytes).map_err(|_| wrong())?;
-        let text = text.strip_suffix('\0').ok_or_else(wrong)?;
-        Ok(text.split('\0'))
+    fn is_text(&self) -> bool {
+        self.bytes().last() == Some(&0) && core::str::from_utf8(self.bytes()).is_ok()
     }
 
-    /// Reads a list of cells.
-    pub(crate) fn list(&self) -> Result<impl ExactSizeIterator<Item = u32> + use<'a>, Refusal> {
-        let (cells, rest) = self.bytes.as_chunks::<4>();
-        if !rest.is_empty() {
-            return Err(self.length("a list of cells: a multiple of 4 bytes", "write numbers in < >"));
-        }
-        Ok(cells.iter().map(|c| u32::from_be_bytes(*c)))
+    pub(crate) fn check_texts(&self) -> Result<(), Refusal> {
+        if self.is_text() { Ok(()) } else { Err(self.length("strings that end with a NUL; write strings in \" \"")) }
     }
 
-    /// Reads a list of pairs of numbers of the given cells, as in `reg`.
-    pub(crate) fn pairs(
-        &self,
-        first: usize,
-        second: usize,
-    ) -> Result<impl Iterator<Item = (u64, u64)> + use<'a>, Refusal> {
-        let entry = first.saturating_add(second).saturating_mul(4);
-        if entry == 0 || self.bytes.is_empty() || !self.bytes.len().is_multiple_of(entry) {
-            return Err(self.length(
-                "whole entries of #address-cells and #size-cells",
-                "write as many cells for each entry as the parent's #address-cells and #size-cells say",
-            ));
+    /// Tells whether the node has it.
+    pub(crate) const fn is_present(&self) -> bool {
+        self.bytes.is_some()
+    }
+
+    /// Returns its number, if the node has it.
+    pub(crate) fn get(&self) -> Option<u64> {
+        self.bytes.map(|_| self.number)
+    }
+
+    /// Returns its number, or what holds where the node has none.
+    pub(crate) fn or(&self, absent: u32) -> u32 {
+        if self.is_present() { self.number as u32 } else { absent }
+    }
+
+    /// Returns its bytes; none where the node does not have it.
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.bytes.unwrap_or_default()
+    }
+
+    /// Returns its string, or the first of them; empty where the node does not have it.
+    pub(crate) fn text(&self) -> &'a str {
+        self.texts().next().unwrap_or_default()
+    }
+
+    /// Returns its strings.
+    pub(crate) fn texts(&self) -> Texts<'a> {
+        Texts(self.bytes())
+    }
+
+    /// Returns its entries of this many cells, at least one, or refuses by a rule.
+    #[inline(never)]
+    pub(crate) fn entries(&self, cells: usize, rule: &'static str) -> Result<ChunksExact<'a, u8>, Refusal> {
+        let size = cells.saturating_mul(4);
+        if !self.is_present() {
+            return Err(self.missing());
         }
-        let cut = first.saturating_mul(4);
-        Ok(self.bytes.chunks_exact(entry).map(move |e| {
-            let (a, b) = e.split_at_checked(cut).unwrap_or((e, &[]));
-            (cells(a).unwrap_or(u64::MAX), cells(b).unwrap_or(u64::MAX))
-        }))
+        if size == 0 || self.bytes().is_empty() || !self.bytes().len().is_multiple_of(size) {
+            return Err(self.length(rule));
+        }
+        Ok(self.bytes().chunks_exact(size))
+    }
+
+    /// Returns its entries as [`Self::entries`] does, or none.
+    pub(crate) fn list(&self, cells: usize, rule: &'static str) -> Result<ChunksExact<'a, u8>, Refusal> {
+        if self.bytes().is_empty() { Ok([].chunks_exact(4)) } else { self.entries(cells, rule) }
     }
 }
 
+/// Reads a cell of an entry.
+#[inline(never)]
+pub(crate) fn word(entry: &[u8], n: usize) -> u32 {
+    entry.as_chunks::<4>().0.get(n).map_or(0, |c| u32::from_be_bytes(*c))
+}
+
+/// Reads the two numbers of an entry of which the first has this many cells; none are 0.
+pub(crate) fn pair(entry: &[u8], first: usize) -> (u64, u64) {
+    let (a, b) = entry.split_at_checked(first.saturating_mul(4)).unwrap_or((entry, &[]));
+    (joined(a).unwrap_or(u64::MAX), joined(b).unwrap_or(u64::MAX))
+}
+
 /// Joins up to two cells, most significant first; none are 0.
-fn cells(bytes: &[u8]) -> Option<u64> {
+#[inline(never)]
+fn joined(bytes: &[u8]) -> Option<u64> {
     match bytes.len() {
         0 => Some(0),
-        4 => Some(u64::from(u32::from_be_bytes(bytes.try_into().ok()?))),
-        8 => Some(u64::from_be_bytes(bytes.try_into().ok()?)),
+        4 => Some(word(bytes, 0).into()),
+        8 => Some(u64::from(word(bytes, 0)) << 32 | u64::from(word(bytes, 1))),
         // Not a number of one or two cells.
         _ => None,
     }
 }
 
-/// Reads each property of a node once: a table of names and what to do with the value; `else` gets the others.
-macro_rules! read_properties {
-    ($node:expr, { $($name:literal => |$v:ident| $body:expr,)* else |$other:ident| $rest:expr $(,)? }) => {
-        for (property, bytes) in $node.properties() {
-            match property {
-                $($name => {
-                    let $v = $crate::manifest::node::Value { at: &$node.at, property: $name, bytes };
-                    $body;
-                })*
-                $other => $rest,
-            }
-        }
-    };
+/// Walks strings that end with a NUL.
+#[derive(Clone)]
+pub(crate) struct Texts<'a>(&'a [u8]);
+
+impl<'a> Iterator for Texts<'a> {
+    type Item = &'a str;
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<&'a str> {
+        let end = self.0.iter().position(|&b| b == 0)?;
+        let (text, rest) = self.0.split_at_checked(end)?;
+        self.0 = rest.get(1..).unwrap_or_default();
+        core::str::from_utf8(text).ok()
+    }
 }
-pub(crate) use read_properties;

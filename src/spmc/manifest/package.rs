@@ -43,18 +43,14 @@ impl<'a> Package<'a> {
             1 => PackageVersion::V1,
             2 => PackageVersion::V2,
             // A format of the future.
-            n => return Err(wrong("version", n.into(), "1 or 2", "make it with sptool -i, version 1 or 2")),
+            n => return Err(wrong("version", n as usize, "1 or 2; make it with sptool -i, version 1 or 2")),
         };
-        let manifest = range(header.manifest, header.manifest_size).ok_or_else(|| {
-            refuse("pm_size", Cause::Wraps { base: header.manifest as u64, size: header.manifest_size as u64 })
-        })?;
-        let image = range(header.image, header.image_size).ok_or_else(|| {
-            refuse("img_size", Cause::Wraps { base: header.image as u64, size: header.image_size as u64 })
-        })?;
+        let manifest = range("pm_size", header.manifest, header.manifest_size)?;
+        let image = range("img_size", header.image, header.image_size)?;
         check_order(version, &manifest, &image)?;
         let bytes = memory.get(..image.end).ok_or_else(|| {
-            let fix = "enlarge mem_size in the SPMC manifest, or make the package smaller";
-            wrong("img_size", image.end as u64, "an end inside its mem_size", fix)
+            let rule = "an end inside its mem_size; enlarge that in the SPMC manifest, or make the package smaller";
+            wrong("img_size", image.end, rule)
         })?;
         Ok(Self { version, bytes, manifest, image })
     }
@@ -86,16 +82,16 @@ struct Header {
 impl Header {
     fn read(memory: &[u8]) -> Result<Self, Refusal> {
         let cut = || {
-            let mut refusal = refuse("header", Cause::Length { bytes: memory.len(), expected: "at least 24" });
-            refusal.fix = "give the partition at least a page of memory";
-            refusal
+            let cause = Cause::Length { bytes: memory.len() };
+            refuse("header", cause, "at least 24; give the partition at least a page of memory")
         };
         let (words, _) = memory.get(..HEADER_SIZE).ok_or_else(cut)?.as_chunks::<4>();
         let [magic, version, manifest, manifest_size, image, image_size] = words else { return Err(cut()) };
         let magic = u32::from_le_bytes(*magic);
         if magic != MAGIC {
-            let fix = "check that TB_FW_CONFIG loads the package at the load_address of its vm node";
-            return Err(wrong("magic", magic.into(), "0x474b5053 (\"SPKG\")", fix));
+            let rule =
+                "0x474b5053 (\"SPKG\"); check that TB_FW_CONFIG loads the package at the load_address of its vm node";
+            return Err(wrong("magic", magic as usize, rule));
         }
         let offset = |w: &[u8; 4]| u32::from_le_bytes(*w) as usize;
         Ok(Self {
@@ -110,41 +106,51 @@ impl Header {
 
 /// Checks that header, manifest and image follow each other as the version has it.
 fn check_order(version: PackageVersion, manifest: &Range<usize>, image: &Range<usize>) -> Result<(), Refusal> {
-    let made = "make the package with sptool";
     match version {
         PackageVersion::V1 if manifest.start != HEADER_SIZE => {
-            return Err(wrong("pm_offset", manifest.start as u64, "24 in version 1: right after the header", made));
+            return Err(wrong(
+                "pm_offset",
+                manifest.start,
+                "24 in version 1: right after the header; make the package with sptool",
+            ));
         }
         PackageVersion::V2 if manifest.start == 0 || !manifest.start.is_multiple_of(PAGE) => {
-            return Err(wrong("pm_offset", manifest.start as u64, "a multiple of 0x1000 above 0 in version 2", made));
+            return Err(wrong(
+                "pm_offset",
+                manifest.start,
+                "a multiple of 0x1000 above 0 in version 2; make the package with sptool",
+            ));
         }
         PackageVersion::V1 | PackageVersion::V2 => (),
     }
     if !image.start.is_multiple_of(PAGE) {
-        return Err(wrong("img_offset", image.start as u64, "a multiple of 0x1000", made));
+        return Err(wrong("img_offset", image.start, "a multiple of 0x1000; make the package with sptool"));
     }
     if manifest.is_empty() || image.is_empty() {
         let field = if manifest.is_empty() { "pm_size" } else { "img_size" };
-        return Err(wrong(field, 0, "at least one byte", made));
+        return Err(wrong(field, 0, "at least one byte; make the package with sptool"));
     }
     if manifest.end > image.start {
-        let fix = "move the image behind the manifest: \"offset\" of \"image\" in the layout";
-        return Err(wrong("img_offset", image.start as u64, "an offset behind the manifest's end", fix));
+        let rule = "an offset behind the manifest's end; move the image: \"offset\" of \"image\" in the layout";
+        return Err(wrong("img_offset", image.start, rule));
     }
     Ok(())
 }
 
-fn range(start: usize, size: usize) -> Option<Range<usize>> {
-    Some(start..start.checked_add(size)?)
+fn range(field: &'static str, start: usize, size: usize) -> Result<Range<usize>, Refusal> {
+    match start.checked_add(size) {
+        Some(end) => Ok(start..end),
+        None => {
+            Err(refuse(field, Cause::Wraps { base: start as u64, size: size as u64 }, "make the package with sptool"))
+        }
+    }
 }
 
-fn refuse(property: &'static str, cause: Cause) -> Refusal {
-    let fix = "make the package with sptool";
-    Details { file: File::Package, whose: Name::new(), node: Name::new(), property, cause, fix }.into()
+#[inline(never)]
+fn refuse(property: &'static str, cause: Cause, rule: &'static str) -> Refusal {
+    Details { file: File::Package, whose: Name::new(), node: Name::new(), property, cause, rule }.into()
 }
 
-fn wrong(property: &'static str, found: u64, expected: &'static str, fix: &'static str) -> Refusal {
-    let mut refusal = refuse(property, Cause::Value { found, expected });
-    refusal.fix = fix;
-    refusal
+fn wrong(field: &'static str, found: usize, rule: &'static str) -> Refusal {
+    refuse(field, Cause::Value { found: found as u64 }, rule)
 }

@@ -5,17 +5,12 @@ use arrayvec::ArrayVec;
 use bitflags::bitflags;
 use ffa_abi::{PartitionId, Uuid, Version};
 
-use super::core_manifest::require_compatible;
 use super::machine::overlaps;
-use super::node::{At, Node, Value, Warn, read_properties};
-use super::refusal::name;
-use super::values::{
-    COMPATIBLE, abort_action, bits, context_count, exception_level, ffa_version, format, gp_register, ns_action,
-    other_action, partition_id, power_messages, zero,
-};
+use super::node::{Node, Warn};
+use super::property::Property;
 use super::{
     Cause, CheckedBlob, DeviceRegion, File, HubQueue, Interrupt, MAX_DEVICE_REGIONS, MAX_INTERRUPTS,
-    MAX_MEMORY_REGIONS, MemoryRegion, Name, Refusal, RxTx, SmcAllowList, hub, regions, services,
+    MAX_MEMORY_REGIONS, MemoryRegion, Name, Refusal, RxTx, SmcAllowList, regions, root, services,
 };
 use crate::Pa;
 
@@ -190,38 +185,41 @@ pub enum AbortAction {
     Propagate,
 }
 
-/// The root's properties as they stand, before they are held against each other.
-#[derive(Default)]
-struct Root<'n, 'a> {
-    format: Option<Format>,
-    description: Name,
-    uuid: Option<Value<'n, 'a>>,
-    messaging: Option<Value<'n, 'a>>,
-    ffa_version: Option<Version>,
-    id: Option<PartitionId>,
-    auxiliary_id: Option<PartitionId>,
-    execution_contexts: Option<u16>,
-    exception_level: Option<ExceptionLevel>,
-    execution_state: Option<()>,
-    load_address: Option<Pa>,
-    entrypoint_offset: u64,
-    boot_order: Option<u16>,
-    gp_register: Option<u8>,
-    ns_interrupts: Option<NsInterruptAction>,
-    managed_exit: bool,
-    managed_exit_virq: bool,
-    other_secure_interrupts: Option<OtherSecureInterruptAction>,
-    sri_policy: SriPolicy,
-    notification_support: bool,
-    power_messages: Option<PowerMessages>,
-    vm_availability: VmAvailability,
-    lifecycle_support: bool,
-    abort_action: Option<AbortAction>,
-    hub_queue: Option<HubQueue>,
-    smcs: SmcAllowList,
-}
-
 impl PartitionManifest {
+    /// Makes one that says no more than what holds where a property is absent.
+    pub(super) fn empty(format: Format, ffa_version: Version) -> Self {
+        Self {
+            format,
+            description: Name::new(),
+            ffa_version,
+            id: None,
+            auxiliary_id: None,
+            services: ArrayVec::new(),
+            execution_contexts: 1,
+            exception_level: ExceptionLevel::SEl1,
+            load_address: None,
+            entrypoint_offset: 0,
+            boot_order: None,
+            gp_register: None,
+            boot_info: false,
+            ns_interrupts: NsInterruptAction::Signalled,
+            managed_exit_virq: false,
+            other_secure_interrupts: OtherSecureInterruptAction::Signalled,
+            sri_policy: SriPolicy::empty(),
+            notification_support: false,
+            power_messages: PowerMessages::empty(),
+            vm_availability: VmAvailability::empty(),
+            lifecycle_support: false,
+            abort_action: AbortAction::Stop,
+            smcs: SmcAllowList::default(),
+            memory_regions: ArrayVec::new(),
+            device_regions: ArrayVec::new(),
+            interrupts: ArrayVec::new(),
+            hub_queue: None,
+            rx_tx: None,
+        }
+    }
+
     /// Reads a partition's manifest, dropping its warnings; relative offsets count from `load_address`, the SPMC
     /// manifest's. Fails with the first property that is wrong.
     pub fn parse(blob: &CheckedBlob<'_>, load_address: Pa) -> Result<Self, Refusal> {
@@ -230,11 +228,10 @@ impl PartitionManifest {
 
     /// Reads a partition's manifest and tells what was tolerated in it.
     pub fn parse_with(blob: &CheckedBlob<'_>, load_address: Pa, warn: Warn<'_>) -> Result<Self, Refusal> {
-        let node = Node::root(blob, File::Partition)?;
-        let root = Root::read(&node, warn)?;
-        let mut out = root.settle(&node.at, warn)?;
+        let node = Node::root(blob, File::Partition);
+        let mut out = root::read(&node, warn)?;
         if out.load_address.is_some_and(|a| a != load_address) {
-            node.at.warn(warn, "load-address", "differs from load_address in the SPMC manifest, which holds");
+            node.warn(warn, "load-address", "differs from load_address in the SPMC manifest, which holds");
         }
         let (mut services, mut memory, mut devices, mut mailbox) = (None, None, None, None);
         for child in node.children() {
@@ -243,23 +240,28 @@ impl PartitionManifest {
                 "memory-regions" => memory = Some(child),
                 "device-regions" => devices = Some(child),
                 "rx_tx-info" => mailbox = Some(child),
-                "boot-info" => out.boot_info = read_boot_info(&child, warn)?,
+                "boot-info" => {
+                    let mut room = child.room();
+                    let [_, manifest, ..] = child.read(BOOT_INFO, &mut room, warn)?;
+                    out.boot_info = manifest.is_present();
+                }
                 // A node of somebody else's: partitions may keep their own settings here.
-                _ => child.at.warn(warn, "", "is not known and has no effect"),
+                _ => child.warn(warn, "", "is not known and has no effect"),
             }
         }
-        out.services = match out.format {
-            Format::V1_0 => services::read_lists(&node.at, root.uuid.as_ref(), root.messaging.as_ref())?,
-            Format::V1_1 => services::read_nodes(&node.at, services.as_ref(), warn)?,
-        };
+        if out.format == Format::V1_1 {
+            let services =
+                services.ok_or_else(|| node.missing("a node \"services\"; add services { service0 { ... }; }"))?;
+            services::read_nodes(&services, &mut out.services, warn)?;
+        }
         let direct2 = Messaging::DIRECT2_RECEIVE | Messaging::DIRECT2_SEND;
         if out.messaging().intersects(direct2) && out.ffa_version < Version::V1_2 {
-            let fix = "declare ffa-version = <0x10002>, or clear bits 9 and 10";
-            return Err(node.at.refuse("messaging-method", Cause::Conflict { with: "ffa-version" }, fix));
+            let rule = "declare ffa-version = <0x10002>, or clear bits 9 and 10";
+            return Err(node.refuse("messaging-method", Cause::Conflict { with: "ffa-version" }, rule));
         }
         let mut phandles = regions::Phandles::new();
         if let Some(memory) = memory {
-            out.memory_regions = regions::read_memory(&memory, load_address, &mut phandles, warn)?;
+            regions::read_memory(&memory, load_address, &mut out.memory_regions, &mut phandles, warn)?;
         }
         if let Some(devices) = devices {
             regions::read_devices(&devices, &mut out.device_regions, &mut out.interrupts, warn)?;
@@ -286,132 +288,4 @@ impl PartitionManifest {
     }
 }
 
-impl<'n, 'a> Root<'n, 'a> {
-    fn read(node: &'n Node<'_, 'a>, warn: Warn<'_>) -> Result<Self, Refusal> {
-        let mut r = Self::default();
-        read_properties!(node, {
-            "compatible" => |v| r.format = Some(format(&v)?),
-            "description" => |v| r.description = name(v.text()?),
-            "debug_name" => |v| r.description = name(v.text()?),
-            "uuid" => |v| r.uuid = Some(v),
-            "messaging-method" => |v| r.messaging = Some(v),
-            "ffa-version" => |v| r.ffa_version = Some(ffa_version(&v)?),
-            "id" => |v| r.id = Some(partition_id(&v)?),
-            "auxiliary-id" => |v| r.auxiliary_id = Some(partition_id(&v)?),
-            "execution-ctx-count" => |v| r.execution_contexts = Some(context_count(&v)?),
-            "exception-level" => |v| r.exception_level = Some(exception_level(&v)?),
-            "execution-state" => |v| r.execution_state = Some(zero(&v, "0 (AArch64)", "AArch32 is not supported")?),
-            "load-address" => |v| r.load_address = Some(Pa(v.number()?)),
-            "entrypoint-offset" => |v| r.entrypoint_offset = v.number()?,
-            "xlat-granule" => |v| zero(&v, "0 (4 KiB)", "the SPMC's tables have pages of 4 KiB only")?,
-            "boot-order" => |v| r.boot_order = Some(v.u16()?).filter(|&n| n != u16::MAX),
-            "gp-register-num" => |v| r.gp_register = gp_register(&v)?,
-            "ns-interrupts-action" => |v| r.ns_interrupts = Some(ns_action(&v)?),
-            "managed-exit" => |v| r.managed_exit = v.flag()?,
-            "managed-exit-virq" => |v| r.managed_exit_virq = v.flag()?,
-            "other-s-interrupts-action" => |v| r.other_secure_interrupts = Some(other_action(&v)?),
-            "sri-interrupts-policy" => |v| {
-                r.sri_policy = bits(&v, "bits 0 and 1 only", SriPolicy::from_bits)?;
-            },
-            "notification-support" => |v| r.notification_support = v.flag()?,
-            "power-management-messages" => |v| r.power_messages = Some(power_messages(&v, warn)?),
-            "vm-availability-messages" => |v| {
-                r.vm_availability = bits(&v, "bits 0 (created) and 1 (destroyed) only", VmAvailability::from_bits)?;
-            },
-            "lifecycle-support" => |v| r.lifecycle_support = v.flag()?,
-            "abort-action" => |v| r.abort_action = Some(abort_action(&v)?),
-            "hub-queue" => |v| r.hub_queue = Some(hub::read_queue(&v)?),
-            "smc_whitelist" => |v| r.smcs.read(&v)?,
-            "smc_whitelist_permissive" => |v| r.smcs.permissive = v.flag()?,
-            else |other| node.at.warn(warn, other, "is not known and has no effect"),
-        });
-        Ok(r)
-    }
-
-    /// Holds the properties against each other; regions and services come later.
-    fn settle(&self, at: &At, warn: Warn<'_>) -> Result<PartitionManifest, Refusal> {
-        let format = self.format.ok_or_else(|| at.missing("compatible", COMPATIBLE, "add it"))?;
-        let ffa_version = self
-            .ffa_version
-            .ok_or_else(|| at.missing("ffa-version", "a version such as 0x10001", "add the version it expects"))?;
-        let execution_contexts = self
-            .execution_contexts
-            .ok_or_else(|| at.missing("execution-ctx-count", "1, or the number of CPUs", "add it"))?;
-        let exception_level =
-            self.exception_level.ok_or_else(|| at.missing("exception-level", "2 (S-EL1)", "add it"))?;
-        self.execution_state.ok_or_else(|| at.missing("execution-state", "0 (AArch64)", "add it"))?;
-        let single = execution_contexts == 1;
-        if self.abort_action.is_some() && !self.lifecycle_support {
-            let fix = "add the empty property lifecycle-support";
-            return Err(at.refuse("abort-action", Cause::Conflict { with: "the absence of lifecycle-support" }, fix));
-        }
-        let ns_interrupts = self.settle_ns_interrupts(at, warn);
-        let other_secure_interrupts = self.other_secure_interrupts.unwrap_or(OtherSecureInterruptAction::Signalled);
-        if other_secure_interrupts == OtherSecureInterruptAction::Queued && ns_interrupts != NsInterruptAction::Queued {
-            let fix = "queue Non-secure interrupts too (ns-interrupts-action = <0>), or write <1>";
-            let cause = Cause::Conflict { with: "ns-interrupts-action" };
-            return Err(at.refuse("other-s-interrupts-action", cause, fix));
-        }
-        let power = self.power_messages.unwrap_or(PowerMessages::CPU_OFF | PowerMessages::CPU_ON);
-        Ok(PartitionManifest {
-            format,
-            description: self.description,
-            ffa_version,
-            id: self.id,
-            auxiliary_id: self.auxiliary_id,
-            services: ArrayVec::new(),
-            execution_contexts,
-            exception_level,
-            load_address: self.load_address,
-            entrypoint_offset: self.entrypoint_offset,
-            boot_order: self.boot_order,
-            gp_register: self.gp_register,
-            boot_info: false,
-            ns_interrupts,
-            managed_exit_virq: self.managed_exit_virq,
-            other_secure_interrupts,
-            sri_policy: self.sri_policy,
-            notification_support: self.notification_support,
-            // A context that migrates is on no CPU in particular.
-            power_messages: if single { PowerMessages::empty() } else { power },
-            vm_availability: self.vm_availability,
-            lifecycle_support: self.lifecycle_support,
-            abort_action: self.abort_action.unwrap_or_default(),
-            smcs: self.smcs.clone(),
-            memory_regions: ArrayVec::new(),
-            device_regions: ArrayVec::new(),
-            interrupts: ArrayVec::new(),
-            hub_queue: self.hub_queue,
-            rx_tx: None,
-        })
-    }
-
-    /// `managed-exit` is the FF-A v1.0 way to say `ns-interrupts-action = <1>`, and wins over it as in Hafnium.
-    fn settle_ns_interrupts(&self, at: &At, warn: Warn<'_>) -> NsInterruptAction {
-        let stated = self.ns_interrupts.unwrap_or(NsInterruptAction::Signalled);
-        if self.managed_exit && self.ns_interrupts.is_some_and(|a| a != NsInterruptAction::ManagedExit) {
-            at.warn(warn, "ns-interrupts-action", "is overruled by managed-exit");
-        }
-        let action = if self.managed_exit { NsInterruptAction::ManagedExit } else { stated };
-        if self.managed_exit_virq && action != NsInterruptAction::ManagedExit {
-            at.warn(warn, "managed-exit-virq", "has no effect without managed exit");
-        }
-        action
-    }
-}
-
-fn read_boot_info(node: &Node<'_, '_>, warn: Warn<'_>) -> Result<bool, Refusal> {
-    let (mut compatible, mut manifest) = (false, false);
-    read_properties!(node, {
-        "compatible" => |v| {
-            compatible = true;
-            require_compatible(&v, "arm,ffa-manifest-boot-info", "\"arm,ffa-manifest-boot-info\"")?;
-        },
-        "ffa_manifest" => |v| manifest = v.flag()?,
-        else |other| node.at.warn(warn, other, "is not known and has no effect"),
-    });
-    if !compatible {
-        return Err(node.at.missing("compatible", "\"arm,ffa-manifest-boot-info\"", "add it"));
-    }
-    Ok(manifest)
-}
+static BOOT_INFO: &[Property] = &[Property::compatible("arm,ffa-manifest-boot-info"), Property::flag("ffa_manifest")];

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Holds a partition against the SPMC manifest and against the partitions that were admitted before it.
 
+use core::ops::Range;
+
 use ffa_abi::PartitionId;
 
 use super::machine::{last, overlaps};
-use super::refusal::Details;
-use super::refusal::name;
-use super::{
-    Cause, CoreManifest, File, MemoryKind, Name, PartitionEntry, PartitionManifest, Refusal, RegionAttributes,
-};
+use super::refusal::{Details, name};
+use super::{Cause, CoreManifest, File, MemoryKind, PartitionEntry, PartitionManifest, Refusal};
 use crate::{Pa, Space};
 
 /// The identifier of the partition of `vm1` is this plus 1, and so on.
@@ -27,271 +26,255 @@ pub fn id_of(index: usize, manifest: &PartitionManifest) -> PartitionId {
 ///
 /// `spmc` is the SPMC's own memory (address and bytes); `admitted` are the partitions that were accepted so far.
 /// The first partition keeps what two of them claim.
-pub fn check<'m>(
+#[inline(never)]
+pub fn check(
     core: &CoreManifest,
     spmc: (Pa, u64),
     index: usize,
     manifest: &PartitionManifest,
-    admitted: impl Iterator<Item = Admitted<'m>> + Clone,
+    admitted: &[Admitted<'_>],
 ) -> Result<PartitionId, Refusal> {
     let Some(entry) = core.partitions.get(index) else {
-        let cause = Cause::Value { found: index as u64, expected: "the index of a vm node" };
-        return Err(refuse(Name::new(), "index", cause, ""));
+        let cause = Cause::Value { found: index as u64 };
+        return Err(refuse(File::Partition, "", "", "index", cause, "the index of a vm node"));
     };
     let check = Check { core, entry, index, spmc, manifest, admitted };
     check.contexts()?;
     check.own_memory()?;
-    check.memory_regions()?;
-    check.device_regions()?;
-    check.interrupts()?;
-    check.services()?;
-    check.boot_order()?;
-    check.identifier()
+    check.regions()?;
+    check.targets()?;
+    let mine = check.identifiers()?;
+    for &other in admitted {
+        check.against(other, mine)?;
+    }
+    Ok(mine.0)
 }
 
-fn refuse(whose: Name, property: &'static str, cause: Cause, fix: &'static str) -> Refusal {
-    Details { file: File::Partition, whose, node: Name::new(), property, cause, fix }.into()
+#[inline(never)]
+fn refuse(file: File, whose: &str, node: &str, property: &'static str, cause: Cause, rule: &'static str) -> Refusal {
+    Details { file, whose: name(whose), node: name(node), property, cause, rule }.into()
 }
 
-struct Check<'c, A> {
+struct Check<'c> {
     core: &'c CoreManifest,
     entry: &'c PartitionEntry,
     index: usize,
     spmc: (Pa, u64),
     manifest: &'c PartitionManifest,
-    admitted: A,
+    admitted: &'c [Admitted<'c>],
 }
 
-/// A range of physical memory and the words for it.
-#[derive(Clone, Copy)]
-struct Claim {
-    base: u64,
-    size: u64,
-    whose: Name,
+/// A range of physical memory that a partition claims.
+struct Claim<'c> {
+    /// Base and bytes.
+    range: (u64, u64),
+    /// The region's name, or the partition's for its own memory.
+    name: &'c str,
+    /// What the SPMC manifest must have there.
+    kind: MemoryKind,
+    device: bool,
+    relative: bool,
 }
 
-impl Claim {
-    fn overlaps(&self, other: &Self) -> bool {
-        overlaps((self.base, self.size), (other.base, other.size))
-    }
-
-    fn holds(&self, other: &Self) -> bool {
-        self.base <= other.base && last(other.base, other.size) <= last(self.base, self.size)
-    }
-
-    fn overlap(&self, other: &Self) -> Cause {
-        Cause::Overlaps {
-            base: self.base,
-            last: last(self.base, self.size),
-            other: other.whose,
-            other_base: other.base,
-            other_last: last(other.base, other.size),
+impl<'c> Claim<'c> {
+    /// Returns what a partition claims: first its own memory, then its memory regions, then its device regions.
+    #[inline(never)]
+    fn nth(entry: &'c PartitionEntry, manifest: &'c PartitionManifest, n: usize) -> Option<Self> {
+        let Some(n) = n.checked_sub(1) else {
+            let range = (entry.load_address.0, entry.mem_size);
+            return Some(Self { range, name: &entry.name, kind: MemoryKind::Secure, device: false, relative: false });
+        };
+        if let Some(r) = manifest.memory_regions.get(n) {
+            let kind = match r.attributes.space() {
+                Space::Secure => MemoryKind::Secure,
+                Space::NonSecure => MemoryKind::NonSecure,
+            };
+            let range = (r.base.0, r.size());
+            return Some(Self { range, name: &r.name, kind, device: false, relative: r.relative });
         }
+        let r = manifest.device_regions.get(n.checked_sub(manifest.memory_regions.len())?)?;
+        let kind = match r.attributes.space() {
+            Space::Secure => MemoryKind::SecureDevice,
+            Space::NonSecure => MemoryKind::NonSecureDevice,
+        };
+        Some(Self { range: (r.base.0, r.size()), name: &r.name, kind, device: true, relative: false })
+    }
+
+    /// Returns the first of some of a partition's claims that lies over a range.
+    fn over(
+        range: (u64, u64),
+        entry: &'c PartitionEntry,
+        manifest: &'c PartitionManifest,
+        places: Range<usize>,
+    ) -> Option<Self> {
+        for n in places {
+            let claim = Self::nth(entry, manifest, n)?;
+            if overlaps(range, claim.range) {
+                return Some(claim);
+            }
+        }
+        None
+    }
+
+    /// Tells whether all of a range lies in it.
+    fn holds(&self, range: (u64, u64)) -> bool {
+        self.range.0 <= range.0 && last(range.0, range.1) <= last(self.range.0, self.range.1)
     }
 }
 
-/// Returns everything that a partition claims: its memory, then its regions.
-fn claims<'m>(entry: &PartitionEntry, manifest: &'m PartitionManifest) -> impl Iterator<Item = Claim> + use<'m> {
-    let whose = entry.name;
-    let own = Claim { base: entry.load_address.0, size: entry.mem_size, whose };
-    let memory = manifest.memory_regions.iter().map(move |r| Claim { base: r.base.0, size: r.size(), whose });
-    let devices = manifest.device_regions.iter().map(move |r| Claim { base: r.base.0, size: r.size(), whose });
-    core::iter::once(own).chain(memory).chain(devices)
-}
-
-impl<'c, 'm, A: Iterator<Item = Admitted<'m>> + Clone> Check<'c, A> {
-    fn refuse(&self, node: Name, property: &'static str, cause: Cause, fix: &'static str) -> Refusal {
-        let mut refusal = refuse(self.entry.name, property, cause, fix);
-        refusal.node = node;
-        refusal
+impl<'c> Check<'c> {
+    fn refuse(&self, node: &str, property: &'static str, cause: Cause, rule: &'static str) -> Refusal {
+        refuse(File::Partition, &self.entry.name, node, property, cause, rule)
     }
 
     /// Refuses something that the SPMC manifest says of this partition.
-    fn refuse_entry(&self, property: &'static str, cause: Cause, fix: &'static str) -> Refusal {
-        let mut refusal = self.refuse(Name::new(), property, cause, fix);
-        refusal.file = File::Spmc;
-        refusal
+    fn refuse_entry(&self, property: &'static str, cause: Cause, rule: &'static str) -> Refusal {
+        refuse(File::Spmc, &self.entry.name, "", property, cause, rule)
     }
 
-    fn own(&self) -> Claim {
-        Claim { base: self.entry.load_address.0, size: self.entry.mem_size, whose: self.entry.name }
+    /// Refuses a number that an admitted partition has already.
+    fn duplicate(&self, node: &str, property: &'static str, value: u64, other: &str, rule: &'static str) -> Refusal {
+        self.refuse(node, property, Cause::Duplicate { value, other: name(other) }, rule)
     }
 
-    /// Finds what a claim collides with outside this partition.
-    fn collision(&self, claim: &Claim) -> Option<Claim> {
-        let spmc = Claim { base: self.spmc.0.0, size: self.spmc.1, whose: name("the SPMC") };
-        if claim.overlaps(&spmc) {
-            return Some(spmc);
+    /// Checks that the SPMC manifest has such memory where a claim lies.
+    fn outside(&self, claim: &Claim<'_>) -> Option<Cause> {
+        let (base, size) = claim.range;
+        let inside = self.core.covers(claim.kind, base, size);
+        (!inside).then(|| Cause::Outside { base, last: last(base, size), kind: claim.kind.device_type() })
+    }
+
+    /// Checks that nothing outside this partition lies where a claim lies.
+    fn collision(&self, claim: &Claim<'_>) -> Option<Cause> {
+        let spmc = (self.spmc.0.0, self.spmc.1);
+        if overlaps(claim.range, spmc) {
+            return Some(Cause::overlap(claim.range, spmc, "the SPMC"));
         }
-        let others = self.admitted.clone().filter_map(|(i, m)| Some((self.core.partitions.get(i)?, m)));
-        others.flat_map(|(e, m)| claims(e, m)).find(|other| claim.overlaps(other))
+        for &(index, manifest) in self.admitted {
+            let Some(entry) = self.core.partitions.get(index) else { continue };
+            if let Some(other) = Claim::over(claim.range, entry, manifest, 0..usize::MAX) {
+                return Some(Cause::overlap(claim.range, other.range, &entry.name));
+            }
+        }
+        None
     }
 
     fn contexts(&self) -> Result<(), Refusal> {
         let contexts = self.manifest.execution_contexts;
-        if contexts == 1 {
+        let rule = if contexts == 1 {
             return Ok(());
-        }
-        let property = "execution-ctx-count";
-        if contexts != self.entry.vcpu_count {
-            let cause = Cause::Value { found: contexts.into(), expected: "1, or vcpu_count of the SPMC manifest" };
-            return Err(self.refuse(Name::new(), property, cause, "write the same number in both manifests"));
-        }
-        if usize::from(contexts) < self.core.cpus.len() {
-            let cause = Cause::Value { found: contexts.into(), expected: "1, or at least the number of CPUs" };
-            return Err(self.refuse(Name::new(), property, cause, "give each CPU a context"));
-        }
-        Ok(())
+        } else if contexts != self.entry.vcpu_count {
+            "1, or vcpu_count of the SPMC manifest"
+        } else if usize::from(contexts) < self.core.cpus.len() {
+            "1, or at least the number of CPUs"
+        } else {
+            return Ok(());
+        };
+        Err(self.refuse("", "execution-ctx-count", Cause::Value { found: contexts.into() }, rule))
     }
 
     fn own_memory(&self) -> Result<(), Refusal> {
-        let own = self.own();
-        if !self.core.covers(MemoryKind::Secure, own.base, own.size) {
-            let kind = MemoryKind::Secure.device_type();
-            let cause = Cause::Outside { base: own.base, last: last(own.base, own.size), kind };
+        let Some(own) = Claim::nth(self.entry, self.manifest, 0) else { return Ok(()) };
+        if let Some(cause) = self.outside(&own) {
             return Err(self.refuse_entry("mem_size", cause, "shrink or move it, or extend the memory node"));
         }
-        if let Some(other) = self.collision(&own) {
-            return Err(self.refuse_entry("load_address", own.overlap(&other), "move or shrink one of the two"));
+        if let Some(cause) = self.collision(&own) {
+            return Err(self.refuse_entry("load_address", cause, "move or shrink one of the two"));
         }
-        let offset = self.manifest.entrypoint_offset;
-        if offset >= own.size || !offset.is_multiple_of(4) {
-            let cause = Cause::Value { found: offset, expected: "a multiple of 4 below mem_size" };
-            let fix = "write the entry point's offset from the package's start";
-            return Err(self.refuse(Name::new(), "entrypoint-offset", cause, fix));
+        let found = self.manifest.entrypoint_offset;
+        if found >= self.entry.mem_size || !found.is_multiple_of(4) {
+            let rule = "a multiple of 4 below mem_size, from the package's start";
+            return Err(self.refuse("", "entrypoint-offset", Cause::Value { found }, rule));
         }
         Ok(())
     }
 
-    fn memory_regions(&self) -> Result<(), Refusal> {
-        let own = self.own();
-        let regions = &self.manifest.memory_regions;
-        for (i, region) in regions.iter().enumerate() {
-            let whose = region.name;
-            let claim = Claim { base: region.base.0, size: region.size(), whose };
-            let before = regions.iter().take(i).map(|r| Claim { base: r.base.0, size: r.size(), whose: r.name });
-            if let Some(other) = before.clone().find(|b| b.overlaps(&claim)) {
-                return Err(self.refuse(whose, "memory region", claim.overlap(&other), "separate the two regions"));
+    fn regions(&self) -> Result<(), Refusal> {
+        let Some(own) = Claim::nth(self.entry, self.manifest, 0) else { return Ok(()) };
+        for n in 1.. {
+            let Some(claim) = Claim::nth(self.entry, self.manifest, n) else { break };
+            let refuse = |property, cause, rule| Err(self.refuse(claim.name, property, cause, rule));
+            let property = if claim.device { "device region" } else { "memory region" };
+            if let Some(other) = Claim::over(claim.range, self.entry, self.manifest, 1..n) {
+                let cause = Cause::overlap(claim.range, other.range, other.name);
+                return refuse(property, cause, "separate the two regions");
             }
-            if own.holds(&claim) {
-                if region.attributes.contains(RegionAttributes::NON_SECURE) {
+            if own.holds(claim.range) && !claim.device {
+                if claim.kind == MemoryKind::NonSecure {
                     let cause = Cause::Conflict { with: "the partition's own memory, which is Secure" };
-                    return Err(self.refuse(whose, "attributes", cause, "clear bit 3 (NS)"));
+                    return refuse("attributes", cause, "clear bit 3 (NS)");
                 }
                 continue;
             }
-            if region.relative || claim.overlaps(&own) {
-                let fix = "keep the region inside the partition's mem_size, or wholly outside by base-address";
-                return Err(self.refuse(whose, "memory region", claim.overlap(&own), fix));
+            if claim.relative || overlaps(own.range, claim.range) {
+                let cause = Cause::overlap(claim.range, own.range, own.name);
+                let rule = "keep memory inside the partition's mem_size, or the region wholly outside by base-address";
+                return refuse(property, cause, rule);
             }
-            self.placed(&claim, region.attributes, MemoryKind::Secure, MemoryKind::NonSecure)?;
-        }
-        Ok(())
-    }
-
-    fn device_regions(&self) -> Result<(), Refusal> {
-        let manifest = self.manifest;
-        for (i, region) in manifest.device_regions.iter().enumerate() {
-            let whose = region.name;
-            let claim = Claim { base: region.base.0, size: region.size(), whose };
-            // Its own memory and memory regions, then the device regions before this one.
-            let before = claims(self.entry, manifest).take(manifest.memory_regions.len().saturating_add(1 + i));
-            if let Some(other) = before.into_iter().find(|b| b.overlaps(&claim)) {
-                return Err(self.refuse(whose, "device region", claim.overlap(&other), "separate the two regions"));
+            if let Some(cause) = self.outside(&claim) {
+                let rule = "move it, correct bit 3 (NS) of its attributes, or extend that node";
+                return refuse("base-address", cause, rule);
             }
-            self.placed(&claim, region.attributes, MemoryKind::SecureDevice, MemoryKind::NonSecureDevice)?;
-        }
-        Ok(())
-    }
-
-    /// Checks that a region outside the partition's memory is where the SPMC manifest has such memory, and free.
-    fn placed(
-        &self,
-        claim: &Claim,
-        attributes: RegionAttributes,
-        secure: MemoryKind,
-        non_secure: MemoryKind,
-    ) -> Result<(), Refusal> {
-        let kind = match attributes.space() {
-            Space::Secure => secure,
-            Space::NonSecure => non_secure,
-        };
-        if !self.core.covers(kind, claim.base, claim.size) {
-            let cause =
-                Cause::Outside { base: claim.base, last: last(claim.base, claim.size), kind: kind.device_type() };
-            let fix = "move it, correct bit 3 (NS) of its attributes, or extend that node";
-            return Err(self.refuse(claim.whose, "base-address", cause, fix));
-        }
-        match self.collision(claim) {
-            Some(other) => {
-                Err(self.refuse(claim.whose, "base-address", claim.overlap(&other), "give it to one partition only"))
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn interrupts(&self) -> Result<(), Refusal> {
-        for interrupt in &self.manifest.interrupts {
-            let taken = self.admitted.clone().find(|(_, m)| m.interrupts.iter().any(|i| i.intid == interrupt.intid));
-            if let Some((other, _)) = taken {
-                let cause = Cause::Duplicate { value: interrupt.intid.into(), other: self.name_of(other) };
-                let region = self.manifest.device_regions.get(usize::from(interrupt.region));
-                let node = region.map_or(Name::new(), |r| r.name);
-                return Err(self.refuse(node, "interrupts", cause, "give an interrupt to one partition only"));
-            }
-            if let Some(target) = interrupt.target.filter(|t| !self.core.cpus.contains(t)) {
-                let cause = Cause::Value { found: target, expected: "the MPIDR of a CPU in the SPMC manifest" };
-                return Err(self.refuse(Name::new(), "interrupts-target", cause, "name a CPU of the cpus node"));
+            if let Some(cause) = self.collision(&claim) {
+                return refuse("base-address", cause, "give it to one partition only");
             }
         }
         Ok(())
     }
 
-    fn services(&self) -> Result<(), Refusal> {
-        for service in &self.manifest.services {
-            let taken = self.admitted.clone().find(|(_, m)| m.services.iter().any(|s| s.uuid == service.uuid));
-            if let Some((other, _)) = taken {
-                let cause = Cause::DuplicateUuid { uuid: service.uuid, other: self.name_of(other) };
-                return Err(self.refuse(Name::new(), "uuid", cause, "give each service its own UUID"));
+    fn targets(&self) -> Result<(), Refusal> {
+        for found in self.manifest.interrupts.iter().filter_map(|i| i.target) {
+            if !self.core.cpus.contains(&found) {
+                let rule = "the MPIDR of a CPU of the SPMC manifest";
+                return Err(self.refuse("", "interrupts-target", Cause::Value { found }, rule));
             }
         }
         Ok(())
     }
 
-    fn boot_order(&self) -> Result<(), Refusal> {
-        let Some(order) = self.manifest.boot_order else { return Ok(()) };
-        match self.admitted.clone().find(|(_, m)| m.boot_order == Some(order)) {
-            Some((other, _)) => {
-                let cause = Cause::Duplicate { value: order.into(), other: self.name_of(other) };
-                Err(self.refuse(Name::new(), "boot-order", cause, "number partitions in the order they boot"))
-            }
-            None => Ok(()),
+    /// Checks the identifiers against the SPMC's and each other; returns them.
+    fn identifiers(&self) -> Result<(PartitionId, Option<PartitionId>), Refusal> {
+        let (id, auxiliary) = (id_of(self.index, self.manifest), self.manifest.auxiliary_id);
+        let spmc = self.core.attribute.spmc_id;
+        if id == spmc || auxiliary == Some(spmc) {
+            return Err(self.duplicate("", "id", spmc.0.into(), "the SPMC", ID));
         }
-    }
-
-    fn identifier(&self) -> Result<PartitionId, Refusal> {
-        let id = id_of(self.index, self.manifest);
-        let fix = "give each partition its own id; one without an id has 0x8000 plus the number of its vm node";
-        let mine = [Some(id), self.manifest.auxiliary_id];
-        for mine in mine.into_iter().flatten() {
-            if mine == self.core.attribute.spmc_id {
-                let cause = Cause::Duplicate { value: mine.0.into(), other: name("the SPMC") };
-                return Err(self.refuse(Name::new(), "id", cause, fix));
-            }
-            let taken = self.admitted.clone().find(|&(i, m)| id_of(i, m) == mine || m.auxiliary_id == Some(mine));
-            if let Some((other, _)) = taken {
-                let cause = Cause::Duplicate { value: mine.0.into(), other: self.name_of(other) };
-                return Err(self.refuse(Name::new(), "id", cause, fix));
-            }
-        }
-        if self.manifest.auxiliary_id == Some(id) {
+        if auxiliary == Some(id) {
             let cause = Cause::Conflict { with: "the partition's own id" };
-            return Err(self.refuse(Name::new(), "auxiliary-id", cause, "choose another number"));
+            return Err(self.refuse("", "auxiliary-id", cause, "choose another number"));
         }
-        Ok(id)
+        Ok((id, auxiliary))
     }
 
-    fn name_of(&self, index: usize) -> Name {
-        self.core.partitions.get(index).map_or(Name::new(), |p| p.name)
+    /// Checks that a partition that was admitted has nothing of which there can be only one.
+    fn against(&self, (index, other): Admitted<'_>, mine: (PartitionId, Option<PartitionId>)) -> Result<(), Refusal> {
+        let whose = self.core.partitions.get(index).map_or("", |p| &p.name);
+        for interrupt in &self.manifest.interrupts {
+            if other.interrupts.iter().any(|i| i.intid == interrupt.intid) {
+                let region = self.manifest.device_regions.get(usize::from(interrupt.region));
+                let node = region.map_or("", |r| &r.name);
+                let rule = "give an interrupt to one partition only";
+                return Err(self.duplicate(node, "interrupts", interrupt.intid.into(), whose, rule));
+            }
+        }
+        for service in &self.manifest.services {
+            if other.services.iter().any(|s| s.uuid == service.uuid) {
+                let cause = Cause::DuplicateUuid { uuid: service.uuid, other: name(whose) };
+                return Err(self.refuse("", "uuid", cause, "give each service its own UUID"));
+            }
+        }
+        if let Some(order) = self.manifest.boot_order.filter(|_| self.manifest.boot_order == other.boot_order) {
+            let rule = "number partitions in the order they boot";
+            return Err(self.duplicate("", "boot-order", order.into(), whose, rule));
+        }
+        for taken in [Some(id_of(index, other)), other.auxiliary_id].into_iter().flatten() {
+            if taken == mine.0 || Some(taken) == mine.1 {
+                return Err(self.duplicate("", "id", taken.0.into(), whose, ID));
+            }
+        }
+        Ok(())
     }
 }
+
+/// The rule for identifiers.
+const ID: &str = "give each partition its own id; one without an id has 0x8000 plus the number of its vm node";

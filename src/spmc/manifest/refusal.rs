@@ -7,7 +7,7 @@ use core::fmt;
 use arrayvec::ArrayString;
 use ffa_abi::Uuid;
 
-use super::BlobError;
+use super::machine::last;
 
 /// A short name copied out of a file; longer ones are cut.
 pub type Name = ArrayString<31>;
@@ -37,13 +37,19 @@ pub enum File {
     Package,
 }
 
-impl fmt::Display for File {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl File {
+    const fn text(self) -> &'static str {
+        match self {
             Self::Spmc => "SPMC manifest",
             Self::Partition => "partition manifest",
             Self::Package => "package",
-        })
+        }
+    }
+}
+
+impl fmt::Display for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
     }
 }
 
@@ -57,12 +63,6 @@ impl core::ops::Deref for Refusal {
     type Target = Details;
     fn deref(&self) -> &Details {
         &self.0
-    }
-}
-
-impl core::ops::DerefMut for Refusal {
-    fn deref_mut(&mut self) -> &mut Details {
-        &mut self.0
     }
 }
 
@@ -87,40 +87,29 @@ pub struct Details {
     pub property: &'static str,
     /// What is wrong with it.
     pub cause: Cause,
-    /// What to change.
-    pub fix: &'static str,
+    /// What it should be, where the cause is that it is not, and what to change: "what; change".
+    pub rule: &'static str,
 }
 
 /// Says what is wrong with the node or property that a [`Refusal`] names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// The bytes are no device tree.
-    Blob(BlobError),
     /// It is not there.
-    Missing {
-        /// What it should hold.
-        expected: &'static str,
-    },
+    Missing,
     /// The value has the wrong number of bytes.
     Length {
         /// How many it has.
         bytes: usize,
-        /// What it should be.
-        expected: &'static str,
     },
     /// The number is not one of those allowed.
     Value {
         /// The number found.
         found: u64,
-        /// What it should be.
-        expected: &'static str,
     },
     /// The text is not one of those allowed.
     Text {
         /// The text found.
         found: Name,
-        /// What it should be.
-        expected: &'static str,
     },
     /// There are more than fit.
     TooMany {
@@ -184,9 +173,23 @@ pub enum Cause {
     NotSupported,
 }
 
+impl Cause {
+    /// Says that a range (base, size) lies over another.
+    #[inline(never)]
+    pub(crate) fn overlap(range: (u64, u64), other: (u64, u64), whose: &str) -> Self {
+        Self::Overlaps {
+            base: range.0,
+            last: last(range.0, range.1),
+            other: name(whose),
+            other_base: other.0,
+            other_last: last(other.0, other.1),
+        }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file)?;
+        f.write_str(self.file.text())?;
         if !self.whose.is_empty() {
             write!(f, " of '{}'", self.whose)?;
         }
@@ -197,22 +200,22 @@ impl fmt::Display for Refusal {
         if !self.property.is_empty() {
             write!(f, "{} ", self.property)?;
         }
-        write!(f, "{}", self.cause)?;
-        if !self.fix.is_empty() {
-            write!(f, "; {}", self.fix)?;
-        }
-        Ok(())
+        let then = match self.cause {
+            Cause::Missing | Cause::Length { .. } | Cause::Value { .. } | Cause::Text { .. } => ", expected ",
+            // The others say by themselves what should be.
+            _ => "; ",
+        };
+        write!(f, "{}{then}{}", self.cause, self.rule)
     }
 }
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Blob(e) => write!(f, "is not a usable device tree blob: {e}"),
-            Self::Missing { expected } => write!(f, "is missing, expected {expected}"),
-            Self::Length { bytes, expected } => write!(f, "has {bytes} bytes, expected {expected}"),
-            Self::Value { found, expected } => write!(f, "is {found:#x}, expected {expected}"),
-            Self::Text { found, expected } => write!(f, "is \"{found}\", expected {expected}"),
+            Self::Missing => f.write_str("is missing"),
+            Self::Length { bytes } => write!(f, "has {bytes} bytes"),
+            Self::Value { found } => write!(f, "is {found:#x}"),
+            Self::Text { found } => write!(f, "is \"{found}\""),
             Self::TooMany { limit } => write!(f, "has more than {limit} entries, the SPMC's capacity"),
             Self::Misaligned { address } => write!(f, "is {address:#x}, expected a multiple of 0x1000"),
             Self::Wraps { base, size } => write!(f, "is {base:#x} and {size:#x} bytes: past the end of memory"),

@@ -4,8 +4,8 @@
 use arrayvec::ArrayVec;
 use bitflags::bitflags;
 
-use super::core_manifest::require_compatible;
-use super::node::{At, Node, Value, Warn, read_properties};
+use super::node::{Node, Value, Warn, word};
+use super::property::Property;
 use super::refusal::name;
 use super::{Cause, Name, Refusal};
 use crate::stage2::Access;
@@ -122,183 +122,154 @@ impl DeviceRegion {
 }
 
 /// The phandle of each memory region, as far as it has one.
-pub(crate) type Phandles = ArrayVec<Option<u32>, MAX_MEMORY_REGIONS>;
+pub(crate) type Phandles = ArrayVec<Option<u64>, MAX_MEMORY_REGIONS>;
 
-/// What memory and device regions have in common.
-#[derive(Default)]
-struct Common<'n, 'a> {
-    pages: Option<u32>,
-    attributes: Option<Value<'n, 'a>>,
-    base: Option<u64>,
+const PAGES: Property = Property::range("pages-count", 1, u32::MAX, "at least 1; or remove the node").required();
+const NO_DMA: &str = "remove it: there is no SMMU support, so the device must not do DMA";
+
+const fn attributes(rule: &'static str) -> Property {
+    Property::range("attributes", 0, u32::MAX, rule).required()
 }
 
-impl Common<'_, '_> {
-    /// Checks page count and attributes; a device is not executable.
-    fn settle(&self, at: &At, device: bool, warn: Warn<'_>) -> Result<(u32, RegionAttributes), Refusal> {
-        let pages = self.pages.ok_or_else(|| at.missing("pages-count", "a number of pages", "add it"))?;
-        if pages == 0 {
-            let cause = Cause::Value { found: 0, expected: "at least 1" };
-            return Err(at.refuse("pages-count", cause, "write how many pages it has, or remove the node"));
+static MEMORY_LIST: &[Property] = &[Property::compatible("arm,ffa-manifest-memory-regions")];
+
+static MEMORY: &[Property] = &[
+    PAGES,
+    attributes(
+        "1 (R), 3 (RW) or 5 (RX), and 8 for Non-secure; no memory is both writable and executable: split the region",
+    ),
+    Property::number(
+        "base-address",
+        "an address, or load-address-relative-offset instead; say where the region is: the SPMC does not choose one",
+    ),
+    Property::number("load-address-relative-offset", ""),
+    Property::range("phandle", 0, u32::MAX, "a number of 32 bits"),
+    Property::range("linux,phandle", 0, u32::MAX, "a number of 32 bits"),
+    Property::flag("preserved-on-restart"),
+    Property::text("description", ""),
+    Property::not_supported("smmu-id", NO_DMA),
+    Property::not_supported("stream-ids", NO_DMA),
+    Property::not_supported("stream-ids-access-permissions", NO_DMA),
+];
+
+/// Reads `memory-regions`.
+#[inline(never)]
+pub(crate) fn read_memory(
+    node: &Node<'_>,
+    load_address: Pa,
+    regions: &mut ArrayVec<MemoryRegion, MAX_MEMORY_REGIONS>,
+    phandles: &mut Phandles,
+    warn: Warn<'_>,
+) -> Result<(), Refusal> {
+    node.read_some(MEMORY_LIST, &mut node.room())?;
+    for child in node.children() {
+        let mut room = child.room();
+        let [pages, attributes, base, offset, phandle, old_phandle, preserved, ..] =
+            child.read(MEMORY, &mut room, warn)?;
+        let region = MemoryRegion {
+            name: name(child.name()),
+            pages: pages.number as u32,
+            attributes: read_attributes(attributes, RegionAttributes::EXECUTE, warn)?,
+            base: memory_base(base, offset, load_address, pages.number)?,
+            relative: offset.is_present(),
+            preserved: preserved.is_present(),
+        };
+        if region.preserved && region.attributes != RegionAttributes::READ | RegionAttributes::WRITE {
+            return Err(preserved.conflict("attributes", "only what is kept in it: attributes = <3>"));
         }
-        let v = self.attributes.as_ref();
-        let v = v.ok_or_else(|| at.missing("attributes", "R 1, W 2, X 4, NS 8", "add what the partition may do"))?;
-        let bits = v.u32()?;
-        let known = RegionAttributes::from_bits_truncate((bits & 0xff) as u8);
-        if u32::from(known.bits()) != bits {
-            at.warn(warn, "attributes", "has bits beyond R 1, W 2, X 4 and NS 8: no effect");
+        regions.try_push(region).map_err(|_| node.too_many(MAX_MEMORY_REGIONS, "join regions that touch"))?;
+        // As long as `regions`, and so never full before it.
+        let _ = phandles.try_push(phandle.get().or(old_phandle.get()));
+    }
+    some(node)
+}
+
+/// Refuses a list without a region.
+fn some(node: &Node<'_>) -> Result<(), Refusal> {
+    match node.children().next() {
+        Some(_) => Ok(()),
+        None => Err(node.missing("at least one region node in it; add a region, or remove the node")),
+    }
+}
+
+/// Reads `attributes`: R, RW, or R with what else is allowed.
+fn read_attributes(v: &Value<'_, '_>, allowed: RegionAttributes, warn: Warn<'_>) -> Result<RegionAttributes, Refusal> {
+    let known = RegionAttributes::from_bits_truncate(v.number as u8);
+    if u64::from(known.bits()) != v.number {
+        v.warn(warn, "has bits beyond R 1, W 2, X 4 and NS 8: no effect");
+    }
+    let beside = known.difference(RegionAttributes::NON_SECURE | RegionAttributes::READ);
+    let good = beside.is_empty() || beside == RegionAttributes::WRITE || beside == allowed;
+    if good && known.contains(RegionAttributes::READ) { Ok(known) } else { Err(v.out_of_rule()) }
+}
+
+fn memory_base(base: &Value<'_, '_>, offset: &Value<'_, '_>, load: Pa, pages: u64) -> Result<Pa, Refusal> {
+    match (base.get(), offset.get()) {
+        (Some(address), None) => check_base(base, address, pages),
+        (None, Some(bytes)) => {
+            let sum = load.checked_add(bytes).ok_or_else(|| offset.wraps(load.0, bytes, "write a smaller offset"))?;
+            check_base(offset, sum.0, pages)
         }
-        let access = known.difference(RegionAttributes::NON_SECURE);
-        let read_write = access == RegionAttributes::READ || access == RegionAttributes::READ | RegionAttributes::WRITE;
-        let read_execute = access == RegionAttributes::READ | RegionAttributes::EXECUTE;
-        match (device, read_write || (read_execute && !device)) {
-            (_, true) => Ok((pages, known)),
-            (true, false) => Err(v.wrong(bits.into(), "1 (R) or 3 (RW), and 8 for Non-secure", "a device is R or RW")),
-            (false, false) => Err(v.wrong(
-                bits.into(),
-                "1 (R), 3 (RW) or 5 (RX), and 8 for Non-secure",
-                "no memory is both writable and executable: split the region",
-            )),
-        }
+        (Some(_), Some(_)) => Err(base.conflict("load-address-relative-offset", "keep one of the two")),
+        (None, None) => Err(base.missing()),
     }
 }
 
 /// Checks that a region starts on a page and ends inside the address space.
-fn check_base(at: &At, property: &'static str, base: u64, pages: u32) -> Result<Pa, Refusal> {
+fn check_base(v: &Value<'_, '_>, base: u64, pages: u64) -> Result<Pa, Refusal> {
     if !Pa(base).is_page_aligned() {
-        return Err(at.refuse(property, Cause::Misaligned { address: base }, "write an address on a page boundary"));
+        return Err(v.misaligned(base, "write an address on a page boundary"));
     }
-    let size = u64::from(pages).saturating_mul(PAGE_SIZE);
+    let size = pages.saturating_mul(PAGE_SIZE);
     match base.checked_add(size) {
         Some(_) => Ok(Pa(base)),
-        None => Err(at.refuse(property, Cause::Wraps { base, size }, "write fewer pages or a lower address")),
+        None => Err(v.wraps(base, size, "write fewer pages or a lower address")),
     }
 }
 
-fn no_dma<T>(v: &Value<'_, '_>) -> Result<T, Refusal> {
-    Err(v.refuse(Cause::NotSupported, "remove it: there is no SMMU support, so the device must not do DMA"))
-}
+static DEVICE_LIST: &[Property] = &[Property::compatible("arm,ffa-manifest-device-regions")];
 
-fn check_list_node(node: &Node<'_, '_>, wanted: &'static str, expected: &'static str) -> Result<(), Refusal> {
-    let mut compatible = false;
-    read_properties!(node, {
-        "compatible" => |v| {
-            compatible = true;
-            require_compatible(&v, wanted, expected)?;
-        },
-        else |_other| (),
-    });
-    if !compatible {
-        return Err(node.at.missing("compatible", expected, "add it"));
-    }
-    if node.children().next().is_none() {
-        return Err(node.at.missing("", "at least one region node in it", "add a region, or remove the node"));
-    }
-    Ok(())
-}
-
-/// Reads `memory-regions`.
-pub(crate) fn read_memory(
-    node: &Node<'_, '_>,
-    load_address: Pa,
-    phandles: &mut Phandles,
-    warn: Warn<'_>,
-) -> Result<ArrayVec<MemoryRegion, MAX_MEMORY_REGIONS>, Refusal> {
-    check_list_node(node, "arm,ffa-manifest-memory-regions", "\"arm,ffa-manifest-memory-regions\"")?;
-    let mut regions = ArrayVec::new();
-    for child in node.children() {
-        let (mut common, mut offset, mut phandle, mut preserved) = (Common::default(), None, None, false);
-        read_properties!(child, {
-            "description" => |v| { v.text()?; },
-            "pages-count" => |v| common.pages = Some(v.u32()?),
-            "attributes" => |v| common.attributes = Some(v),
-            "base-address" => |v| common.base = Some(v.number()?),
-            "load-address-relative-offset" => |v| offset = Some(v.number()?),
-            "phandle" => |v| phandle = Some(v.u32()?),
-            "linux,phandle" => |v| phandle = Some(v.u32()?),
-            "preserved-on-restart" => |v| preserved = v.flag()?,
-            "smmu-id" => |v| no_dma(&v)?,
-            "stream-ids" => |v| no_dma(&v)?,
-            "stream-ids-access-permissions" => |v| no_dma(&v)?,
-            else |other| child.at.warn(warn, other, "is not known and has no effect"),
-        });
-        let (pages, attributes) = common.settle(&child.at, false, warn)?;
-        if preserved && attributes != RegionAttributes::READ | RegionAttributes::WRITE {
-            let cause = Cause::Conflict { with: "attributes" };
-            return Err(child.at.refuse("preserved-on-restart", cause, "only what is kept in it: attributes = <3>"));
-        }
-        let base = memory_base(&child.at, common.base, offset, load_address, pages)?;
-        let name = name(child.name());
-        let region = MemoryRegion { name, base, pages, attributes, relative: offset.is_some(), preserved };
-        let cause = Cause::TooMany { limit: MAX_MEMORY_REGIONS };
-        regions.try_push(region).map_err(|_| node.at.refuse("", cause, "join regions that touch"))?;
-        // As long as `regions`, and so never full before it.
-        let _ = phandles.try_push(phandle);
-    }
-    Ok(regions)
-}
-
-fn memory_base(at: &At, base: Option<u64>, offset: Option<u64>, load: Pa, pages: u32) -> Result<Pa, Refusal> {
-    match (base, offset) {
-        (Some(base), None) => check_base(at, "base-address", base, pages),
-        (None, Some(offset)) => {
-            let property = "load-address-relative-offset";
-            let cause = Cause::Wraps { base: load.0, size: offset };
-            let sum = load.checked_add(offset).ok_or_else(|| at.refuse(property, cause, "write a smaller offset"))?;
-            check_base(at, property, sum.0, pages)
-        }
-        (Some(_), Some(_)) => {
-            let cause = Cause::Conflict { with: "load-address-relative-offset" };
-            Err(at.refuse("base-address", cause, "keep one of the two"))
-        }
-        (None, None) => Err(at.missing(
-            "base-address",
-            "an address, or load-address-relative-offset instead",
-            "say where the region is: the SPMC does not choose an address",
-        )),
-    }
-}
+static DEVICE: &[Property] = &[
+    PAGES,
+    attributes("1 (R) or 3 (RW), and 8 for Non-secure; a device is R or RW"),
+    Property::number("base-address", "an address; add it").required(),
+    Property::bytes("interrupts", ""),
+    Property::bytes("interrupts-target", ""),
+    Property::flag("exclusive-access"),
+    Property::text("description", ""),
+    Property::bytes("phandle", ""),
+    Property::bytes("linux,phandle", ""),
+    Property::not_supported("smmu-id", NO_DMA),
+    Property::not_supported("stream-ids", NO_DMA),
+];
 
 /// Reads `device-regions`.
+#[inline(never)]
 pub(crate) fn read_devices(
-    node: &Node<'_, '_>,
+    node: &Node<'_>,
     regions: &mut ArrayVec<DeviceRegion, MAX_DEVICE_REGIONS>,
     interrupts: &mut ArrayVec<Interrupt, MAX_INTERRUPTS>,
     warn: Warn<'_>,
 ) -> Result<(), Refusal> {
-    check_list_node(node, "arm,ffa-manifest-device-regions", "\"arm,ffa-manifest-device-regions\"")?;
+    node.read_some(DEVICE_LIST, &mut node.room())?;
     for child in node.children() {
-        let (mut common, mut exclusive) = (Common::default(), false);
-        let (mut lines, mut targets) = (None, None);
-        read_properties!(child, {
-            "description" => |v| { v.text()?; },
-            "pages-count" => |v| common.pages = Some(v.u32()?),
-            "attributes" => |v| common.attributes = Some(v),
-            "base-address" => |v| common.base = Some(v.number()?),
-            "interrupts" => |v| lines = Some(v),
-            "interrupts-target" => |v| targets = Some(v),
-            "exclusive-access" => |v| exclusive = v.flag()?,
-            "phandle" => |_v| {},
-            "linux,phandle" => |_v| {},
-            "smmu-id" => |v| no_dma(&v)?,
-            "stream-ids" => |v| no_dma(&v)?,
-            else |other| child.at.warn(warn, other, "is not known and has no effect"),
-        });
-        let (pages, attributes) = common.settle(&child.at, true, warn)?;
-        let base = common.base.ok_or_else(|| child.at.missing("base-address", "an address", "add it"))?;
-        let base = check_base(&child.at, "base-address", base, pages)?;
-        let region = DeviceRegion { name: name(child.name()), base, pages, attributes, exclusive };
+        let mut room = child.room();
+        let [pages, attributes, base, lines, targets, exclusive, ..] = child.read(DEVICE, &mut room, warn)?;
+        let region = DeviceRegion {
+            name: name(child.name()),
+            pages: pages.number as u32,
+            attributes: read_attributes(attributes, RegionAttributes::empty(), warn)?,
+            base: check_base(base, base.number, pages.number)?,
+            exclusive: exclusive.is_present(),
+        };
         // At most MAX_DEVICE_REGIONS before this one, else the push below has refused already.
         let index = regions.len() as u8;
-        let cause = Cause::TooMany { limit: MAX_DEVICE_REGIONS };
-        regions.try_push(region).map_err(|_| node.at.refuse("", cause, "give the devices to more partitions"))?;
-        if let Some(lines) = lines {
-            read_interrupts(&lines, index, interrupts)?;
-        }
-        if let Some(targets) = targets {
-            read_targets(&targets, index, interrupts)?;
-        }
+        let too_many = |_| node.too_many(MAX_DEVICE_REGIONS, "give the devices to more partitions");
+        regions.try_push(region).map_err(too_many)?;
+        read_interrupts(lines, index, interrupts)?;
+        read_targets(targets, index, interrupts)?;
     }
-    Ok(())
+    some(node)
 }
 
 fn read_interrupts(
@@ -306,12 +277,8 @@ fn read_interrupts(
     region: u8,
     interrupts: &mut ArrayVec<Interrupt, MAX_INTERRUPTS>,
 ) -> Result<(), Refusal> {
-    let mut cells = v.list()?;
-    if cells.len() % 2 != 0 {
-        let cause = Cause::Length { bytes: v.bytes.len(), expected: "pairs of cells: id and attributes" };
-        return Err(v.refuse(cause, "write <id attributes> for each interrupt"));
-    }
-    while let (Some(intid), Some(attributes)) = (cells.next(), cells.next()) {
+    for entry in v.list(2, "pairs of cells: <id attributes>")? {
+        let (intid, attributes) = (word(entry, 0), word(entry, 1));
         check_intid(v, intid)?;
         if interrupts.iter().any(|i| i.intid == intid) {
             let cause = Cause::Duplicate { value: intid.into(), other: name("this partition") };
@@ -325,8 +292,8 @@ fn read_interrupts(
             level: attributes & 1 << 9 != 0,
             target: None,
         };
-        let cause = Cause::TooMany { limit: MAX_INTERRUPTS };
-        interrupts.try_push(interrupt).map_err(|_| v.refuse(cause, "give the devices to more partitions"))?;
+        let too_many = |_| v.too_many(MAX_INTERRUPTS, "give the devices to more partitions");
+        interrupts.try_push(interrupt).map_err(too_many)?;
     }
     Ok(())
 }
@@ -334,80 +301,63 @@ fn read_interrupts(
 /// SGIs 0-7 are the Normal world's, SGI 8 becomes the schedule-receiver interrupt, SGI 9 wakes other CPUs (GICv3 has
 /// INTIDs as below).
 fn check_intid(v: &Value<'_, '_>, intid: u32) -> Result<(), Refusal> {
-    match intid {
-        20 => Err(v.wrong(intid.into(), "another PPI", "20 is the Secure EL2 timer's, which the SPMC keeps")),
-        10..=1019 => Ok(()),
-        1056..=1119 | 4096..=5119 => Err(v.wrong(
-            intid.into(),
-            "an INTID of 10 to 1019",
-            "extended PPIs and SPIs are not supported: wire the device to an interrupt below 1020",
-        )),
-        0..=9 => {
-            Err(v.wrong(intid.into(), "an SGI of 10 to 15", "0 to 7 are the Normal world's, 8 and 9 the SPMC's own"))
+    let rule = match intid {
+        20 => "another PPI; 20 is the Secure EL2 timer's, which the SPMC keeps",
+        10..=1019 => return Ok(()),
+        1056..=1119 | 4096..=5119 => {
+            "an INTID of 10 to 1019; extended PPIs and SPIs are not supported: wire the device to an interrupt below 1020"
         }
+        0..=9 => "an SGI of 10 to 15; 0 to 7 are the Normal world's, 8 and 9 the SPMC's own",
         // Special INTIDs, reserved ranges, LPIs.
-        _ => Err(v.wrong(
-            intid.into(),
-            "an INTID of 10 to 1019",
-            "write the GIC's INTID: for SPI n of a device tree that is n + 32, for PPI n it is n + 16",
-        )),
-    }
+        _ => {
+            "an INTID of 10 to 1019; write the GIC's INTID: for SPI n of a device tree that is n + 32, for PPI n it is \
+             n + 16"
+        }
+    };
+    Err(v.wrong(intid.into(), rule))
 }
 
 fn read_targets(v: &Value<'_, '_>, region: u8, interrupts: &mut [Interrupt]) -> Result<(), Refusal> {
-    let mut cells = v.list()?;
-    if cells.len() % 3 != 0 {
-        let cause = Cause::Length { bytes: v.bytes.len(), expected: "triples of cells" };
-        return Err(v.refuse(cause, "write <id mpidr-high mpidr-low> for each interrupt"));
-    }
-    while let (Some(intid), Some(high), Some(low)) = (cells.next(), cells.next(), cells.next()) {
+    for entry in v.list(3, "triples of cells: <id mpidr-high mpidr-low>")? {
+        let intid = word(entry, 0);
         let interrupt = interrupts.iter_mut().find(|i| i.region == region && i.intid == intid);
         let interrupt = interrupt.ok_or_else(|| {
-            v.wrong(intid.into(), "an id of this node's interrupts", "list it in interrupts, or remove its target")
+            v.wrong(intid.into(), "an id of this node's interrupts; list it in interrupts, or remove it")
         })?;
-        interrupt.target = Some(u64::from(high) << 32 | u64::from(low));
+        interrupt.target = Some(u64::from(word(entry, 1)) << 32 | u64::from(word(entry, 2)));
     }
     Ok(())
 }
 
+static MAILBOX: &[Property] = &[
+    Property::compatible("arm,ffa-manifest-rx_tx-buffer"),
+    Property::number("rx-buffer", BUFFER).required(),
+    Property::number("tx-buffer", BUFFER).required(),
+];
+
+const BUFFER: &str = "the phandle of a node in memory-regions; label the region and write <&label>";
+
 /// Reads `rx_tx-info`.
+#[inline(never)]
 pub(crate) fn read_mailbox(
-    node: &Node<'_, '_>,
+    node: &Node<'_>,
     regions: &[MemoryRegion],
     phandles: &Phandles,
     warn: Warn<'_>,
 ) -> Result<RxTx, Refusal> {
-    let (mut compatible, mut rx, mut tx) = (false, None, None);
-    read_properties!(node, {
-        "compatible" => |v| {
-            compatible = true;
-            require_compatible(&v, "arm,ffa-manifest-rx_tx-buffer", "\"arm,ffa-manifest-rx_tx-buffer\"")?;
-        },
-        "rx-buffer" => |v| rx = Some(buffer(&v, phandles)?),
-        "tx-buffer" => |v| tx = Some(buffer(&v, phandles)?),
-        else |other| node.at.warn(warn, other, "is not known and has no effect"),
-    });
-    let at = &node.at;
-    if !compatible {
-        return Err(at.missing("compatible", "\"arm,ffa-manifest-rx_tx-buffer\"", "add it"));
-    }
-    let rx = rx.ok_or_else(|| at.missing("rx-buffer", "a phandle of a memory region", "add rx-buffer = <&rx>"))?;
-    let tx = tx.ok_or_else(|| at.missing("tx-buffer", "a phandle of a memory region", "add tx-buffer = <&tx>"))?;
+    let mut room = node.room();
+    let [_, rx_buffer, tx_buffer, ..] = node.read(MAILBOX, &mut room, warn)?;
+    let (rx, tx) = (buffer(rx_buffer, phandles)?, buffer(tx_buffer, phandles)?);
     if rx == tx {
-        let cause = Cause::Conflict { with: "rx-buffer" };
-        return Err(at.refuse("tx-buffer", cause, "name two regions"));
+        return Err(tx_buffer.conflict("rx-buffer", "name two regions"));
     }
     let pages = |i: usize| regions.get(i).map_or(0, |r| r.pages);
     if pages(rx) != pages(tx) {
-        let cause = Cause::Value { found: pages(tx).into(), expected: "as many pages as rx-buffer" };
-        return Err(at.refuse("tx-buffer", cause, "make both regions the same size"));
+        return Err(tx_buffer.wrong(pages(tx).into(), "as many pages as rx-buffer"));
     }
     Ok(RxTx { rx, tx })
 }
 
 fn buffer(v: &Value<'_, '_>, phandles: &Phandles) -> Result<usize, Refusal> {
-    let phandle = v.u32()?;
-    phandles.iter().position(|&p| p == Some(phandle)).ok_or_else(|| {
-        v.wrong(phandle.into(), "the phandle of a node in memory-regions", "label the region and write <&label>")
-    })
+    phandles.iter().position(|&p| p == v.get()).ok_or_else(|| v.out_of_rule())
 }

@@ -17,10 +17,10 @@ use core::fmt;
 
 use arrayvec::ArrayVec;
 
-use super::core_manifest::{require_compatible, vm_number};
-use super::node::{Node, Value, read_properties};
-use super::refusal::name;
-use super::{Cause, Refusal};
+use super::Refusal;
+use super::core_manifest::vm_number;
+use super::node::{Node, Value};
+use super::property::Property;
 
 /// Most rules in one policy.
 pub const MAX_PEERS: usize = 32;
@@ -83,102 +83,72 @@ pub struct PeerRule {
 /// The node's name, in the root of the SPMC manifest.
 pub(crate) const NODE: &str = "routing-policy";
 
+static POLICY: &[Property] = &[
+    Property::compatible("hematite,routing-policy"),
+    Property::text("default", "\"open\" or \"hub\"; say what holds for pairs that no peer node names").required(),
+    Property::text("coordinator", ""),
+];
+
+static PEER: &[Property] = &[
+    Property::texts("between", "two strings; name two parties: between = \"vm1\", \"vm2\"").required(),
+    Property::texts("allow", "\"messages\", \"memory\" or both; say what the two may do with each other").required(),
+    Property::flag("one-way"),
+];
+
 /// Reads the node; `partitions` is how many there are.
-pub(crate) fn read(node: &Node<'_, '_>, partitions: usize) -> Result<RoutingPolicy, Refusal> {
-    let mut policy = RoutingPolicy::default();
-    let (mut compatible, mut default) = (false, None);
-    read_properties!(node, {
-        "compatible" => |v| {
-            compatible = true;
-            require_compatible(&v, "hematite,routing-policy", "\"hematite,routing-policy\"")?;
-        },
-        "default" => |v| default = Some(read_default(&v)?),
-        "coordinator" => |v| policy.coordinator = party(&v, v.text()?, partitions)?,
-        else |other| return Err(unknown(node, other)),
-    });
-    if !compatible {
-        let fix = "add it: it says how the node is written";
-        return Err(node.at.missing("compatible", "\"hematite,routing-policy\"", fix));
-    }
-    policy.default = default.ok_or_else(|| {
-        node.at.missing("default", "\"open\" or \"hub\"", "say what holds for pairs that no peer node names")
-    })?;
+#[inline(never)]
+pub(crate) fn read(node: &Node<'_>, partitions: usize, policy: &mut RoutingPolicy) -> Result<(), Refusal> {
+    let mut room = node.room();
+    let [_, default, coordinator, ..] = node.read_all(POLICY, &mut room)?;
+    policy.default = match default.text() {
+        "open" => RoutingDefault::Open,
+        "hub" => RoutingDefault::Hub,
+        // A word that means nothing.
+        other => return Err(default.wrong_text(other, default.rule())),
+    };
+    policy.coordinator = party(coordinator, partitions)?;
     for child in node.children() {
         let rule = read_peer(&child, partitions)?;
-        let cause = Cause::TooMany { limit: MAX_PEERS };
-        policy.peers.try_push(rule).map_err(|_| node.at.refuse("", cause, "join peer nodes"))?;
+        policy.peers.try_push(rule).map_err(|_| node.too_many(MAX_PEERS, "join peer nodes"))?;
     }
-    Ok(policy)
+    Ok(())
 }
 
-fn read_default(v: &Value<'_, '_>) -> Result<RoutingDefault, Refusal> {
-    match v.text()? {
-        "open" => Ok(RoutingDefault::Open),
-        "hub" => Ok(RoutingDefault::Hub),
-        // A word that means nothing.
-        other => Err(v.refuse(Cause::Text { found: name(other), expected: "\"open\" or \"hub\"" }, "choose one")),
-    }
-}
-
-fn read_peer(node: &Node<'_, '_>, partitions: usize) -> Result<PeerRule, Refusal> {
-    let (mut pair, mut allow, mut one_way) = (None, None, false);
-    read_properties!(node, {
-        "between" => |v| pair = Some(read_pair(&v, partitions)?),
-        "allow" => |v| allow = Some(read_allow(&v)?),
-        "one-way" => |v| one_way = v.flag()?,
-        else |other| return Err(unknown(node, other)),
-    });
-    let (from, to) = pair.ok_or_else(|| node.at.missing("between", "two parties", "add between = \"vm1\", \"vm2\""))?;
-    let (messages, memory) = allow.ok_or_else(|| {
-        node.at.missing("allow", "\"messages\", \"memory\" or both", "say what the two may do with each other")
-    })?;
-    Ok(PeerRule { from, to, messages, memory, one_way })
-}
-
-fn read_pair(v: &Value<'_, '_>, partitions: usize) -> Result<(Party, Party), Refusal> {
-    let mut texts = v.texts()?;
-    let (first, second, third) = (texts.next(), texts.next(), texts.next());
-    let (Some(first), Some(second), None) = (first, second, third) else {
-        let cause = Cause::Length { bytes: v.bytes.len(), expected: "two strings" };
-        return Err(v.refuse(cause, "name two parties: between = \"vm1\", \"vm2\""));
+fn read_peer(node: &Node<'_>, partitions: usize) -> Result<PeerRule, Refusal> {
+    let mut room = node.room();
+    let [between, allow, one_way, ..] = node.read_all(PEER, &mut room)?;
+    let mut parties = between.texts();
+    let (Some(first), Some(second), None) = (parties.next(), parties.next(), parties.next()) else {
+        return Err(between.length(between.rule()));
     };
-    let (from, to) = (party(v, first, partitions)?, party(v, second, partitions)?);
+    let (from, to) = (named(between, first, partitions)?, named(between, second, partitions)?);
     if from == to {
-        let cause = Cause::Text { found: name(second), expected: "another party than the first" };
-        return Err(v.refuse(cause, "name two parties"));
+        return Err(between.wrong_text(second, "another party than the first"));
     }
-    Ok((from, to))
-}
-
-fn read_allow(v: &Value<'_, '_>) -> Result<(bool, bool), Refusal> {
-    let (mut messages, mut memory) = (false, false);
-    for text in v.texts()? {
+    let mut rule = PeerRule { from, to, messages: false, memory: false, one_way: one_way.is_present() };
+    for text in allow.texts() {
         match text {
-            "messages" => messages = true,
-            "memory" => memory = true,
+            "messages" => rule.messages = true,
+            "memory" => rule.memory = true,
             // A word that means nothing.
-            other => {
-                let cause = Cause::Text { found: name(other), expected: "\"messages\" or \"memory\"" };
-                return Err(v.refuse(cause, "name what is allowed"));
-            }
+            other => return Err(allow.wrong_text(other, allow.rule())),
         }
     }
-    Ok((messages, memory))
+    Ok(rule)
 }
 
-pub(crate) fn party(v: &Value<'_, '_>, text: &str, partitions: usize) -> Result<Party, Refusal> {
+/// Reads a property that names a party; the Normal world where it is absent.
+pub(crate) fn party(v: &Value<'_, '_>, partitions: usize) -> Result<Party, Refusal> {
+    if v.is_present() { named(v, v.text(), partitions) } else { Ok(Party::NormalWorld) }
+}
+
+fn named(v: &Value<'_, '_>, text: &str, partitions: usize) -> Result<Party, Refusal> {
     if text == "normal-world" {
         return Ok(Party::NormalWorld);
     }
-    let index = vm_number(text).and_then(|n| usize::from(n).checked_sub(1)).filter(|&i| i < partitions);
-    index.map(Party::Partition).ok_or_else(|| {
-        let cause = Cause::Text { found: name(text), expected: "\"normal-world\" or a vm node's name" };
-        v.refuse(cause, "name a party that this manifest has")
-    })
-}
-
-fn unknown(node: &Node<'_, '_>, property: &str) -> Refusal {
-    let expected = "a property of hematite,routing-policy";
-    let fix = "correct or remove it: a policy that is not understood in full is not applied in part";
-    node.at.refuse("a property's name", Cause::Text { found: name(property), expected }, fix)
+    match vm_number(text) {
+        Some(n) if usize::from(n) <= partitions => Ok(Party::Partition(usize::from(n).saturating_sub(1))),
+        // No name, or nobody's.
+        _ => Err(v.wrong_text(text, "\"normal-world\" or a vm node's name; name a party that this manifest has")),
+    }
 }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::{PARTITION, PARTITION_1_1, SPMC, dts};
 use crate::Pa;
-use crate::manifest::{BlobError, CheckedBlob, CoreManifest, Package, PartitionManifest};
+use crate::manifest::{BlobError, CheckedBlob, CoreManifest, Package, PartitionManifest, Tree};
 use crate::sim::Random;
 
 /// Reads bytes in every way there is; returns how far they came.
@@ -44,6 +44,37 @@ fn a_manifest_cut_anywhere_is_refused() {
             set_word(&mut cut, 4, length as u32);
             assert!(CheckedBlob::check(&cut).is_err(), "{length}");
         }
+    }
+}
+
+/// Walks a tree as the `fdt` crate does; returns how many properties it has.
+fn compare(ours: &Tree<'_>, theirs: fdt::node::FdtNode<'_, '_>) -> usize {
+    let mut properties = theirs.properties();
+    let mut count = 0;
+    for (name, value) in ours.properties() {
+        let other = properties.next().unwrap();
+        assert_eq!((name, value), (other.name.as_bytes(), other.value));
+        count += 1;
+    }
+    assert!(properties.next().is_none());
+    let mut children = theirs.children();
+    for child in ours.children() {
+        let other = children.next().unwrap();
+        assert_eq!(child.name(), other.name);
+        count += compare(&child, other);
+    }
+    assert!(children.next().is_none());
+    count
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "too long")]
+fn trees_are_read_as_another_reader_does() {
+    for source in [SPMC, PARTITION, PARTITION_1_1] {
+        let bytes = dts::compile(source);
+        let theirs = fdt::Fdt::new(&bytes).unwrap();
+        let count = compare(&CheckedBlob::check(&bytes).unwrap().root(), theirs.find_node("/").unwrap());
+        assert!(count > 8, "{count}");
     }
 }
 

@@ -107,7 +107,7 @@ fn each_rule_refuses_in_words() {
         ("ffa-version = <0x10002>;", "ffa-version = <0x80010001>;", "ffa-version is 0x80010001"),
         ("ffa-version = <0x10002>;", "ffa-version = <0x10001>;", "messaging-method contradicts ffa-version"),
         ("uuid = <0xe0786148 0xe311f8e7 0x02005ebc 0x1bc5d5a5>, <0x1 0x2 0x3 0x4>;", "", "uuid is missing"),
-        ("<0x1 0x2 0x3 0x4>", "<0x1 0x2 0x3>", "uuid has 28 bytes, expected 16 for each service"),
+        ("<0x1 0x2 0x3 0x4>", "<0x1 0x2 0x3>", "uuid has 28 bytes, expected 16 bytes for each service"),
         ("<0x1 0x2 0x3 0x4>", "<0 0 0 0>", "uuid is 0x0, expected a UUID that is not nil"),
         (
             "<0x1 0x2 0x3 0x4>",
@@ -129,7 +129,7 @@ fn each_rule_refuses_in_words() {
         (
             "exception-level = <2>;",
             "exception-level = <1>;",
-            "exception-level is 0x1, expected 2 (S-EL1); S-EL0 partitions are not run",
+            "exception-level is 0x1, expected 2 (S-EL1); 0 is a VM's EL1 and 1 is S-EL0, which are not run",
         ),
         ("execution-state = <0>;", "", "execution-state is missing"),
         ("execution-state = <0>;", "execution-state = <1>;", "execution-state is 0x1, expected 0 (AArch64)"),

@@ -14,8 +14,8 @@ fn second(spmc: &str, first: &str, second: &str) -> Result<PartitionId, Refusal>
     let core = core_manifest(spmc).unwrap();
     let first = partition(first, 0xe30_0000).unwrap();
     let second = partition(second, 0xe40_0000).unwrap();
-    assert_eq!(platform::check(&core, SPMC_MEMORY, 0, &first, core::iter::empty()), Ok(platform::id_of(0, &first)));
-    platform::check(&core, SPMC_MEMORY, 1, &second, [(0, &first)].into_iter())
+    assert_eq!(platform::check(&core, SPMC_MEMORY, 0, &first, &[]), Ok(platform::id_of(0, &first)));
+    platform::check(&core, SPMC_MEMORY, 1, &second, &[(0, &first)])
 }
 
 #[test]
@@ -114,5 +114,5 @@ fn load_ranges_are_checked() {
 fn an_index_without_a_node_is_refused() {
     let core = core_manifest(SPMC).unwrap();
     let m: PartitionManifest = partition(PARTITION_1_1, 0xe30_0000).unwrap();
-    refused(platform::check(&core, SPMC_MEMORY, 2, &m, core::iter::empty()), "index is 0x2");
+    refused(platform::check(&core, SPMC_MEMORY, 2, &m, &[]), "index is 0x2");
 }
