@@ -73,24 +73,34 @@ pub enum BlobError {
 
 impl fmt::Display for BlobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Short { bytes } => write!(f, "{bytes} bytes, expected at least the {HEADER_SIZE} of a header"),
-            Self::Magic(m) => write!(f, "it begins with {m:#010x}, expected {MAGIC:#010x}"),
-            Self::Version(v) => write!(f, "version {v}, expected {VERSION}"),
-            Self::TotalSize { total, limit } => {
-                write!(f, "total size {total:#x}, expected {HEADER_SIZE:#x} to {limit:#x}")
+        let (what, at) = match *self {
+            Self::Short { bytes } => {
+                return write!(f, "{bytes} bytes, expected at least the {HEADER_SIZE} of a header");
             }
-            Self::StructBlock => f.write_str("the structure block lies outside the blob or is misaligned"),
-            Self::StringsBlock => f.write_str("the strings block lies outside the blob or over the structure block"),
-            Self::ReservationBlock => f.write_str("the reservation block lies outside the blob or is misaligned"),
-            Self::StringsEnd => f.write_str("the strings block does not end with a NUL"),
-            Self::StringsText => f.write_str("the strings block holds a byte that is not printable ASCII"),
-            Self::Truncated(at) => write!(f, "the structure block breaks off at offset {at:#x}"),
-            Self::Token { token, at } => write!(f, "token {token:#x} at offset {at:#x} of the structure block"),
-            Self::NodeName(at) => write!(f, "a bad node name at offset {at:#x} of the structure block"),
-            Self::PropertyName(at) => write!(f, "a bad property name at offset {at:#x} of the structure block"),
-            Self::Depth(at) => write!(f, "nodes nested deeper than {MAX_DEPTH} at offset {at:#x}"),
-        }
+            Self::Magic(m) => return write!(f, "it begins with {m:#010x}, expected {MAGIC:#010x}"),
+            Self::Version(v) => return write!(f, "version {v}, expected {VERSION}"),
+            Self::TotalSize { total, limit } => {
+                return write!(f, "total size {total:#x}, expected {HEADER_SIZE:#x} to {limit:#x}");
+            }
+            Self::StructBlock => return f.write_str("the structure block lies outside the blob or is misaligned"),
+            Self::StringsBlock => {
+                return f.write_str("the strings block lies outside the blob or over the structure block");
+            }
+            Self::ReservationBlock => {
+                return f.write_str("the reservation block lies outside the blob or is misaligned");
+            }
+            Self::StringsEnd => return f.write_str("the strings block does not end with a NUL"),
+            Self::StringsText => return f.write_str("the strings block holds a byte that is not printable ASCII"),
+            Self::Token { token, at } => {
+                write!(f, "token {token:#x}")?;
+                ("", at)
+            }
+            Self::Truncated(at) => ("it breaks off", at),
+            Self::NodeName(at) => ("a bad node name", at),
+            Self::PropertyName(at) => ("a bad property name", at),
+            Self::Depth(at) => ("nodes nested too deep", at),
+        };
+        write!(f, "{what} at offset {at:#x} of the structure block")
     }
 }
 

@@ -237,11 +237,7 @@ fn read_hypervisor(
     let mut room = node.room();
     let [_, _, quiet, ..] = node.read(HYPERVISOR, &mut room, warn)?;
     for vm in node.children() {
-        let entry = PartitionEntry::read(&vm, warn)?;
-        if let Some(other) = partitions.iter().find(|p| p.number == entry.number) {
-            let cause = Cause::Duplicate { value: entry.number.into(), other: other.name };
-            return Err(vm.refuse("", cause, "give each partition its own number"));
-        }
+        let entry = PartitionEntry::read(&vm, partitions, warn)?;
         partitions.try_push(entry).map_err(|_| node.too_many(MAX_PARTITIONS, "remove partitions"))?;
     }
     crate::boot::sort(partitions, |p| p.number);
@@ -274,13 +270,17 @@ static VM: &[Property] = &[
 ];
 
 impl PartitionEntry {
-    fn read(node: &Node<'_>, warn: Warn<'_>) -> Result<Self, Refusal> {
+    fn read(node: &Node<'_>, others: &[Self], warn: Warn<'_>) -> Result<Self, Refusal> {
         let number = vm_number(node.name()).ok_or_else(|| {
             let cause = Cause::Text { found: name(node.name()) };
             node.refuse("the node's name", cause, "vm1 to vm16 (vm0 is reserved)")
         })?;
         let mut room = node.room();
         let [_, debug_name, load, size, vcpu_count, _, functions, permissive, ..] = node.read(VM, &mut room, warn)?;
+        if let Some(other) = others.iter().find(|p| p.number == number) {
+            let cause = Cause::Duplicate { value: number.into(), other: other.name };
+            return Err(node.refuse("", cause, "give each partition its own number"));
+        }
         let mut smcs = SmcAllowList::default();
         smcs.read(functions, permissive)?;
         Ok(Self {
@@ -312,14 +312,14 @@ fn check_extent(load: &Value<'_, '_>, size: &Value<'_, '_>) -> Result<u64, Refus
 /// Reads N of `vmN`: 1 to the capacity, without leading zeros.
 pub(crate) fn vm_number(text: &str) -> Option<u16> {
     let mut number = 0;
-    for digit in text.strip_prefix("vm")?.chars() {
-        number = number * 10 + digit.to_digit(10)?;
+    for digit in text.strip_prefix("vm")?.bytes() {
+        number = number * 10 + u16::from(digit.checked_sub(b'0').filter(|&d| d <= 9)?);
         // A leading zero, or already too many.
-        if number == 0 || number > MAX_PARTITIONS as u32 {
+        if number == 0 || usize::from(number) > MAX_PARTITIONS {
             return None;
         }
     }
-    (number != 0).then_some(number as u16)
+    (number != 0).then_some(number)
 }
 
 impl SmcAllowList {

@@ -181,16 +181,10 @@ pub(crate) fn read_memory(
         // As long as `regions`, and so never full before it.
         let _ = phandles.try_push(phandle.get().or(old_phandle.get()));
     }
-    some(node)
+    if regions.is_empty() { Err(node.missing(SOME)) } else { Ok(()) }
 }
 
-/// Refuses a list without a region.
-fn some(node: &Node<'_>) -> Result<(), Refusal> {
-    match node.children().next() {
-        Some(_) => Ok(()),
-        None => Err(node.missing("at least one region node in it; add a region, or remove the node")),
-    }
-}
+const SOME: &str = "at least one region node in it; add a region, or remove the node";
 
 /// Reads `attributes`: R, RW, or R with what else is allowed.
 fn read_attributes(v: &Value<'_, '_>, allowed: RegionAttributes, warn: Warn<'_>) -> Result<RegionAttributes, Refusal> {
@@ -269,7 +263,7 @@ pub(crate) fn read_devices(
         read_interrupts(lines, index, interrupts)?;
         read_targets(targets, index, interrupts)?;
     }
-    some(node)
+    if regions.is_empty() { Err(node.missing(SOME)) } else { Ok(()) }
 }
 
 fn read_interrupts(

@@ -32,9 +32,8 @@ pub(crate) fn read_lists(
         return Err(messaging.length(EACH));
     }
     for (n, words) in uuids.enumerate() {
-        let words = [0, 1, 2, 3].map(|n| word(words, n));
         let method = word(messaging.bytes(), if one { 0 } else { n });
-        push(services, uuid, Uuid::from_words(words), messaging, method.into())?;
+        push(services, uuid, uuid_of(words), messaging, method.into())?;
     }
     Ok(())
 }
@@ -65,7 +64,13 @@ pub(crate) fn read_nodes(node: &Node<'_>, services: &mut Services, warn: Warn<'_
 /// "b4b5671e-4a90-..." is the same service as `<0xb4b5671e 0x4a90...>` of the 1.0 binding.
 fn canonical(v: &Value<'_, '_>) -> Result<Uuid, Refusal> {
     let uuid = Uuid::parse(v.text()).map_err(|_| v.wrong_text(v.text(), v.rule()))?;
-    Ok(Uuid::from_words([0, 1, 2, 3].map(|n| word(&uuid.0, n))))
+    Ok(uuid_of(&uuid.0))
+}
+
+/// Takes a UUID from big-endian words w1-w4.
+#[inline(never)]
+fn uuid_of(words: &[u8]) -> Uuid {
+    Uuid::from_words([word(words, 0), word(words, 1), word(words, 2), word(words, 3)])
 }
 
 fn push(
