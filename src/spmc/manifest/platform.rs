@@ -40,8 +40,8 @@ pub fn check(
     };
     let check = Check { core, entry, index, spmc, manifest, admitted };
     check.contexts()?;
-    check.own_memory()?;
-    check.regions()?;
+    check.entry_point()?;
+    check.memory()?;
     check.targets()?;
     let mine = check.identifiers()?;
     for &other in admitted {
@@ -127,24 +127,12 @@ impl<'c> Check<'c> {
         refuse(File::Partition, &self.entry.name, node, property, cause, rule)
     }
 
-    /// Refuses something that the SPMC manifest says of this partition.
-    fn refuse_entry(&self, property: &'static str, cause: Cause, rule: &'static str) -> Refusal {
-        refuse(File::Spmc, &self.entry.name, "", property, cause, rule)
-    }
-
     /// Refuses a number that an admitted partition has already.
     fn duplicate(&self, node: &str, property: &'static str, value: u64, other: &str, rule: &'static str) -> Refusal {
         self.refuse(node, property, Cause::Duplicate { value, other: name(other) }, rule)
     }
 
-    /// Checks that the SPMC manifest has such memory where a claim lies.
-    fn outside(&self, claim: &Claim<'_>) -> Option<Cause> {
-        let (base, size) = claim.range;
-        let inside = self.core.covers(claim.kind, base, size);
-        (!inside).then(|| Cause::Outside { base, last: last(base, size), kind: claim.kind.device_type() })
-    }
-
-    /// Checks that nothing outside this partition lies where a claim lies.
+    /// Finds what lies over a claim outside this partition.
     fn collision(&self, claim: &Claim<'_>) -> Option<Cause> {
         let spmc = (self.spmc.0.0, self.spmc.1);
         if overlaps(claim.range, spmc) {
@@ -173,24 +161,19 @@ impl<'c> Check<'c> {
         Err(self.refuse("", "execution-ctx-count", Cause::Value { found: contexts.into() }, rule))
     }
 
-    fn own_memory(&self) -> Result<(), Refusal> {
-        let Some(own) = Claim::nth(self.entry, self.manifest, 0) else { return Ok(()) };
-        if let Some(cause) = self.outside(&own) {
-            return Err(self.refuse_entry("mem_size", cause, "shrink or move it, or extend the memory node"));
-        }
-        if let Some(cause) = self.collision(&own) {
-            return Err(self.refuse_entry("load_address", cause, "move or shrink one of the two"));
-        }
+    fn entry_point(&self) -> Result<(), Refusal> {
         let found = self.manifest.entrypoint_offset;
-        if found >= self.entry.mem_size || !found.is_multiple_of(4) {
-            let rule = "a multiple of 4 below mem_size, from the package's start";
-            return Err(self.refuse("", "entrypoint-offset", Cause::Value { found }, rule));
+        if found < self.entry.mem_size && found.is_multiple_of(4) {
+            return Ok(());
         }
-        Ok(())
+        let rule = "a multiple of 4 below mem_size, from the package's start";
+        Err(self.refuse("", "entrypoint-offset", Cause::Value { found }, rule))
     }
 
-    fn regions(&self) -> Result<(), Refusal> {
+    /// Checks the partition's own memory, which the SPMC manifest gives it, and then its regions.
+    fn memory(&self) -> Result<(), Refusal> {
         let Some(own) = Claim::nth(self.entry, self.manifest, 0) else { return Ok(()) };
+        self.placed(&own, File::Spmc, ("mem_size", "load_address"))?;
         for n in 1.. {
             let Some(claim) = Claim::nth(self.entry, self.manifest, n) else { break };
             let refuse = |property, cause, rule| Err(self.refuse(claim.name, property, cause, rule));
@@ -211,15 +194,26 @@ impl<'c> Check<'c> {
                 let rule = "keep memory inside the partition's mem_size, or the region wholly outside by base-address";
                 return refuse(property, cause, rule);
             }
-            if let Some(cause) = self.outside(&claim) {
-                let rule = "move it, correct bit 3 (NS) of its attributes, or extend that node";
-                return refuse("base-address", cause, rule);
-            }
-            if let Some(cause) = self.collision(&claim) {
-                return refuse("base-address", cause, "give it to one partition only");
-            }
+            self.placed(&claim, File::Partition, ("base-address", "base-address"))?;
         }
         Ok(())
+    }
+
+    /// Checks that the SPMC manifest has such memory where a claim lies, and that nothing outside this partition lies
+    /// there. The properties are what is wrong in the first case and in the second.
+    #[inline(never)]
+    fn placed(&self, claim: &Claim<'_>, file: File, of: (&'static str, &'static str)) -> Result<(), Refusal> {
+        let (base, size) = claim.range;
+        let (property, cause, rule) = if !self.core.covers(claim.kind, base, size) {
+            let cause = Cause::Outside { base, last: last(base, size), kind: claim.kind.device_type() };
+            (of.0, cause, "move or shrink it, correct bit 3 (NS) of a region's attributes, or extend that node")
+        } else if let Some(cause) = self.collision(claim) {
+            (of.1, cause, "move or shrink one of the two: memory belongs to one partition only")
+        } else {
+            return Ok(());
+        };
+        let node = if file == File::Spmc { "" } else { claim.name };
+        Err(refuse(file, &self.entry.name, node, property, cause, rule))
     }
 
     fn targets(&self) -> Result<(), Refusal> {
