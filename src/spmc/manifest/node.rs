@@ -89,8 +89,8 @@ impl<'a> Node<'a> {
     /// Refuses because of a node or property that is not known.
     #[inline(never)]
     pub(crate) fn unknown(&self, found: &str) -> Refusal {
-        let rule = "a property or node of this binding; correct or remove it: a policy that is not understood in full is \
-                    not applied in part";
+        let rule = "a property or node of this binding; correct or remove it: a policy that is not understood in full \
+                    is not applied in part";
         self.refuse("a name", Cause::Text { found: name(found) }, rule)
     }
 

@@ -299,7 +299,8 @@ fn check_intid(v: &Value<'_, '_>, intid: u32) -> Result<(), Refusal> {
         20 => "another PPI; 20 is the Secure EL2 timer's, which the SPMC keeps",
         10..=1019 => return Ok(()),
         1056..=1119 | 4096..=5119 => {
-            "an INTID of 10 to 1019; extended PPIs and SPIs are not supported: wire the device to an interrupt below 1020"
+            "an INTID of 10 to 1019; extended PPIs and SPIs are not supported: wire the device to an interrupt below \
+             1020"
         }
         0..=9 => "an SGI of 10 to 15; 0 to 7 are the Normal world's, 8 and 9 the SPMC's own",
         // Special INTIDs, reserved ranges, LPIs.

@@ -12,8 +12,8 @@ use super::{Cause, MAX_SERVICES, Messaging, Refusal, Service};
 type Services = ArrayVec<Service, MAX_SERVICES>;
 
 /// The rule for `messaging-method`.
-pub(super) const METHODS: &str = "bits 0, 1, 2, 9 and 10, at least one; set what it does: 1 receives, 2 sends direct requests, \
-                                  4 indirect, 0x200/0x400 the same for REQ2";
+pub(super) const METHODS: &str = "bits 0, 1, 2, 9 and 10, at least one; set what it does: 1 receives, 2 sends direct \
+                                  requests, 4 indirect, 0x200/0x400 the same for REQ2";
 
 /// Reads the 1.0 binding: `uuid` as words in the order of w1-w4, `messaging-method` one for all or one for each.
 #[inline(never)]
