@@ -8,10 +8,10 @@ mod firmware {
     use arch::Machine;
     use arch::boot::{self, Boot};
     use ffa_abi::Regs;
-    use spin::Once;
+    use spin::Mutex;
     use spmc::{BuiltIn, Cpu, Fatal, Next, Port, Spmc, absent};
 
-    static SPMC: Once<&'static Spmc<Machine>> = Once::new();
+    static SPMC: Mutex<Option<&'static Spmc<Machine>>> = Mutex::new(None);
 
     /// The packages that the image carries.
     static BUILT_IN: &[BuiltIn] = include!(concat!(env!("OUT_DIR"), "/built_in.rs"));
@@ -23,9 +23,7 @@ mod firmware {
         let machine = boot.machine;
         machine.log(format_args!("Hematite {}", env!("CARGO_PKG_VERSION")));
         match Spmc::boot(machine, boot.manifest, BUILT_IN) {
-            Ok(spmc) => {
-                SPMC.call_once(|| spmc);
-            }
+            Ok(spmc) => *SPMC.lock() = Some(spmc),
             // The reason is on the console.
             Err(Fatal) => machine.log(format_args!("the Normal world goes on without FF-A")),
         }
@@ -38,7 +36,7 @@ mod firmware {
 
     /// Answers the calls of this CPU, for ever.
     fn serve() -> ! {
-        let Some(spmc) = SPMC.get() else { do_without() };
+        let Some(spmc) = *SPMC.lock() else { do_without() };
         let mut cpu = Cpu::new(arch::cpu_index());
         let mut regs = Regs::ZERO;
         let mut next = spmc.start(&mut cpu, &mut regs);
