@@ -57,6 +57,12 @@ impl Write for Uart {
         Self::bytes(text.as_bytes());
         Ok(())
     }
+
+    // What numbers are padded with, and their signs: all of it ASCII.
+    fn write_char(&mut self, c: char) -> fmt::Result {
+        Self::byte(if c.is_ascii() { c as u8 } else { b'?' });
+        Ok(())
+    }
 }
 
 /// 0, or a ticket that is never reused.
