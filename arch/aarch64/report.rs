@@ -37,7 +37,10 @@ pub(crate) extern "C" fn own_fatal(record: &Record) -> ! {
 
 /// Reports a panic and stops this CPU: the panic handler of the firmware.
 pub fn panicked(info: &PanicInfo<'_>) -> ! {
-    uart::line(format_args!("\nPANIC on CPU {}: {info}", percpu::cpu_index()));
+    // There always is a location.
+    let (file, line) = info.location().map_or(("?", 0), |at| (at.file(), at.line()));
+    let (cpu, why) = (percpu::cpu_index(), info.message());
+    uart::line(format_args!("\nPANIC on CPU {cpu}: panicked at {file}:{}: {why}", u64::from(line)));
     let sp: u64;
     // SAFETY: reads the stack pointer.
     unsafe { core::arch::asm!("mov {}, sp", out(reg) sp, options(nomem, nostack, preserves_flags)) };
