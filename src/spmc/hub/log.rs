@@ -246,10 +246,10 @@ impl Keys {
 }
 
 /// Allocates so many default values, or says that there is no memory for them. Boot time.
-pub(super) fn defaults<T: Clone + Default>(len: usize) -> Option<Box<[T]>> {
+pub(super) fn defaults<T: Default>(len: usize) -> Option<Box<[T]>> {
     let mut list = Vec::new();
     list.try_reserve_exact(len).ok()?;
-    list.resize(len, T::default());
+    list.extend((0..len).map(|_| T::default()));
     Some(list.into_boxed_slice())
 }
 
