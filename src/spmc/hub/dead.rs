@@ -58,8 +58,9 @@ impl Dead {
 
     /// Keeps a message, its payload with zeroes behind it in its last word; the oldest one makes room for it. Sets the
     /// letter's number.
-    pub(crate) fn push(&mut self, letter: Letter, payload: &[u64]) {
+    pub(crate) fn push(&mut self, mut letter: Letter, payload: &[u64]) {
         self.last += 1;
+        letter.number = self.last;
         let at = self.next;
         let Some(place) = self.letters.get_mut(at) else {
             // A ring of no places: it is lost the moment it comes.
@@ -67,7 +68,7 @@ impl Dead {
             return;
         };
         self.evicted += u64::from(place.is_some());
-        *place = Some(Letter { number: self.last, ..letter });
+        *place = Some(letter);
         self.next = if at + 1 == self.letters.len() { 0 } else { at + 1 };
         let rest = self.words.get_mut(at.saturating_mul(self.each)..).unwrap_or_default();
         rest.iter_mut().take(self.each).zip(payload).for_each(|(to, word)| *to = *word);

@@ -38,7 +38,7 @@ impl Kept {
     }
 
     /// Returns the bytes that there are.
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn len(&self) -> usize {
         self.len
     }

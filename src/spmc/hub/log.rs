@@ -11,9 +11,6 @@ use super::Seat;
 
 /// Words in front of a payload, as its receiver gets them: the message header of v1.2 and the envelope.
 pub(crate) const FRONT: usize = 13;
-/// Where in them the UUID is that the header names.
-#[cfg(test)]
-const UUID: core::ops::Range<usize> = 3..5;
 
 /// Says where a message stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -261,6 +258,9 @@ mod tests {
 
     use super::*;
     use crate::sim::Random;
+
+    /// Where in the front the UUID is that the header names.
+    const UUID: core::ops::Range<usize> = 3..5;
 
     fn envelope(key: u64) -> Envelope {
         Envelope {
