@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Function identifiers (DEN0077A, "Function identifiers"; SMCCC DEN0028 for the encoding).
 
+use crate::lines::Lines;
+
 /// Bit 30 of a function identifier: the SMC64 calling convention.
 pub const SMC64: u32 = 1 << 30;
 const BASE: u32 = 0x8400_0000;
@@ -18,8 +20,10 @@ macro_rules! funcs {
             pub const ALL: &'static [Func] = &[$(Func::$name,)*];
 
             /// Returns the specification's name.
-            pub const fn name(self) -> &'static str {
-                match self { $(Func::$name => $text,)* }
+            #[inline(never)]
+            pub fn name(self) -> &'static str {
+                let before = Self::ALL.iter().filter(|f| (**f as u8) < self as u8).count();
+                NAMES.get(before)
             }
 
             /// Tells whether the 32-bit form exists.
@@ -32,6 +36,9 @@ macro_rules! funcs {
                 match self { $(Func::$name => $w64,)* }
             }
         }
+
+        /// What [`Func::name`] returns: a line for each, in the order of [`Func::ALL`].
+        static NAMES: Lines<{ Func::ALL.len() }> = Lines::new(concat!($($text, "\n"),*));
     };
 }
 

@@ -12,6 +12,7 @@ mod error;
 pub mod func;
 pub mod hub;
 mod ids;
+pub mod lines;
 pub mod memory;
 #[cfg(test)]
 mod random;

@@ -21,13 +21,14 @@ pub fn answer(regs: &mut Regs) {
     let [_, w1, w2, ..] = regs.x;
     let (source, destination) = endpoints(w1);
     let request = regs.fid() == Func::DirectReq.id32();
-    let mut respond = |number: u8, w3: u32| {
-        message(regs, Func::DirectResp, (destination, source), number, &[w3.into(), 0, 0, 0]);
+    let response = match (w2 as u32 ^ FRAMEWORK).try_into() {
+        Ok(VERSION_REQUEST) if request => Some((VERSION_RESPONSE, Error::NotSupported.code() as u32)),
+        Ok(PSCI_REQUEST) if request => Some((POWER_RESPONSE, 0)),
+        // The SPMD sends no other messages.
+        _ => None,
     };
-    if request && w2 as u32 == FRAMEWORK | u32::from(VERSION_REQUEST) {
-        respond(VERSION_RESPONSE, Error::NotSupported.code() as u32);
-    } else if request && w2 as u32 == FRAMEWORK | u32::from(PSCI_REQUEST) {
-        respond(POWER_RESPONSE, 0);
+    if let Some((number, w3)) = response {
+        message(regs, Func::DirectResp, (destination, source), number, &[w3.into(), 0, 0, 0]);
     } else if regs.fid() == Func::Interrupt.id32() {
         regs.set8([Func::NormalWorldResume.id32().into(), 0, 0, 0, 0, 0, 0, 0]);
     } else {

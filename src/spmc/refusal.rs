@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Why a call was refused: an enum that names the cause, and the one place that maps causes to FF-A codes.
 
-use ffa_abi::Error;
 use ffa_abi::memory::Malformed;
+use ffa_abi::{Error, lines::Lines};
 
 use crate::stage2::Stop;
 
@@ -21,15 +21,13 @@ macro_rules! refusals {
             }
 
             /// Says the cause in plain words, for the secure console.
-            #[inline(never)]
             pub fn why(self) -> &'static str {
-                SENTENCES.split('\n').nth(self as usize).unwrap_or_default()
+                SENTENCES.get(self as usize)
             }
         }
 
-        /// What [`Refusal::why`] says: a line for each cause, in their order, since a table of pointers to them would be
-        /// half as long as they are.
-        const SENTENCES: &str = concat!($($why, "\n"),*);
+        /// What [`Refusal::why`] says: a line for each cause, in their order.
+        static SENTENCES: Lines<{ [$(Refusal::$name),*].len() }> = Lines::new(concat!($($why, "\n"),*));
     };
 }
 

@@ -203,17 +203,12 @@ impl<P: Port> Spmc<P> {
     /// Lists the receivers that the scheduler has to run: identifiers of 16 bits packed from x3 on.
     fn notification_info_get(&self, regs: &mut Regs) -> Result<(), Refusal> {
         let wide = regs.fid() & SMC64;
-        let per_register = if wide != 0 { 4 } else { 2 };
-        let mut info = Info::default();
-        self.notifications.lock().info(&mut info, 5 * per_register)?;
+        let mut info = Info::new(wide != 0);
+        self.notifications.lock().info(&mut info)?;
         // w2: more to come; the number of lists in bits [11:7]; contexts in each list, two bits from 12 on.
         let told = info.more as u64 | (info.lists as u64) << 7 | info.counts << 12;
-        regs.set8([(Func::Success.id32() | wide) as u64, 0, told, 0, 0, 0, 0, 0]);
-        for (n, id) in info.ids().iter().enumerate() {
-            if let Some(register) = regs.x.get_mut(3 + n / per_register) {
-                *register |= (*id as u64) << (16 * (n % per_register));
-            }
-        }
+        let [a, b, c, d, e] = info.words;
+        regs.set8([(Func::Success.id32() | wide) as u64, 0, told, a, b, c, d, e]);
         Ok(())
     }
 

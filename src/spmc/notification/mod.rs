@@ -55,10 +55,15 @@ impl Default for Notifications {
 }
 
 /// `FFA_NOTIFICATION_INFO_GET`'s answer, ready for its registers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Info {
-    ids: [u16; Info::MOST],
+    /// x3 to x7: 16-bit identifiers, a receiver, then up to three of its contexts; and so on.
+    pub(crate) words: [u64; 5],
+    /// How many identifiers a word takes: a power of two, by its exponent.
+    per_word: u32,
+    /// How many identifiers there are, and can be.
     used: usize,
+    room: usize,
     /// How many lists there are.
     pub(crate) lists: usize,
     /// The contexts in each list, two bits from bit 0 on.
@@ -68,17 +73,16 @@ pub(crate) struct Info {
 }
 
 impl Info {
-    /// Identifiers in x3 to x7 of the 64-bit form.
-    const MOST: usize = 20;
-
-    /// Returns the 16-bit identifiers: a receiver, then up to three of its contexts; and so on.
-    pub(crate) fn ids(&self) -> &[u16] {
-        self.ids.get(..self.used).unwrap_or_default()
+    /// Makes an empty answer of the 64-bit form, or of the 32-bit one.
+    pub(crate) fn new(wide: bool) -> Self {
+        let per_word = if wide { 2 } else { 1 };
+        Self { words: [0; 5], per_word, used: 0, room: 5 << per_word, lists: 0, counts: 0, more: false }
     }
 
     fn push(&mut self, id: u16) {
-        if let Some(place) = self.ids.get_mut(self.used) {
-            *place = id;
+        if let Some(word) = self.words.get_mut(self.used >> self.per_word) {
+            let place = self.used & ((1 << self.per_word) - 1);
+            *word |= u64::from(id) << (16 * place);
             self.used += 1;
         }
     }
@@ -258,13 +262,12 @@ impl Notifications {
     }
 
     /// Lists the receivers that the scheduler has to run, each once for each signal.
-    pub(crate) fn info(&mut self, info: &mut Info, room: usize) -> Result<(), Refusal> {
-        let room = room.min(Info::MOST);
+    pub(crate) fn info(&mut self, info: &mut Info) -> Result<(), Refusal> {
         for r in self.receivers.iter_mut() {
             let untold = r.untold();
             let (whole, mut contexts) = (untold & 1 << WHOLE, untold & !(1 << WHOLE));
             if untold == whole && whole != 0 {
-                if info.used >= room {
+                if info.used >= info.room {
                     info.more = true;
                     break;
                 }
@@ -275,7 +278,7 @@ impl Notifications {
             while contexts != 0 {
                 // A list is a receiver and up to three of its contexts.
                 let opens = in_list == 0 || in_list == 3;
-                if info.used + 1 + opens as usize > room {
+                if info.used + 1 + opens as usize > info.room {
                     info.more = true;
                     break;
                 }
@@ -321,10 +324,11 @@ mod tests {
 
     /// The identifiers that are told, and the contexts in each list.
     fn info(n: &mut Notifications, room: usize) -> Result<(Vec<u16>, Vec<u64>), Refusal> {
-        let mut info = Info::default();
-        n.info(&mut info, room)?;
+        let mut info = Info { room, ..Info::new(true) };
+        n.info(&mut info)?;
+        let ids = (0..info.used).map(|n| (info.words[n / 4] >> (16 * (n % 4))) as u16).collect();
         let lists = (0..info.lists).map(|list| info.counts >> (2 * list) & 3).collect();
-        Ok((info.ids().to_vec(), lists))
+        Ok((ids, lists))
     }
 
     fn with(contexts: u16) -> Notifications {
