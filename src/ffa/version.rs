@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Version numbers (DEN0077A, "FFA_VERSION").
 
+use core::cmp::Ordering;
 use core::fmt;
 
-/// An FF-A version; ordered as major, then minor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// An FF-A version; ordered as major, then minor. In memory it is what [`Version::bits`] returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(C, align(4))]
 pub struct Version {
-    /// 15 bits.
-    pub major: u16,
     /// 16 bits.
     pub minor: u16,
+    /// 15 bits.
+    pub major: u16,
 }
 
 impl Version {
@@ -33,6 +35,18 @@ impl Version {
     /// Encodes as in w0 of the reply.
     pub const fn bits(self) -> u32 {
         (self.major as u32) << 16 | self.minor as u32
+    }
+}
+
+impl Ord for Version {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.bits().cmp(&other.bits())
+    }
+}
+
+impl PartialOrd for Version {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
