@@ -69,41 +69,53 @@ fn outcome(status: u64) -> Result<(), MemFault> {
     if status == 0 { Ok(()) } else { Err(MemFault) }
 }
 
-/// Copies `out.len()` bytes from `pa`.
-pub(crate) fn read(space: Space, pa: Pa, out: &mut [u8]) -> Result<(), MemFault> {
-    let to = out.as_mut_ptr() as u64;
-    each_page(space, pa, out.len() as u64, Access::Read, |from, done, part| {
-        // SAFETY: `done + part` is at most out.len(); `from` is memory outside the SPMC for `part` bytes; a fault
-        // there makes the routine return 1.
+/// Copies `len` bytes from `pa` to `to`.
+///
+/// # Safety
+///
+/// `to` is the caller's to write, for as many bytes of any value.
+unsafe fn copy_in(space: Space, pa: Pa, to: u64, len: u64) -> Result<(), MemFault> {
+    each_page(space, pa, len, Access::Read, |from, done, part| {
+        // SAFETY: `done + part` is at most `len`; `from` is memory outside the SPMC for `part` bytes; a fault there makes
+        // the routine return 1.
         outcome(unsafe { mem_copy(to + done, from, part) })
     })
+}
+
+/// Copies `len` bytes from `from` to `pa`.
+///
+/// # Safety
+///
+/// `from` is the caller's to read, for as many bytes.
+unsafe fn copy_out(space: Space, pa: Pa, from: u64, len: u64) -> Result<(), MemFault> {
+    each_page(space, pa, len, Access::Write, |to, done, part| {
+        // SAFETY: as in `copy_in`; `to` is never the SPMC's own memory, so no Rust object changes.
+        outcome(unsafe { mem_copy(to, from + done, part) })
+    })
+}
+
+/// Copies `out.len()` bytes from `pa`.
+pub(crate) fn read(space: Space, pa: Pa, out: &mut [u8]) -> Result<(), MemFault> {
+    // SAFETY: `out` is that many bytes.
+    unsafe { copy_in(space, pa, out.as_mut_ptr() as u64, size_of_val(out) as u64) }
 }
 
 /// Copies `data` to `pa`.
 pub(crate) fn write(space: Space, pa: Pa, data: &[u8]) -> Result<(), MemFault> {
-    let from = data.as_ptr() as u64;
-    each_page(space, pa, data.len() as u64, Access::Write, |to, done, part| {
-        // SAFETY: as in `read`; `to` is never the SPMC's own memory, so no Rust object changes.
-        outcome(unsafe { mem_copy(to, from + done, part) })
-    })
+    // SAFETY: `data` is that many bytes.
+    unsafe { copy_out(space, pa, data.as_ptr() as u64, size_of_val(data) as u64) }
 }
 
 /// Copies words out of memory, as [`read`] does.
 pub(crate) fn read_words(space: Space, pa: Pa, out: &mut [u64]) -> Result<(), MemFault> {
-    let to = out.as_mut_ptr() as u64;
-    each_page(space, pa, size_of_val(out) as u64, Access::Read, |from, done, part| {
-        // SAFETY: as in `read`: `out` is that many bytes, and any bytes are words.
-        outcome(unsafe { mem_copy(to + done, from, part) })
-    })
+    // SAFETY: `out` is that many bytes, and any bytes are words.
+    unsafe { copy_in(space, pa, out.as_mut_ptr() as u64, size_of_val(out) as u64) }
 }
 
 /// Copies words into memory, as [`write`] does.
 pub(crate) fn write_words(space: Space, pa: Pa, data: &[u64]) -> Result<(), MemFault> {
-    let from = data.as_ptr() as u64;
-    each_page(space, pa, size_of_val(data) as u64, Access::Write, |to, done, part| {
-        // SAFETY: as in `write`: `data` is that many bytes.
-        outcome(unsafe { mem_copy(to, from + done, part) })
-    })
+    // SAFETY: `data` is that many bytes.
+    unsafe { copy_out(space, pa, data.as_ptr() as u64, size_of_val(data) as u64) }
 }
 
 /// Zeroes whole pages.

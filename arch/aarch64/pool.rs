@@ -124,15 +124,16 @@ impl Pool {
         true
     }
 
-    fn bit(page: Pa) -> Option<(usize, u64)> {
-        let index = page.0.checked_sub(SECURE_RAM.0)? / PAGE;
-        page.is_page_aligned().then_some(((index / 64) as usize, 1 << (index % 64)))
+    /// Finds the word and the bit of a page in `taken`; there is no such word for what is no page of the pool.
+    fn bit(&self, page: Pa) -> Option<(&AtomicU64, u64)> {
+        // Whatever lies below the RAM, and whatever is no whole number of pages, becomes an index that is too large.
+        let index = page.0.wrapping_sub(SECURE_RAM.0).rotate_right(PAGE.trailing_zeros());
+        Some((self.taken.get((index / 64) as usize)?, 1 << (index % 64)))
     }
 
     /// Tells whether `page` is handed out.
-    #[inline(always)]
     fn is_taken(&self, page: Pa) -> bool {
-        Self::bit(page).is_some_and(|(i, mask)| self.taken.get(i).is_some_and(|w| w.load(Relaxed) & mask != 0))
+        self.bit(page).is_some_and(|(word, mask)| word.load(Relaxed) & mask != 0)
     }
 
     pub(crate) fn alloc(&self) -> Option<Pa> {
@@ -140,8 +141,8 @@ impl Pool {
         let pa = Pa(page.as_ptr() as u64);
         // SAFETY: the page was the allocator's and is now this function's alone; it is whole and aligned.
         unsafe { clear_page(page) };
-        let (i, mask) = Self::bit(pa)?;
-        self.taken.get(i)?.fetch_or(mask, Relaxed);
+        let (word, mask) = self.bit(pa)?;
+        word.fetch_or(mask, Relaxed);
         self.count.fetch_sub(1, Relaxed);
         Some(pa)
     }
@@ -156,8 +157,7 @@ impl Pool {
     }
 
     pub(crate) fn free(&self, page: Pa) {
-        let Some((i, mask)) = Self::bit(page) else { return };
-        let Some(word) = self.taken.get(i) else { return };
+        let Some((word, mask)) = self.bit(page) else { return };
         if word.fetch_and(!mask, Relaxed) & mask == 0 {
             return;
         }
@@ -188,7 +188,7 @@ impl Pool {
     }
 
     /// Shows the words of a page that is handed out.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn words(&self, page: Pa) -> Option<&'static [AtomicU64; 512]> {
         // SAFETY: the page is handed out, so it is mapped memory of the pool that no Rust object occupies; it is only
         // ever used through these atomics. A page that is freed meanwhile stays mapped memory; its words may then
