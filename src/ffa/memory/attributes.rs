@@ -94,12 +94,12 @@ impl Attributes {
         if bits >> 7 != 0 {
             return Err(Malformed::Reserved);
         }
-        let kind = match (bits >> 4 & 3, bits >> 2 & 3, bits & 3) {
-            (0, _, _) => MemoryKind::NotSpecified,
-            (1, kind, _) => MemoryKind::Device(kind as u8),
-            (2, 3, 3) => MemoryKind::Normal,
-            // Cacheability 0 and 2, shareability 1 are reserved.
-            (2, 1 | 3, 0 | 2 | 3) => MemoryKind::OtherNormal,
+        let kind = match (bits >> 4 & 3, bits & 0xf) {
+            (0, _) => MemoryKind::NotSpecified,
+            (1, low) => MemoryKind::Device((low >> 2) as u8),
+            (2, 0b11_11) => MemoryKind::Normal,
+            // Cacheability (bits 3:2) 0 and 2, shareability (bits 1:0) 1 are reserved.
+            (2, 0b01_00 | 0b01_10 | 0b01_11 | 0b11_00 | 0b11_10) => MemoryKind::OtherNormal,
             // Reserved.
             _ => return Err(Malformed::Attributes),
         };

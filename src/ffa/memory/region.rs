@@ -162,13 +162,15 @@ impl<'a> Region<'a> {
         size.and_then(|n| n.checked_add(self.access_at)).ok_or(Malformed::Length)
     }
 
+    /// Decodes an access descriptor.
+    pub fn access(&self, index: usize) -> Result<Access, Malformed> {
+        let at = index.checked_mul(self.form.access()).and_then(|n| n.checked_add(self.access_at));
+        Access::decode(self.from, at.ok_or(Malformed::Length)?, self.form)
+    }
+
     /// Decodes the access descriptors one by one.
-    pub fn accesses(&self) -> impl Iterator<Item = Result<Access, Malformed>> + use<'a> {
-        let (from, form, start) = (self.from, self.form, self.access_at);
-        (0..self.receivers).map(move |i| {
-            let at = i.checked_mul(form.access()).and_then(|n| n.checked_add(start)).ok_or(Malformed::Length)?;
-            Access::decode(from, at, form)
-        })
+    pub fn accesses(&self) -> impl Iterator<Item = Result<Access, Malformed>> + use<'_, 'a> {
+        (0..self.receivers).map(|i| self.access(i))
     }
 
     /// Decodes the composite descriptor at `offset`: behind the access descriptors, and its header within the bytes.
@@ -290,52 +292,33 @@ impl<'a> ResponseWriter<'a> {
         tag: u64,
         receivers: u32,
     ) -> Result<(), Malformed> {
-        self.put(&sender.0.to_le_bytes())?;
-        self.put(&attributes.to_le_bytes())?;
-        self.put(&flags.0.to_le_bytes())?;
-        self.put(&handle.0.to_le_bytes())?;
-        self.put(&tag.to_le_bytes())?;
+        let first = u64::from(sender.0) | u64::from(attributes) << 16 | u64::from(flags.0) << 32;
+        let (fourth, access, size) = (u64::from(receivers) << 32, form.access() as u64, form.header() as u64);
         match form {
-            Form::V1_0 => {
-                self.put(&0u32.to_le_bytes())?;
-                self.put(&receivers.to_le_bytes())
-            }
-            Form::V1_1 | Form::V1_2 => {
-                self.put(&(form.access() as u32).to_le_bytes())?;
-                self.put(&receivers.to_le_bytes())?;
-                self.put(&(form.header() as u32).to_le_bytes())?;
-                self.put(&[0; 12])
-            }
+            Form::V1_0 => self.put(&[first, handle.0, tag, fourth]),
+            Form::V1_1 | Form::V1_2 => self.put(&[first, handle.0, tag, fourth | access, size, 0]),
         }
     }
 
     /// Writes an access descriptor.
     pub fn access(&mut self, form: Form, access: &Access) -> Result<(), Malformed> {
-        self.put(&access.receiver.0.to_le_bytes())?;
-        self.put(&[access.permissions.bits(), access.flags])?;
-        self.put(&access.composite.to_le_bytes())?;
+        let bytes = [access.permissions.bits(), access.flags].map(u64::from);
+        let first = u64::from(access.receiver.0) | bytes[0] << 16 | bytes[1] << 24 | u64::from(access.composite) << 32;
+        let [low, high] = access.impdef;
         match form {
-            Form::V1_0 | Form::V1_1 => self.put(&[0; 8]),
-            Form::V1_2 => {
-                let [low, high] = access.impdef;
-                self.put(&low.to_le_bytes())?;
-                self.put(&high.to_le_bytes())?;
-                self.put(&[0; 8])
-            }
+            Form::V1_0 | Form::V1_1 => self.put(&[first, 0]),
+            Form::V1_2 => self.put(&[first, low, high, 0]),
         }
     }
 
     /// Writes a composite header.
     pub fn composite(&mut self, pages: u32, ranges: u32) -> Result<(), Malformed> {
-        self.put(&pages.to_le_bytes())?;
-        self.put(&ranges.to_le_bytes())?;
-        self.put(&[0; 8])
+        self.put(&[u64::from(pages) | u64::from(ranges) << 32, 0])
     }
 
     /// Writes one range; `Err` when it does not fit.
-    #[inline]
     pub fn range(&mut self, range: &Range) -> Result<(), Malformed> {
-        self.put(&range.encode())
+        self.put(&[range.address, range.pages.into()])
     }
 
     /// Returns the bytes written so far.
@@ -348,12 +331,12 @@ impl<'a> ResponseWriter<'a> {
         self.at == 0
     }
 
-    #[inline(always)]
-    fn put<const N: usize>(&mut self, bytes: &[u8; N]) -> Result<(), Malformed> {
-        let end = self.at.checked_add(N).ok_or(Malformed::Length)?;
-        let to = self.out.get_mut(self.at..end).and_then(|s| s.first_chunk_mut::<N>()).ok_or(Malformed::Length)?;
-        *to = *bytes;
-        self.at = end;
+    fn put(&mut self, words: &[u64]) -> Result<(), Malformed> {
+        for word in words {
+            let to = self.out.get_mut(self.at..).and_then(|rest| rest.first_chunk_mut()).ok_or(Malformed::Length)?;
+            *to = word.to_le_bytes();
+            self.at += size_of_val(to);
+        }
         Ok(())
     }
 }
