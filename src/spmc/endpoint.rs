@@ -31,8 +31,7 @@ fn owned<P: Port>(port: &P, stage2: &Stage2, ipa: Ipa, pages: u64, access: Acces
     for i in 0..pages {
         let entry = stage2.query(port, Space::Secure, ipa.checked_add(i * PAGE_SIZE)?);
         let own = entry.is_valid() && entry.tag() == Tag::Owned;
-        let attributes = entry.attributes();
-        let usable = attributes.access.contains(access) && attributes.memory == MemoryType::Normal;
+        let usable = entry.access().contains(access) && entry.memory() == MemoryType::Normal;
         if !own || !usable || entry.pa() != first.checked_add(i * PAGE_SIZE)? {
             return None;
         }

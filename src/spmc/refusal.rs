@@ -4,8 +4,6 @@
 use ffa_abi::memory::Malformed;
 use ffa_abi::{Error, lines::Lines};
 
-use crate::stage2::Stop;
-
 macro_rules! refusals {
     ($($name:ident => $code:ident, $why:literal;)*) => {
         /// Names the cause of a refusal.
@@ -143,6 +141,7 @@ refusals! {
 }
 
 impl From<Malformed> for Refusal {
+    #[inline(never)]
     fn from(m: Malformed) -> Self {
         match m {
             Malformed::Length => Self::MemLength,
@@ -156,11 +155,9 @@ impl From<Malformed> for Refusal {
     }
 }
 
-impl From<Stop<Refusal>> for Refusal {
-    fn from(stop: Stop<Refusal>) -> Self {
-        match stop {
-            Stop::NoTableMemory => Self::TableMemory,
-            Stop::Refused(why) => why,
-        }
+// A decoded message is large: it is looked at where it is, and only what was wrong with it moves.
+impl From<&Malformed> for Refusal {
+    fn from(m: &Malformed) -> Self {
+        Self::from(*m)
     }
 }

@@ -6,7 +6,7 @@ use ffa_abi::{Func, PartitionId, Regs};
 
 use super::send::{Chunk, HEAD};
 use super::table::{Held, Kind, Phase};
-use super::{Caller, Reader, handle};
+use super::{Caller, handle};
 use crate::refusal::Refusal;
 use crate::{Port, Spmc};
 
@@ -33,7 +33,7 @@ impl<P: Port> Spmc<P> {
         }
         check_owner(owner, t.sender)?;
         let outcome = self.next_fragment(&caller, len as u32, &mut t);
-        let outcome = outcome.and_then(|()| self.complete_or_ask(&mut t, regs));
+        let outcome = outcome.and_then(|()| self.complete_or_ask(&caller, &mut t, regs));
         if outcome.is_err() {
             self.memory.table.close(self.port, t);
         }
@@ -44,35 +44,28 @@ impl<P: Port> Spmc<P> {
         if len == 0 || len as usize % RANGE_SIZE != 0 {
             return Err(Refusal::MemLength);
         }
-        let mailbox = self.mailbox_of(caller).lock();
-        let mut reader = Reader::new(&mailbox, len)?;
         t.offset = t.offset.checked_add(len).ok_or(Refusal::MemLength)?;
-        self.take_rest(t, &mut reader)
+        self.take_rest(t, &mut self.reader(caller, len))
     }
 
     /// Tells the next ranges of a retrieve response.
     pub(super) fn fragment_rx(&self, caller: Caller<'_, P>, regs: &mut Regs) -> Result<(), Refusal> {
         let [_, _, _, offset, owner, ..] = regs.x;
         let mut t = self.memory.table.find(handle(regs))?;
-        let (next, receivers) = match caller {
-            Caller::Normal => (t.hypervisor_next, t.receivers.len()),
-            Caller::Partition(p) => (t.receiver(p.id()).ok_or(Refusal::MemHandle)?.next, 1),
+        let next = match caller {
+            Caller::Normal => t.hypervisor_next,
+            Caller::Partition(p) => t.receiver(p.id()).ok_or(Refusal::MemHandle)?.next,
         };
         check_owner(owner, t.sender)?;
         if next >= t.ranges.len() {
             return Err(Refusal::MemFragment);
         }
-        let start = Form::of(self.version_of(&caller)).composite(receivers) + RANGE_SIZE;
+        let start = Form::of(self.version_of(&caller)).composite(caller.told_of(&t)) + RANGE_SIZE;
         let expected = start as u64 + u64::from(next) * RANGE_SIZE as u64;
         if u64::from(offset as u32) != expected {
             return Err(Refusal::MemFragment);
         }
-        let mut mailbox = self.mailbox_of(&caller).lock();
-        let mut delivery = mailbox.begin_delivery()?;
-        let told = self.tell_ranges(&t, &mut delivery, &mut Chunk([0; HEAD]), 0, next)?;
-        let bytes = delivery.filled();
-        delivery.finish();
-        drop(mailbox);
+        let (told, bytes) = self.tell_ranges(&caller, &t, &mut Chunk([0; HEAD]), 0, next)?;
         let (low, high) = t.handle().words();
         let owner = if matches!(caller, Caller::Normal) { u64::from(t.sender.0) << 16 } else { 0 };
         regs.set8([Func::MemFragTx.id32().into(), low.into(), high.into(), bytes, owner, 0, 0, 0]);

@@ -10,9 +10,7 @@
 //! taken last. No call holds two transactions, or the tables of two endpoints.
 
 mod fragment;
-mod ownership;
 mod perm;
-mod ranges;
 mod reclaim;
 mod relinquish;
 mod retrieve;
@@ -26,15 +24,15 @@ use ffa_abi::func::SMC64;
 use ffa_abi::memory::Flags;
 use ffa_abi::{Func, Handle, PartitionId, Regs, Version};
 
-use crate::mailbox::{Mailbox, Pair};
+use crate::mailbox::Mailbox;
 use crate::partition::{Entered, Partition};
 use crate::refusal::Refusal;
-use crate::stage2::{self, Stage2, Tracking, Walk};
+use crate::stage2::{self, Change, Check, RangeList, Stage2, Tracking, Walk, any_range};
 use crate::sync::{Mutex, MutexGuard};
 use crate::{Ipa, PAGE_SIZE, Pa, Port, Space, Spmc};
 
 pub(crate) use table::MAX_OPEN;
-use table::{Kind, Table};
+use table::{Kind, Table, Transaction};
 
 /// What the SPMC keeps about memory beside the partitions' tables.
 pub(crate) struct Memory {
@@ -88,6 +86,20 @@ impl<P: Port> Caller<'_, P> {
         }
     }
 
+    /// Tells whether a retrieve response to the caller is about receiver `id`: a receiver is told of itself, a hypervisor
+    /// of all.
+    fn hears_of(&self, id: PartitionId) -> bool {
+        matches!(self, Self::Normal) || self.is(id)
+    }
+
+    /// Counts the receivers that a retrieve response is about.
+    fn told_of(&self, t: &Transaction) -> usize {
+        match self {
+            Self::Normal => t.receivers.len(),
+            Self::Partition(_) => 1,
+        }
+    }
+
     /// Returns the position of a partition.
     fn position(&self) -> Option<usize> {
         match self {
@@ -104,7 +116,7 @@ enum Tables<'a> {
 }
 
 impl Tables<'_> {
-    fn walk<'p, P: Port>(&mut self, port: &'p P) -> Walk<'p, P> {
+    fn walk<'a, P: Port>(&'a mut self, port: &'a P) -> Walk<'a, P> {
         match self {
             Self::Stage2(stage2, space) => stage2.walk(port, *space),
             Self::Tracking(tracking) => tracking.walk(port),
@@ -127,30 +139,24 @@ fn lengths(wide: bool, regs: &Regs) -> Result<(u32, u32), Refusal> {
     Ok((total, fragment))
 }
 
-/// Reads a message out of a TX buffer, every byte once, in order.
-struct Reader {
-    pair: Pair,
+/// Reads a message out of a TX buffer, every byte once, in order. Nobody unmaps the buffer meanwhile.
+struct Reader<'a> {
+    mailbox: MutexGuard<'a, Mailbox>,
     at: u64,
     left: u64,
 }
 
-impl Reader {
-    fn new(mailbox: &Mailbox, len: u32) -> Result<Self, Refusal> {
-        let pair = mailbox.pair().ok_or(Refusal::BufferNotMapped)?;
-        if u64::from(len) > pair.len {
-            return Err(Refusal::MemLength);
-        }
-        Ok(Self { pair, at: 0, left: u64::from(len) })
-    }
-
-    /// Copies as many bytes as there are left and as fit; returns how many.
-    fn read<P: Port>(&mut self, port: &P, out: &mut [u8]) -> Result<usize, Refusal> {
+impl Reader<'_> {
+    /// Copies as many bytes as there are left and as fit; returns how many. The first call refuses a message that is
+    /// longer than the buffer.
+    fn read<P: Port>(&mut self, port: &P, out: &mut [u8]) -> Result<u32, Refusal> {
+        let pair = self.mailbox.pair().ok_or(Refusal::BufferNotMapped)?;
         let n = self.left.min(out.len() as u64);
-        let out = out.get_mut(..n as usize).ok_or(Refusal::MemLength)?;
-        port.read(self.pair.space, Pa(self.pair.tx.0 + self.at), out).map_err(|_| Refusal::BufferFault)?;
+        let out = out.get_mut(..n as usize).filter(|_| self.at + self.left <= pair.len).ok_or(Refusal::MemLength)?;
+        port.read(pair.space, Pa(pair.tx.0 + self.at), out).map_err(|_| Refusal::BufferFault)?;
         self.at += n;
         self.left -= n;
-        Ok(n as usize)
+        Ok(n as u32)
     }
 }
 
@@ -187,6 +193,11 @@ impl<P: Port> Spmc<P> {
         }
     }
 
+    /// Begins to read a message of `len` bytes in the caller's TX buffer.
+    fn reader<'a>(&'a self, caller: &Caller<'a, P>, len: u32) -> Reader<'a> {
+        Reader { mailbox: self.mailbox_of(caller).lock(), at: 0, left: len.into() }
+    }
+
     fn version_of(&self, caller: &Caller<'_, P>) -> Version {
         match caller {
             Caller::Normal => self.normal.version.get(),
@@ -194,25 +205,43 @@ impl<P: Port> Spmc<P> {
         }
     }
 
-    /// Locks the tables in which `owner` keeps what it sends from `space`.
-    fn tables_of(&self, owner: PartitionId, space: Space) -> Option<Tables<'_>> {
-        if !owner.is_secure() {
-            return Some(Tables::Tracking(self.memory.tracking.lock()));
+    /// Finds out who sent the memory of a transaction, to change its tables.
+    fn owner_of(&self, t: &Transaction) -> Option<Caller<'_, P>> {
+        match t.sender.is_secure() {
+            true => self.partitions.find(t.sender).map(Caller::Partition),
+            false => Some(Caller::Normal),
         }
-        self.partitions.find(owner).map(|p| Tables::Stage2(p.stage2.lock(), space))
+    }
+
+    /// Locks the tables in which an endpoint has the pages of `space`.
+    fn tables_of<'a>(&'a self, end: &Caller<'a, P>, space: Space) -> Tables<'a> {
+        match end {
+            Caller::Normal => Tables::Tracking(self.memory.tracking.lock()),
+            Caller::Partition(p) => Tables::Stage2(p.stage2.lock(), space),
+        }
+    }
+
+    /// Rewrites every page of a transaction in the tables of one of its ends.
+    #[inline(never)]
+    fn rewrite(&self, end: &Caller<'_, P>, t: &Transaction, change: Change) {
+        let mut tables = self.tables_of(end, t.space);
+        let mut walk = tables.walk(self.port);
+        walk.commit(&t.ranges, change);
+        walk.finish();
+    }
+
+    /// Makes the pages the owner's again, with the permissions that it had.
+    fn restore(&self, owner: &Caller<'_, P>, t: &Transaction) {
+        self.rewrite(owner, t, Change::TakeBack { normal: matches!(owner, Caller::Normal) });
     }
 
     /// Takes pages of Normal-world memory that a partition's manifest claims away from the Normal world.
     pub(crate) fn withhold(&self, at: Pa, pages: u64) -> Result<(), Refusal> {
         let mut tracking = self.memory.tracking.lock();
-        let mut walk = tracking.walk(self.port);
+        let range = RangeList::one(Ipa(at.0), pages);
         // Two partitions may name the same region: the manifest checks decide about that.
-        let claimed = walk.claim(Ipa(at.0), pages, || Refusal::MemTwice, |_, _| Ok(()));
-        if claimed.is_ok() {
-            walk.commit(Ipa(at.0), pages, |_, at| ownership::given_away(at));
-        }
-        walk.finish();
-        claimed.map_err(Refusal::from)
+        let mut walk = tracking.walk(self.port);
+        walk.change(&range, &mut any_range, Check::Anything, Change::give_away())
     }
 
     /// Tells whether the Normal world owns a page alone. `tracking` proves that nothing changes meanwhile.

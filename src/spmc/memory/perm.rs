@@ -7,7 +7,7 @@ use ffa_abi::{Func, Regs};
 use super::Caller;
 use crate::partition::Entered;
 use crate::refusal::Refusal;
-use crate::stage2::{Access, Entry, MemoryType, Tag, check_range};
+use crate::stage2::{Access, Change, Check, RangeList, any_range, check_range};
 use crate::{Ipa, Port, Space, Spmc};
 
 /// Bits 1:0: data access; 0 none, 1 read and write, 3 read. Bit 2: no instruction access.
@@ -35,11 +35,6 @@ fn encode(access: Access) -> u32 {
     if access.contains(Access::READ) { data | never } else { never }
 }
 
-fn check(entry: Entry) -> Result<(), Refusal> {
-    let own = entry.is_valid() && entry.tag() == Tag::Owned && entry.attributes().memory == MemoryType::Normal;
-    if own { Ok(()) } else { Err(Refusal::MemRange) }
-}
-
 fn address(wide: bool, word: u64) -> Result<Ipa, Refusal> {
     let at = Ipa(if wide { word } else { u64::from(word as u32) });
     if at.is_page_aligned() { Ok(at) } else { Err(Refusal::MemRange) }
@@ -50,9 +45,10 @@ impl<P: Port> Spmc<P> {
     pub(super) fn perm_get(&self, caller: Caller<'_, P>, wide: bool, regs: &mut Regs) -> Result<(), Refusal> {
         let [_, at, ..] = regs.x;
         let Caller::Partition(partition) = caller else { return Err(Refusal::UnknownCall) };
-        let entry = partition.stage2.lock().query(self.port, Space::Secure, address(wide, at)?);
-        check(entry)?;
-        let bits = encode(entry.attributes().access);
+        let at = address(wide, at)?;
+        let entry = partition.stage2.lock().query(self.port, Space::Secure, at);
+        Check::Own.apply(entry, at)?;
+        let bits = encode(entry.access());
         regs.set8([Func::Success.id32().into(), 0, bits.into(), 0, 0, 0, 0, 0]);
         Ok(())
     }
@@ -75,12 +71,7 @@ impl<P: Port> Spmc<P> {
         let access = decode(bits as u32)?;
         let mut stage2 = partition.stage2.lock();
         let mut walk = stage2.walk(self.port, Space::Secure);
-        let claimed = walk.claim(at, pages, || Refusal::MemTwice, |entry, _| check(entry));
-        if claimed.is_ok() {
-            walk.commit(at, pages, |entry, _| entry.with_access(access));
-        }
-        walk.finish();
-        claimed?;
+        walk.change(&RangeList::one(at, pages), &mut any_range, Check::Own, Change::Access(access))?;
         regs.set_success(0);
         Ok(())
     }

@@ -4,8 +4,8 @@
 use ffa_abi::Regs;
 use ffa_abi::memory::Flags;
 
-use super::table::{Phase, Transaction};
-use super::{Caller, handle, ownership, zero_flag};
+use super::table::Phase;
+use super::{Caller, handle, zero_flag};
 use crate::refusal::Refusal;
 use crate::{Port, Spmc};
 
@@ -27,20 +27,9 @@ impl<P: Port> Spmc<P> {
         if zero {
             self.zero(&t)?;
         }
-        self.restore_owner(&t);
+        self.restore(&caller, &t);
         self.memory.table.close(self.port, t);
         regs.set_success(0);
         Ok(())
-    }
-
-    /// Makes the pages the owner's again, with the permissions that it had.
-    pub(super) fn restore_owner(&self, t: &Transaction) {
-        let Some(mut tables) = self.tables_of(t.sender, t.space) else { return };
-        let normal = !t.sender.is_secure();
-        let mut walk = tables.walk(self.port);
-        for (at, pages) in t.ranges.iter(self.port) {
-            walk.commit(at, pages, |entry, _| ownership::take_back(entry, t.kind, normal));
-        }
-        walk.finish();
     }
 }

@@ -5,10 +5,10 @@ use ffa_abi::Regs;
 use ffa_abi::memory::{Data, Relinquish};
 
 use super::table::{Held, Kind, Phase};
-use super::{Caller, Reader, zero_flag};
+use super::{Caller, zero_flag};
 use crate::partition::Partition;
 use crate::refusal::Refusal;
-use crate::stage2::Entry;
+use crate::stage2::Change;
 use crate::{Port, Spmc};
 
 impl<P: Port> Spmc<P> {
@@ -16,7 +16,7 @@ impl<P: Port> Spmc<P> {
     pub(super) fn relinquish(&self, caller: Caller<'_, P>, regs: &mut Regs) -> Result<(), Refusal> {
         let mut request = [0; Relinquish::SIZE];
         let len = Relinquish::SIZE as u32;
-        Reader::new(&self.mailbox_of(&caller).lock(), len)?.read(self.port, &mut request)?;
+        self.reader(&caller, len).read(self.port, &mut request)?;
         let request = Relinquish::decode(&request)?;
         let zero = zero_flag(request.flags)?;
         // The Normal world never is a receiver.
@@ -44,14 +44,7 @@ impl<P: Port> Spmc<P> {
     /// Unmaps a receiver's pages; zeroes them once nobody has them, if anybody wanted that; closes the transaction
     /// if its owner is dead.
     fn give_up(&self, partition: &Partition<P>, mut t: Held<'_>) {
-        {
-            let mut stage2 = partition.stage2.lock();
-            let mut walk = stage2.walk(self.port, t.space);
-            for (at, pages) in t.ranges.iter(self.port) {
-                walk.commit(at, pages, |_, _| Entry::ZERO);
-            }
-            walk.finish();
-        }
+        self.rewrite(&Caller::Partition(partition), &t, Change::Forget);
         if let Some(receiver) = t.receiver(partition.id()) {
             receiver.mapped = None;
             receiver.next = u32::MAX;
@@ -64,7 +57,9 @@ impl<P: Port> Spmc<P> {
             self.port.log(format_args!("memory {} could not be zeroed after its relinquish", t.handle()));
         }
         if t.phase == Phase::Orphaned {
-            self.restore_owner(&t);
+            if let Some(owner) = self.owner_of(&t) {
+                self.restore(&owner, &t);
+            }
             self.memory.table.close(self.port, t);
         }
     }
@@ -90,7 +85,7 @@ impl<P: Port> Spmc<P> {
                         }
                     }
                     Phase::Open => {
-                        self.restore_owner(&t);
+                        self.restore(&Caller::Partition(partition), &t);
                         self.memory.table.close(self.port, t);
                     }
                     Phase::Orphaned | Phase::Free => {}

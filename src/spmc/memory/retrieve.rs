@@ -9,11 +9,10 @@ use ffa_abi::{Func, Regs};
 
 use super::send::{Chunk, HEAD};
 use super::table::{Held, Kind, Phase, Transaction};
-use super::{Caller, Reader, lengths, ownership};
-use crate::mailbox::Delivery;
+use super::{Caller, lengths};
 use crate::partition::Partition;
 use crate::refusal::Refusal;
-use crate::stage2::Access as PageAccess;
+use crate::stage2::{Access as PageAccess, Change, Check, any_range};
 use crate::{Port, Space, Spmc};
 
 /// Settles what a receiver gets: what it asks for, within what the owner gave and what the kind allows.
@@ -74,15 +73,16 @@ impl<P: Port> Spmc<P> {
             return Err(Refusal::MemLength);
         }
         let mut request = Chunk::<HEAD>::ZERO;
-        let n = Reader::new(&self.mailbox_of(&caller).lock(), fragment)?.read(self.port, &mut request.0)?;
-        let request = request.0.get(..n).ok_or(Refusal::MemLength)?;
-        let region = Region::decode(request, self.version_of(&caller))?;
+        let n = self.reader(&caller, fragment).read(self.port, &mut request.0)?;
+        let request = request.0.get(..n as usize).ok_or(Refusal::MemLength)?;
+        let region = Region::decode(request, self.version_of(&caller));
+        let region = region.as_ref()?;
         let t = self.memory.table.find(region.handle)?;
         match caller {
-            Caller::Normal if region.receivers == 0 => self.describe(&region, t, regs),
+            Caller::Normal if region.receivers == 0 => self.describe(region, t, regs),
             // No VM is ever a receiver.
             Caller::Normal => Err(Refusal::MemReceiver),
-            Caller::Partition(p) => self.retrieve_into(p, &region, n, t, regs),
+            Caller::Partition(p) => self.retrieve_into(p, region, n as usize, t, regs),
         }
     }
 
@@ -109,7 +109,7 @@ impl<P: Port> Spmc<P> {
         if receiver.mapped.is_some() {
             return Err(Refusal::MemRetrieved);
         }
-        let (next, reply) = self.map_and_answer(partition, &t, granted)?;
+        let next = self.map_and_answer(partition, &t, granted, regs)?;
         t.zero_after |= region.flags.has(Flags::ZERO_AFTER);
         if let Some(receiver) = t.receiver(partition.id()) {
             receiver.mapped = Some(granted.data);
@@ -117,38 +117,31 @@ impl<P: Port> Spmc<P> {
         if t.kind == Kind::Donate {
             self.forget_donor(&t);
         }
-        regs.set8(reply);
         self.told(Caller::Partition(partition), t, next);
         Ok(())
     }
 
     /// Claims the receiver's pages, writes the response, commits: the last step that can fail comes before the
-    /// first that cannot be undone. Returns what the response did not tell yet, and the reply.
+    /// first that cannot be undone. Returns the next range to tell.
     fn map_and_answer(
         &self,
         partition: &Partition<P>,
         t: &Held<'_>,
         granted: Permissions,
-    ) -> Result<(u32, [u64; 8]), Refusal> {
+        regs: &mut Regs,
+    ) -> Result<u32, Refusal> {
         let mut stage2 = partition.stage2.lock();
         let mut walk = stage2.walk(self.port, t.space);
-        let mut claimed = 0;
-        let outcome = t.ranges.iter(self.port).try_for_each(|(at, pages)| {
-            walk.claim(at, pages, || Refusal::MemOccupied, |entry, _| ownership::may_receive(entry))?;
-            claimed += 1;
-            Ok(())
-        });
-        let outcome = outcome.and_then(|()| self.respond(Caller::Partition(partition), t, Some(granted)));
-        if outcome.is_err() {
-            t.ranges.iter(self.port).take(claimed).for_each(|(at, pages)| walk.unclaim(at, pages));
-        } else {
+        let claimed = walk.claim(&t.ranges, &mut any_range, Check::Vacant);
+        let outcome = claimed.and_then(|()| {
+            let outcome = self.respond(Caller::Partition(partition), t, Some(granted), regs);
             let mut access = PageAccess::READ;
             access.set(PageAccess::WRITE, granted.data == Data::ReadWrite);
             access.set(PageAccess::EXECUTE, granted.instruction == Instruction::Executable);
-            for (at, pages) in t.ranges.iter(self.port) {
-                walk.commit(at, pages, |_, at| ownership::receive(at, t.kind, access));
-            }
-        }
+            let mapped = Change::receive(t.kind, access);
+            walk.commit(&t.ranges, if outcome.is_ok() { mapped } else { Change::Unclaim });
+            outcome
+        });
         walk.finish();
         outcome
     }
@@ -165,21 +158,23 @@ impl<P: Port> Spmc<P> {
         if region.receivers != expected {
             return Err(Refusal::MemMismatch);
         }
-        let mut granted = None;
-        for (i, access) in region.accesses().enumerate() {
-            let access = access?;
+        let (mut granted, mut seen) = (None, 0);
+        for i in 0..region.receivers {
+            let access = region.access(i);
+            let access = access.as_ref()?;
             // Bit 0 of another borrower's flags says that it does not retrieve: nothing to us, who serve each alone.
             let own = access.receiver == partition.id();
             if access.composite != 0 || access.flags & !1 != 0 || own && access.flags != 0 {
                 return Err(Refusal::MemReserved);
             }
-            let sent = t.receivers.iter().position(|r| r.id == access.receiver).ok_or(Refusal::MemMismatch)?;
-            let repeated = region.accesses().take(i).any(|a| a.is_ok_and(|a| a.receiver == access.receiver));
-            let given = t.receivers.get(sent).map(|r| r.data).ok_or(Refusal::MemMismatch)?;
+            let mut receivers = t.receivers.iter().enumerate();
+            let (sent, receiver) = receivers.find(|(_, r)| r.id == access.receiver).ok_or(Refusal::MemMismatch)?;
+            let repeated = seen & 1 << sent != 0;
+            seen |= 1 << sent;
             if repeated || region.form() == Form::V1_2 && access.impdef != t.impdef(self.port, sent) {
                 return Err(Refusal::MemMismatch);
             }
-            let permissions = settle(t, given, access.permissions)?;
+            let permissions = settle(t, receiver.data, access.permissions)?;
             if own {
                 granted = Some(permissions);
             }
@@ -199,88 +194,81 @@ impl<P: Port> Spmc<P> {
         if t.phase != Phase::Open {
             return Err(Refusal::MemHalfSent);
         }
-        let (next, reply) = self.respond(Caller::Normal, &t, None)?;
+        let next = self.respond(Caller::Normal, &t, None, regs)?;
         t.hypervisor_next = 0;
-        regs.set8(reply);
         self.told(Caller::Normal, t, next);
         Ok(())
     }
 
-    /// Writes a retrieve response into the caller's RX buffer: about the caller alone with what it was `granted`,
-    /// or about all receivers. Returns the next range to tell, and the reply.
+    /// Answers with a retrieve response in the caller's RX buffer: about the caller alone with what it was `granted`,
+    /// or about all receivers. Returns the next range to tell.
     fn respond(
         &self,
         caller: Caller<'_, P>,
         t: &Held<'_>,
         granted: Option<Permissions>,
-    ) -> Result<(u32, [u64; 8]), Refusal> {
+        regs: &mut Regs,
+    ) -> Result<u32, Refusal> {
         let form = Form::of(self.version_of(&caller));
-        let mut mailbox = self.mailbox_of(&caller).lock();
-        let mut delivery = mailbox.begin_delivery()?;
-        let told = |id| match caller {
-            Caller::Normal => true,
-            Caller::Partition(p) => p.id() == id,
-        };
-        let count = t.receivers.iter().filter(|r| told(r.id)).count();
-        let mut chunk = Chunk::<HEAD>::ZERO;
+        let count = caller.told_of(t);
+        let composite = form.composite(count) as u32;
+        let mut chunk = Chunk::ZERO;
         let mut w = ResponseWriter::new(&mut chunk.0);
         let attributes = Attributes::normal_bits(t.space == Space::NonSecure);
         let zeroed = if t.zero_first { Flags::ZERO } else { 0 };
         let flags = Flags(t.kind.flag() | zeroed);
         w.header(form, t.sender, attributes, flags, t.handle(), t.tag, count as u32)?;
-        for (i, r) in t.receivers.iter().enumerate().filter(|(_, r)| told(r.id)) {
+        for (i, r) in t.receivers.iter().enumerate() {
+            if !caller.hears_of(r.id) {
+                continue;
+            }
             // An owner says nothing about instructions.
             let sent = Permissions { data: r.data, instruction: Instruction::NotSpecified };
             let permissions = granted.unwrap_or(sent);
-            let (composite, impdef) = (form.composite(count) as u32, t.impdef(self.port, i));
+            let impdef = t.impdef(self.port, i);
             w.access(form, &Access { receiver: r.id, permissions, flags: 0, composite, impdef })?;
         }
         w.composite(t.pages, t.ranges.expected)?;
         let used = w.len();
-        let next = self.tell_ranges(t, &mut delivery, &mut chunk, used, 0)?;
-        let bytes = delivery.filled();
-        delivery.finish();
-        let total = (form.composite(count) + RANGE_SIZE) as u64 + u64::from(t.ranges.expected) * RANGE_SIZE as u64;
-        Ok((next, [Func::MemRetrieveResp.id32().into(), total, bytes, 0, 0, 0, 0, 0]))
+        let (next, bytes) = self.tell_ranges(&caller, t, &mut chunk, used, 0)?;
+        let total = u64::from(composite) + RANGE_SIZE as u64 * (1 + u64::from(t.ranges.expected));
+        regs.set8([Func::MemRetrieveResp.id32().into(), total, bytes, 0, 0, 0, 0, 0]);
+        Ok(next)
     }
 
-    /// Writes the first `used` bytes of `chunk`, then ranges from `from` on, as many as fit in the RX buffer; returns
-    /// the next one to tell.
+    /// Writes the first `used` bytes of `chunk` into the caller's RX buffer, then ranges from `from` on, as many as fit.
+    /// Returns the next one to tell, and the bytes written.
     pub(super) fn tell_ranges(
         &self,
+        caller: &Caller<'_, P>,
         t: &Held<'_>,
-        to: &mut Delivery<'_>,
         chunk: &mut Chunk<HEAD>,
         mut used: usize,
         from: u32,
-    ) -> Result<u32, Refusal> {
-        let room = to.room().saturating_sub(used as u64) / RANGE_SIZE as u64;
+    ) -> Result<(u32, u64), Refusal> {
+        let mut mailbox = self.mailbox_of(caller).lock();
+        let mut delivery = mailbox.begin_delivery()?;
+        let room = delivery.room().saturating_sub(used as u64) / RANGE_SIZE as u64;
         let fit = room.min(u64::from(t.ranges.len() - from)) as u32;
-        let mut ranges = t.ranges.iter_from(self.port, from).take(fit as usize);
-        let mut left = fit;
-        loop {
-            let (places, _) = chunk.0.get_mut(used..).unwrap_or(&mut []).as_chunks_mut::<RANGE_SIZE>();
-            for (place, (ipa, pages)) in places.iter_mut().zip(&mut ranges) {
-                *place = Range { address: ipa.0, pages: pages as u32 }.encode();
-                used += RANGE_SIZE;
-                left -= 1;
+        for (ipa, pages) in t.ranges.part(self.port, from, fit) {
+            if used == HEAD {
+                delivery.append(self.port, &chunk.0)?;
+                used = 0;
             }
-            to.append(self.port, chunk.0.get(..used).ok_or(Refusal::MemLength)?)?;
-            if left == 0 || used == 0 {
-                return Ok(from + fit);
-            }
-            used = 0;
+            let place = chunk.0.get_mut(used..).and_then(|rest| rest.first_chunk_mut()).ok_or(Refusal::MemLength)?;
+            *place = Range { address: ipa.0, pages: pages as u32 }.encode();
+            used += RANGE_SIZE;
         }
+        delivery.append(self.port, chunk.0.get(..used).unwrap_or(&[]))?;
+        let bytes = delivery.filled();
+        delivery.finish();
+        Ok((from + fit, bytes))
     }
 
     /// Ends the ownership of whoever donated. The Normal world's entries stay: a page without one would be its own.
     fn forget_donor(&self, t: &Transaction) {
-        let Some(donor) = self.partitions.find(t.sender) else { return };
-        let mut stage2 = donor.stage2.lock();
-        let mut walk = stage2.walk(self.port, t.space);
-        for (at, pages) in t.ranges.iter(self.port) {
-            walk.commit(at, pages, |_, _| crate::stage2::Entry::ZERO);
+        if let Some(donor @ Caller::Partition(_)) = self.owner_of(t) {
+            self.rewrite(&donor, t, Change::Forget);
         }
-        walk.finish();
     }
 }

@@ -4,12 +4,11 @@
 use ffa_abi::memory::{Access, Data, Flags, Instruction, MemoryKind, RANGE_SIZE, Ranges, Region};
 use ffa_abi::{Func, PartitionId, Regs};
 
-use super::ownership::{self, Change};
 use super::table::{Held, Kind, MAX_RECEIVERS, Phase, Receiver, Transaction};
-use super::{Caller, Reader, Tables, lengths};
+use super::{Caller, Reader, lengths};
 use crate::refusal::Refusal;
 use crate::routing::{End, Use};
-use crate::stage2::{self, Access as PageAccess, check_range};
+use crate::stage2::{self, Access as PageAccess, Change, Check, check_range};
 use crate::{Ipa, PAGE_SIZE, Pa, Port, Space, Spmc};
 
 /// Header, access descriptors and composite header lie within this many bytes.
@@ -74,7 +73,7 @@ impl<P: Port> Spmc<P> {
         let (total, fragment) = lengths(wide, regs)?;
         let mut t = self.memory.table.open(self.port, caller.position())?;
         let outcome = self.first_fragment(&caller, kind, total, fragment, &mut t);
-        let outcome = outcome.and_then(|()| self.complete_or_ask(&mut t, regs));
+        let outcome = outcome.and_then(|()| self.complete_or_ask(&caller, &mut t, regs));
         if outcome.is_err() {
             self.memory.table.close(self.port, t);
         }
@@ -89,14 +88,14 @@ impl<P: Port> Spmc<P> {
         fragment: u32,
         t: &mut Transaction,
     ) -> Result<(), Refusal> {
-        let mailbox = self.mailbox_of(caller).lock();
-        let mut reader = Reader::new(&mailbox, fragment)?;
+        let mut reader = self.reader(caller, fragment);
         let mut head = Chunk::<HEAD>::ZERO;
         let n = reader.read(self.port, &mut head.0)?;
-        let head = head.0.get(..n).ok_or(Refusal::MemLength)?;
-        let region = Region::decode(head, self.version_of(caller))?;
-        check_region(&region, caller, kind)?;
-        let offset = self.receivers(&region, kind, t)?;
+        let head = head.0.get(..n as usize).ok_or(Refusal::MemLength)?;
+        let region = Region::decode(head, self.version_of(caller));
+        let region = region.as_ref()?;
+        check_region(region, caller, kind)?;
+        let offset = self.receivers(region, kind, t)?;
         let composite = region.composite(offset)?;
         // The ranges reach to the end of the descriptor, and fragments break between them.
         let start = composite.at as u64;
@@ -122,9 +121,10 @@ impl<P: Port> Spmc<P> {
     /// Checks the receivers and notes them; returns the composite's offset, on which all must agree.
     fn receivers(&self, region: &Region<'_>, kind: Kind, t: &mut Transaction) -> Result<u32, Refusal> {
         let mut offset = None;
-        for (index, access) in region.accesses().enumerate() {
-            let access = access?;
-            check_access(&access, kind)?;
+        for index in 0..region.receivers {
+            let access = region.access(index);
+            let access = access.as_ref()?;
+            check_access(access, kind)?;
             self.check_receiver(region.sender, access.receiver)?;
             if t.receiver(access.receiver).is_some() {
                 return Err(Refusal::MemReceivers);
@@ -135,7 +135,7 @@ impl<P: Port> Spmc<P> {
             let receiver =
                 Receiver { id: access.receiver, data: access.permissions.data, mapped: None, next: u32::MAX };
             t.receivers.try_push(receiver).map_err(|_| Refusal::MemReceivers)?;
-            t.set_impdef(self.port, self.memory.left_by(region.sender), index, &access)?;
+            t.set_impdef(self.port, self.memory.left_by(region.sender), index, access)?;
         }
         offset.ok_or(Refusal::MemReceivers)
     }
@@ -168,7 +168,7 @@ impl<P: Port> Spmc<P> {
     }
 
     /// Notes the ranges that are still in the TX buffer.
-    pub(super) fn take_rest(&self, t: &mut Transaction, reader: &mut Reader) -> Result<(), Refusal> {
+    pub(super) fn take_rest(&self, t: &mut Transaction, reader: &mut Reader<'_>) -> Result<(), Refusal> {
         if reader.left == 0 {
             return Ok(());
         }
@@ -176,20 +176,25 @@ impl<P: Port> Spmc<P> {
         let mut chunk = Chunk::<512>::ZERO;
         while reader.left > 0 {
             let n = reader.read(self.port, &mut chunk.0)?;
-            self.take_ranges(t, chunk.0.get(..n).unwrap_or(&[]))?;
+            self.take_ranges(t, chunk.0.get(..n as usize).unwrap_or(&[]))?;
         }
         Ok(())
     }
 
     /// Completes a transaction whose ranges are all here, or asks for the next fragment.
-    pub(super) fn complete_or_ask(&self, t: &mut Held<'_>, regs: &mut Regs) -> Result<(), Refusal> {
+    pub(super) fn complete_or_ask(
+        &self,
+        owner: &Caller<'_, P>,
+        t: &mut Held<'_>,
+        regs: &mut Regs,
+    ) -> Result<(), Refusal> {
         let (low, high) = t.handle().words();
         let (low, high) = (u64::from(low), u64::from(high));
         if t.ranges.len() == t.ranges.expected {
             if t.pages_so_far != t.pages {
                 return Err(Refusal::MemCount);
             }
-            self.hand_over(t)?;
+            self.hand_over(owner, t)?;
             t.phase = Phase::Open;
             regs.set8([Func::Success.id32().into(), 0, low, high, 0, 0, 0, 0]);
         } else {
@@ -202,15 +207,11 @@ impl<P: Port> Spmc<P> {
     }
 
     /// Changes the owner's tables: claims every page, then commits, then zeroes if the owner wants it.
-    fn hand_over(&self, t: &mut Transaction) -> Result<(), Refusal> {
-        t.space = self.space_of(t);
-        let mut tables = self.tables_of(t.sender, t.space).ok_or(Refusal::UnknownPartition)?;
-        let mailbox = match self.partitions.find(t.sender) {
-            Some(p) => &p.mailbox,
-            None => &self.normal.mailbox,
-        };
-        let buffers = mailbox.lock().pair();
-        let normal = matches!(tables, Tables::Tracking(_));
+    fn hand_over(&self, owner: &Caller<'_, P>, t: &mut Transaction) -> Result<(), Refusal> {
+        t.space = self.space_of(owner, t);
+        let mut tables = self.tables_of(owner, t.space);
+        let buffers = self.mailbox_of(owner).lock().pair();
+        let normal = matches!(owner, Caller::Normal);
         let needs = match t.kind {
             Kind::Donate => PageAccess::READ_WRITE,
             Kind::Share | Kind::Lend if t.receivers.iter().any(|r| r.data == Data::ReadWrite) => PageAccess::READ_WRITE,
@@ -218,37 +219,23 @@ impl<P: Port> Spmc<P> {
         };
         let needs = if t.zero_first { PageAccess::READ_WRITE } else { needs };
         let mut walk = tables.walk(self.port);
-        let mut claimed = 0;
         // Ranges mostly lie in one piece of RAM: the manifest is asked about a range outside the last one's.
-        let mut ram = (0, 0);
-        let outcome = t.ranges.iter(self.port).try_for_each(|(at, pages)| {
-            if normal && (at.0 < ram.0 || at.0 + pages * PAGE_SIZE > ram.1) {
-                ram = self.normal_ram(at.0, pages * PAGE_SIZE).ok_or(Refusal::MemNotOwned)?;
+        let (mut ram, space) = ((0, 0), t.space);
+        let mut admit = move |at: Ipa, pages| {
+            let len = pages * PAGE_SIZE;
+            if normal && (at.0 < ram.0 || at.0 + len > ram.1) {
+                ram = self.normal_ram(at.0, len).ok_or(Refusal::MemNotOwned)?;
             }
-            if buffers.is_some_and(|b| b.touches(t.space, Pa(at.0), pages * PAGE_SIZE)) {
-                return Err(Refusal::MemBuffer);
-            }
-            let check = |entry, at| ownership::may_send(entry, at, t.kind, normal, needs);
-            walk.claim(at, pages, || Refusal::MemTwice, check)?;
-            claimed += 1;
-            Ok(())
-        });
-        if let Err(why) = outcome {
-            t.ranges.iter(self.port).take(claimed).for_each(|(at, pages)| walk.unclaim(at, pages));
-            walk.finish();
-            return Err(why);
-        }
-        let change = Change::send(t.kind);
-        for (at, pages) in t.ranges.iter(self.port) {
-            walk.commit(at, pages, |entry, at| change.apply(entry, at));
-        }
-        walk.finish();
+            let touches = buffers.is_some_and(|b| b.touches(space, Pa(at.0), len));
+            if touches { Err(Refusal::MemBuffer) } else { Ok(()) }
+        };
+        let check = Check::Sendable { kind: t.kind, normal, needs };
+        let changed = walk.change(&t.ranges, &mut admit, check, Change::Send(t.kind));
+        drop(tables);
+        changed?;
+        // The pages are in transit: nobody has them while they are zeroed.
         if t.zero_first && self.zero(t).is_err() {
-            let mut walk = tables.walk(self.port);
-            for (at, pages) in t.ranges.iter(self.port) {
-                walk.commit(at, pages, |entry, _| ownership::take_back(entry, t.kind, normal));
-            }
-            walk.finish();
+            self.restore(owner, t);
             return Err(Refusal::MemFault);
         }
         Ok(())
@@ -261,13 +248,12 @@ impl<P: Port> Spmc<P> {
         })
     }
 
-    /// Says in which space the sender's first page is: a partition may own Non-secure memory, too.
-    fn space_of(&self, t: &Transaction) -> Space {
-        let (Some(partition), Some((first, _))) = (self.partitions.find(t.sender), t.ranges.iter(self.port).next())
-        else {
+    /// Says in which space the owner's first page is: a partition may own Non-secure memory, too.
+    fn space_of(&self, owner: &Caller<'_, P>, t: &Transaction) -> Space {
+        let (Caller::Partition(p), Some((first, _))) = (owner, t.ranges.iter(self.port).next()) else {
             return Space::NonSecure;
         };
-        let secure = partition.stage2.lock().query(self.port, Space::Secure, first);
+        let secure = p.stage2.lock().query(self.port, Space::Secure, first);
         if secure.is_zero() { Space::NonSecure } else { Space::Secure }
     }
 }

@@ -9,9 +9,10 @@ use arrayvec::ArrayVec;
 use ffa_abi::memory::{Access, Data, Flags};
 use ffa_abi::{Handle, PartitionId};
 
-use super::ranges::{Link, RangeList, take_page};
 use crate::manifest::MAX_PARTITIONS;
 use crate::refusal::Refusal;
+pub(super) use crate::stage2::Kind;
+use crate::stage2::{Link, RangeList, take_page};
 use crate::sync::{Mutex, MutexGuard};
 use crate::{PAGE_SIZE, Port, Space};
 
@@ -32,17 +33,6 @@ const NONE: u16 = u16::MAX;
 // A power of two, so that a place is found by a shift.
 #[cfg(not(loom))]
 const _: () = assert!(PER_PAGE == 32);
-
-/// What kind of transaction it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// The owner keeps access.
-    Share,
-    /// The owner gives access up for a while.
-    Lend,
-    /// The owner gives the memory away.
-    Donate,
-}
 
 impl Kind {
     /// Returns the type as a retrieve response tells it.

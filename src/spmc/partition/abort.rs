@@ -13,7 +13,7 @@ use crate::manifest::AbortAction;
 use crate::msg::endpoints;
 use crate::partition::{Call, Entered, ExecutionContext, Partition, State};
 use crate::refusal::Refusal;
-use crate::stage2::{Access, Stop, Tag};
+use crate::stage2::{Access, Change, Check, RangeList, Tag, any_range};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering};
 use crate::{Cpu, Ipa, Next, PAGE_SIZE, Pa, Port, Space, Spmc};
 
@@ -207,12 +207,12 @@ impl<P: Port> Spmc<P> {
         let mut regions =
             partition.manifest.memory_regions.iter().filter(|r| (base.0..base.0 + len).contains(&r.base.0));
         let mut part = Some((base, len, Access::all()));
-        let mut outcome: Result<(), Stop<()>> = Ok(());
+        let mut outcome = Ok(());
         while let Some((at, len, access)) = part.filter(|_| outcome.is_ok()) {
-            let pages = len / PAGE_SIZE;
-            outcome = walk.claim(at, pages, || (), |_, _| Ok(()));
+            let range = RangeList::one(at, len / PAGE_SIZE);
+            outcome = walk.claim(&range, &mut any_range, Check::Anything);
             if outcome.is_ok() {
-                walk.commit(at, pages, |entry, _| entry.with_access(access));
+                walk.commit(&range, Change::Access(access));
             }
             part = regions.next().map(|r| (Ipa(r.base.0), r.size(), r.attributes.access()));
         }

@@ -95,6 +95,13 @@ pub enum Tag {
     Donated = 3,
 }
 
+/// Returns the bits of a leaf that say what may be done with it.
+#[inline(always)]
+const fn access_bits(access: Access) -> u64 {
+    let data = (access.bits() & Access::READ_WRITE.bits()) as u64 * READ;
+    if access.contains(Access::EXECUTE) { data } else { data | EXECUTE_NEVER }
+}
+
 /// A 64-bit stage-2 descriptor.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
@@ -112,22 +119,13 @@ impl Entry {
     /// Makes a valid leaf in the form of a page.
     #[inline(always)]
     pub const fn leaf(pa: Pa, attributes: Attributes, tag: Tag) -> Self {
-        let access = attributes.access;
         let mut e = pa.0 & ADDRESS | ACCESSED | TABLE_OR_PAGE | VALID | (tag as u64) << TAG_SHIFT;
+        e |= access_bits(attributes.access);
         e |= match attributes.memory {
             MemoryType::Normal => NORMAL_WRITE_BACK | INNER_SHAREABLE,
             MemoryType::NonCacheable => NORMAL_NON_CACHEABLE | INNER_SHAREABLE,
             MemoryType::Device => DEVICE_NGNRE,
         };
-        if access.contains(Access::READ) {
-            e |= READ;
-        }
-        if access.contains(Access::WRITE) {
-            e |= WRITE;
-        }
-        if !access.contains(Access::EXECUTE) {
-            e |= EXECUTE_NEVER;
-        }
         Self(e)
     }
 
@@ -161,6 +159,12 @@ impl Entry {
         (self.0 & COUNT) >> COUNT_SHIFT
     }
 
+    /// Returns the same table descriptor with so many entries more, and so many less, that are not zero.
+    #[inline(always)]
+    pub const fn counting(self, more: u64, less: u64) -> Self {
+        Self(self.0 + (more << COUNT_SHIFT) - (less << COUNT_SHIFT))
+    }
+
     /// Returns the ownership.
     #[inline(always)]
     pub const fn tag(self) -> Tag {
@@ -192,23 +196,25 @@ impl Entry {
 
     /// Returns access and memory type; what they will be again, for an invalid entry.
     pub const fn attributes(self) -> Attributes {
-        let mut access = Access::empty();
-        if self.0 & READ != 0 {
-            access = access.union(Access::READ);
-        }
-        if self.0 & WRITE != 0 {
-            access = access.union(Access::WRITE);
-        }
-        if self.0 & EXECUTE_NEVER == 0 {
-            access = access.union(Access::EXECUTE);
-        }
-        let memory = match self.0 & MEM_ATTR {
+        Attributes { access: self.access(), memory: self.memory() }
+    }
+
+    /// Returns the access.
+    #[inline(always)]
+    pub const fn access(self) -> Access {
+        let execute = if self.0 & EXECUTE_NEVER == 0 { Access::EXECUTE } else { Access::empty() };
+        Access::from_bits_retain((self.0 / READ) as u8 & Access::READ_WRITE.bits()).union(execute)
+    }
+
+    /// Returns the memory type.
+    #[inline(always)]
+    pub const fn memory(self) -> MemoryType {
+        match self.0 & MEM_ATTR {
             NORMAL_WRITE_BACK => MemoryType::Normal,
             NORMAL_NON_CACHEABLE => MemoryType::NonCacheable,
             // Only the three forms of `leaf` are ever written.
             _ => MemoryType::Device,
-        };
-        Attributes { access, memory }
+        }
     }
 
     /// Returns the same entry with another ownership.
@@ -242,9 +248,7 @@ impl Entry {
 
     /// Returns the same leaf with another access.
     pub const fn with_access(self, access: Access) -> Self {
-        let a = self.attributes();
-        let fresh = Self::leaf(self.pa(), Attributes { access, memory: a.memory }, self.tag());
-        Self(fresh.0 & !(VALID | SOFTWARE) | self.0 & (VALID | SOFTWARE)).with_block(!self.is_page_form())
+        Self(self.0 & !(READ | WRITE | EXECUTE_NEVER) | access_bits(access))
     }
 
     /// Returns the same leaf in the form of a level-2 block, or of a level-3 page.
@@ -257,8 +261,17 @@ impl Entry {
     /// block.
     #[inline(always)]
     pub const fn child(self, index: u64) -> Self {
+        match self.step() {
+            0 => self,
+            step => Self((self.0 | TABLE_OR_PAGE) + index * step),
+        }
+    }
+
+    /// Returns what has to be added to a leaf for the leaf of the next page.
+    #[inline(always)]
+    pub const fn step(self) -> u64 {
         // A claim on ground that maps nothing has no output address: every page gets the claim alone.
-        if self.0 & !CLAIMED == 0 { self } else { Self((self.0 | TABLE_OR_PAGE) + (index << 12)) }
+        if self.0 & !CLAIMED == 0 { 0 } else { 1 << 12 }
     }
 
     /// Returns the bits in which the hardware may have cached what is not true any more, when `new` replaces this
@@ -267,10 +280,6 @@ impl Entry {
     pub const fn stale_bits(self, new: Self) -> u64 {
         let valid = (self.0 & VALID).wrapping_neg();
         (self.0 ^ new.0) & !SOFTWARE & valid
-    }
-
-    const fn is_page_form(self) -> bool {
-        self.0 & TABLE_OR_PAGE != 0
     }
 }
 

@@ -6,14 +6,20 @@
 //! kept in a [`Tracking`] tree of the same form, which no hardware walks.
 
 mod entry;
+mod ownership;
+mod ranges;
 mod walk;
 
 #[cfg(test)]
 mod tests;
 
+use crate::refusal::Refusal;
 use crate::{Ipa, PAGE_SIZE, Pa, Port, Space, Stage2Roots, Vmid};
 pub use entry::{Access, Attributes, Entry, MAX_SHARES, MemoryType, Tag};
-pub use walk::{Stop, Walk};
+pub(crate) use ownership::{Change, Check, Kind};
+pub(crate) use ranges::{Link, RangeList, take_page};
+pub use walk::Walk;
+pub(crate) use walk::any_range;
 
 /// Bits of an IPA: one page holds the level-1 table.
 pub const IPA_BITS: u64 = 39;
@@ -31,11 +37,12 @@ pub enum Error {
     OutOfRange,
 }
 
-impl From<Stop<Error>> for Error {
-    fn from(stop: Stop<Error>) -> Self {
-        match stop {
-            Stop::NoTableMemory => Self::NoTableMemory,
-            Stop::Refused(e) => e,
+impl From<Refusal> for Error {
+    fn from(why: Refusal) -> Self {
+        match why {
+            Refusal::TableMemory => Self::NoTableMemory,
+            // A page refused the change.
+            _ => Self::Occupied,
         }
     }
 }
@@ -72,9 +79,9 @@ impl Stage2 {
     }
 
     /// Starts a walk of one IPA space.
-    pub fn walk<'a, P: Port>(&mut self, port: &'a P, space: Space) -> Walk<'a, P> {
+    pub fn walk<'a, P: Port>(&'a mut self, port: &'a P, space: Space) -> Walk<'a, P> {
         self.changes = self.changes.wrapping_add(1);
-        Walk::new(port, self.root(space), Some((self.roots, space)))
+        Walk::new(port, self.root(space), Some((&self.roots, space)))
     }
 
     /// Maps `pages` pages at `ipa` to `pa` of the same space, all or nothing.
@@ -98,44 +105,34 @@ impl Stage2 {
         if (ipa.0 ^ pa.0) % (512 * PAGE_SIZE) != 0 {
             walk = walk.without_blocks();
         }
-        let free = |e: Entry, _| if e.is_zero() { Ok(()) } else { Err(Error::Occupied) };
-        let claimed = walk.claim(ipa, pages, || Error::Occupied, free);
-        if claimed.is_ok() {
-            let first = Entry::leaf(pa, attributes, tag);
-            walk.commit(ipa, pages, |_, at| first.child((at.0 - ipa.0) / PAGE_SIZE));
-        }
-        walk.finish();
-        claimed.map_err(Error::from)
+        let change = Change::map(ipa, Entry::leaf(pa, attributes, tag));
+        walk.change(&RangeList::one(ipa, pages), &mut any_range, Check::Vacant, change).map_err(Error::from)
     }
 
     /// Removes pages, whoever's they are; fails only where a block must be split and the pool is empty.
     pub fn unmap<P: Port>(&mut self, port: &P, space: Space, ipa: Ipa, pages: u64) -> Result<(), Error> {
         let mut walk = self.walk(port, space);
-        let claimed = walk.claim(ipa, pages, || Error::Occupied, |_, _| Ok(()));
-        if claimed.is_ok() {
-            walk.commit(ipa, pages, |_, _| Entry::ZERO);
-        }
-        walk.finish();
-        claimed.map_err(Error::from)
+        let range = RangeList::one(ipa, pages);
+        walk.change(&range, &mut any_range, Check::Anything, Change::Forget).map_err(Error::from)
     }
 
     /// Returns the descriptor of the page at `ipa`, in page form, or zero.
     pub fn query<P: Port>(&self, port: &P, space: Space, ipa: Ipa) -> Entry {
-        Walk::new(port, self.root(space), None).read(ipa)
+        walk::read(port, self.root(space), ipa)
     }
 
     /// Translates an IPA for an access; `None` if the partition may not make it.
     pub fn translate<P: Port>(&self, port: &P, space: Space, ipa: Ipa, access: Access) -> Option<Pa> {
         let e = self.query(port, space, ipa);
-        let allowed = e.is_valid() && e.attributes().access.contains(access);
+        let allowed = e.is_valid() && e.access().contains(access);
         allowed.then(|| Pa(e.pa().0 | (ipa.0 % PAGE_SIZE)))
     }
 
     /// Returns all tables to the pool. No context of the partition may run any more.
     pub fn destroy<P: Port>(self, port: &P) {
         port.tlb_invalidate_all(&self.roots);
-        Walk::new(port, self.roots.secure, None).destroy();
-        Walk::new(port, self.roots.non_secure, None).destroy();
+        walk::destroy(port, self.roots.secure);
+        walk::destroy(port, self.roots.non_secure);
     }
 
     const fn root(&self, space: Space) -> Pa {
@@ -166,12 +163,12 @@ impl Tracking {
 
     /// Returns the entry of the page at `ipa`, or zero.
     pub fn query<P: Port>(&self, port: &P, ipa: Ipa) -> Entry {
-        Walk::new(port, self.root, None).read(ipa)
+        walk::read(port, self.root, ipa)
     }
 
     /// Returns all tables to the pool.
     pub fn destroy<P: Port>(self, port: &P) {
-        Walk::new(port, self.root, None).destroy();
+        walk::destroy(port, self.root);
     }
 }
 

@@ -128,15 +128,20 @@ fn claims_show_repeats_and_leave_no_trace() {
     let before = m.pool_image();
     let roots = s.roots();
     m.translate(&roots, Space::Secure, Ipa(MIB2));
-    let ok = |_: Entry, _: Ipa| Ok(());
     let mut w = s.walk(&m, Space::Secure);
-    w.claim(Ipa(MIB2), 512, || "twice", ok).unwrap();
-    assert_eq!(w.claim(Ipa(MIB2 + 0x7000), 2, || "twice", ok), Err(Stop::Refused("twice")));
-    w.unclaim(Ipa(MIB2), 512);
+    w.claim(&RangeList::one(Ipa(MIB2), 512), &mut any_range, Check::Anything).unwrap();
+    assert_eq!(
+        w.claim(&RangeList::one(Ipa(MIB2 + 0x7000), 2), &mut any_range, Check::Anything),
+        Err(Refusal::MemTwice)
+    );
+    w.commit(&RangeList::one(Ipa(MIB2), 512), Change::Unclaim);
     // Unmapped ground behind the two blocks.
-    w.claim(Ipa(3 * MIB2), 512, || "twice", ok).unwrap();
-    assert_eq!(w.claim(Ipa(3 * MIB2 + 0x1000), 1, || "twice", ok), Err(Stop::Refused("twice")));
-    w.unclaim(Ipa(3 * MIB2), 512);
+    w.claim(&RangeList::one(Ipa(3 * MIB2), 512), &mut any_range, Check::Anything).unwrap();
+    assert_eq!(
+        w.claim(&RangeList::one(Ipa(3 * MIB2 + 0x1000), 1), &mut any_range, Check::Anything),
+        Err(Refusal::MemTwice)
+    );
+    w.commit(&RangeList::one(Ipa(3 * MIB2), 512), Change::Unclaim);
     w.finish();
     assert_eq!(m.pool_image(), before);
     assert_eq!(m.translate(&roots, Space::Secure, Ipa(MIB2)).unwrap().pages, 512);

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! All that can happen to a page's descriptor, in the owner's tables and in a receiver's.
+//!
+//! In the Normal world's tracking tree a page without an entry is its owner's; an entry exists while it is sent.
+//!
+//! Pages of a range mostly differ in their addresses alone, and the walk lets the first of such pages answer for all. So
+//! no rule here may care which page it is asked about: where it is asked about the next page with the next output
+//! address, its answer is the same, with the next output address.
+
+use super::entry::{Access, Attributes, Entry, MAX_SHARES, MemoryType, Tag};
+use crate::refusal::Refusal;
+use crate::{Ipa, Pa};
+
+/// What kind of transaction it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The owner keeps access.
+    Share,
+    /// The owner gives access up for a while.
+    Lend,
+    /// The owner gives the memory away.
+    Donate,
+}
+
+/// What a page must be to be claimed.
+#[derive(Clone, Copy)]
+pub(crate) enum Check {
+    /// Whatever it is.
+    Anything,
+    /// Nothing to the endpoint; what it once gave away does not count.
+    Vacant,
+    /// Mapped memory of the endpoint's own, not sent to anybody.
+    Own,
+    /// The endpoint's to send, with so much access; `normal`: in the Normal world's tree.
+    Sendable { kind: Kind, normal: bool, needs: Access },
+}
+
+impl Check {
+    pub(crate) fn apply(self, entry: Entry, at: Ipa) -> Result<(), Refusal> {
+        let (holds, why) = match self {
+            Self::Anything => return Ok(()),
+            Self::Vacant => (entry.is_zero() || !entry.is_valid() && entry.tag() == Tag::Donated, Refusal::MemOccupied),
+            Self::Own => {
+                let own = entry.is_valid() && entry.tag() == Tag::Owned && entry.memory() == MemoryType::Normal;
+                (own, Refusal::MemRange)
+            }
+            Self::Sendable { kind, normal, needs } => return may_send(entry, at, kind, normal, needs),
+        };
+        if holds { Ok(()) } else { Err(why) }
+    }
+}
+
+/// Checks that the owner of `entry` may send the page, and give `needs` to a receiver.
+fn may_send(entry: Entry, at: Ipa, kind: Kind, normal: bool, needs: Access) -> Result<(), Refusal> {
+    if entry.is_zero() {
+        // The caller has checked that the range is the Normal world's by the manifest.
+        return if normal { Ok(()) } else { Err(Refusal::MemNotOwned) };
+    }
+    let owned = match entry.tag() {
+        Tag::Owned => true,
+        Tag::SharedOwned => kind == Kind::Share,
+        Tag::SharedBorrowed | Tag::Donated => false,
+    };
+    if !owned || !entry.is_valid() || entry.pa().0 != at.0 {
+        return Err(Refusal::MemNotOwned);
+    }
+    if entry.memory() != MemoryType::Normal {
+        return Err(Refusal::MemKind);
+    }
+    if !entry.access().contains(needs) {
+        return Err(Refusal::MemMorePermission);
+    }
+    if entry.shares() >= MAX_SHARES {
+        return Err(Refusal::MemShares);
+    }
+    Ok(())
+}
+
+/// What a page's descriptor becomes.
+#[derive(Clone, Copy)]
+pub(crate) enum Change {
+    /// What it was: the claim alone ends.
+    Unclaim,
+    /// Nothing: the endpoint has nothing to do with the page any more.
+    Forget,
+    /// This, with the page's address added.
+    Leaf(u64),
+    /// The same with another access.
+    Access(Access),
+    /// Sent: what of the owner's access remains, and that it is sent.
+    Send(Kind),
+    /// Taken back; `normal`: in the Normal world's tree.
+    TakeBack { normal: bool },
+}
+
+impl Change {
+    /// Maps pages: the one at `ipa` to `first`.
+    pub(crate) const fn map(ipa: Ipa, first: Entry) -> Self {
+        Self::Leaf(first.0.wrapping_sub(ipa.0))
+    }
+
+    /// Makes pages a receiver's, each at its own address.
+    pub(crate) const fn receive(kind: Kind, access: Access) -> Self {
+        let tag = match kind {
+            Kind::Share | Kind::Lend => Tag::SharedBorrowed,
+            Kind::Donate => Tag::Owned,
+        };
+        Self::Leaf(Entry::leaf(Pa(0), Attributes { access, memory: MemoryType::Normal }, tag).0)
+    }
+
+    /// Notes in the tracking tree that pages are not the Normal world's any more.
+    pub(crate) const fn give_away() -> Self {
+        Self::Leaf(normal(Tag::Donated).with_valid(false).0)
+    }
+
+    pub(crate) fn apply(self, entry: Entry, at: Ipa) -> Entry {
+        match self {
+            Self::Unclaim => entry,
+            Self::Forget => Entry::ZERO,
+            Self::Leaf(leaf) => Entry(leaf.wrapping_add(at.0)),
+            Self::Access(access) => entry.with_access(access),
+            Self::Send(kind) => send(if entry.is_zero() { Entry(normal(Tag::Owned).0 | at.0) } else { entry }, kind),
+            Self::TakeBack { normal } => match entry.shares() {
+                // What was lent or donated was so once.
+                0 | 1 if normal => Entry::ZERO,
+                0 | 1 => entry.with_tag(Tag::Owned).with_shares(0).with_valid(true),
+                shares => entry.with_shares(shares - 1),
+            },
+        }
+    }
+}
+
+/// Returns the tracking tree's entry of the page at 0, with all access.
+const fn normal(tag: Tag) -> Entry {
+    Entry::leaf(Pa(0), Attributes { access: Access::all(), memory: MemoryType::Normal }, tag)
+}
+
+fn send(entry: Entry, kind: Kind) -> Entry {
+    match kind {
+        // The count of shares is below its maximum: `may_send` has seen to that.
+        Kind::Share => entry.with_tag(Tag::SharedOwned).with_shares(entry.shares() + 1),
+        Kind::Lend => entry.with_tag(Tag::SharedOwned).with_shares(1).with_valid(false),
+        Kind::Donate => entry.with_tag(Tag::Donated).with_valid(false),
+    }
+}
