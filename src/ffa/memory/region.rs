@@ -293,22 +293,18 @@ impl<'a> ResponseWriter<'a> {
         receivers: u32,
     ) -> Result<(), Malformed> {
         let first = u64::from(sender.0) | u64::from(attributes) << 16 | u64::from(flags.0) << 32;
-        let (fourth, access, size) = (u64::from(receivers) << 32, form.access() as u64, form.header() as u64);
-        match form {
-            Form::V1_0 => self.put(&[first, handle.0, tag, fourth]),
-            Form::V1_1 | Form::V1_2 => self.put(&[first, handle.0, tag, fourth | access, size, 0]),
-        }
+        let size = if form == Form::V1_0 { 0 } else { form.access() as u64 };
+        let words = [first, handle.0, tag, u64::from(receivers) << 32 | size, form.header() as u64, 0];
+        self.put(words.get(..form.header() / 8).unwrap_or(&words))
     }
 
     /// Writes an access descriptor.
     pub fn access(&mut self, form: Form, access: &Access) -> Result<(), Malformed> {
-        let bytes = [access.permissions.bits(), access.flags].map(u64::from);
-        let first = u64::from(access.receiver.0) | bytes[0] << 16 | bytes[1] << 24 | u64::from(access.composite) << 32;
-        let [low, high] = access.impdef;
-        match form {
-            Form::V1_0 | Form::V1_1 => self.put(&[first, 0]),
-            Form::V1_2 => self.put(&[first, low, high, 0]),
-        }
+        let (permissions, flags) = (u64::from(access.permissions.bits()), u64::from(access.flags));
+        let first = u64::from(access.receiver.0) | permissions << 16 | flags << 24 | u64::from(access.composite) << 32;
+        let [low, high] = if form == Form::V1_2 { access.impdef } else { [0; 2] };
+        let words = [first, low, high, 0];
+        self.put(words.get(..form.access() / 8).unwrap_or(&words))
     }
 
     /// Writes a composite header.
