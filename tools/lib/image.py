@@ -16,6 +16,9 @@ from . import env, fdt, fip, manifest, tfa
 SPMC_TARGET = "aarch64-unknown-none-softfloat"
 PARTITION_TARGET = "aarch64-unknown-none"
 BL33_TARGET = SPMC_TARGET
+# rustc's flags for the SPMC alone: addresses in one instruction, since its image and data lie within 1 MiB; equal pieces
+# of functions shared, those of libraries too.
+SPMC_FLAGS = ("-Ccode-model=tiny", "-Cllvm-args=-enable-machine-outliner=always", "-Cllvm-args=-machine-outliner-reruns=3")
 # TF-A on QEMU knows two clusters of four CPUs.
 CPUS = 8
 DEFAULT_MEM_SIZE = 0x100000
@@ -71,9 +74,9 @@ def reproducible_flags():
     return [f"--remap-path-prefix={old}={new}" for old, new in remaps]
 
 
-def cargo_build(target, packages, arguments=(), output=env.TARGET, settings=None):
+def cargo_build(target, packages, arguments=(), output=env.TARGET, settings=None, flags=()):
     """Build packages for a bare-metal target in the release profile; return the folder of the executables."""
-    flags = ",".join(f'"{flag}"' for flag in reproducible_flags())
+    flags = ",".join(f'"{flag}"' for flag in (*reproducible_flags(), *flags))
     words = ["cargo", "build", "--release", "--target", target, "--config", f"target.{target}.rustflags=[{flags}]"]
     words += [word for package in packages for word in ("--package", package)] + list(arguments)
     environment = {k: v for k, v in os.environ.items() if k not in ("RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "HEMATITE_PROVISIONING")}
@@ -137,7 +140,8 @@ def build_spmc(built_in=(), output=env.TARGET, into=env.FIRMWARE):
     # The two are built apart: going from one to the other would build each anew.
     output, name = (output, "hematite.bin") if built_in else (output / "core", "hematite-core.bin")
     packages = [f"{item.name}={env.FIRMWARE / item.name}.pkg:{item.mem_size}" for item in built_in]
-    folder = cargo_build(SPMC_TARGET, ["hematite"], output=output, settings={"HEMATITE_BUILT_IN": ",".join(packages)})
+    settings = {"HEMATITE_BUILT_IN": ",".join(packages)}
+    folder = cargo_build(SPMC_TARGET, ["hematite"], output=output, settings=settings, flags=SPMC_FLAGS)
     return objcopy(folder / "hematite", into / name)
 
 
