@@ -78,7 +78,7 @@ impl LineBuffer {
         let len = core::mem::take(&mut self.len);
         let Some(held_back) = self.budget.take(port) else { return };
         if held_back > 0 {
-            port.log(format_args!("[{name}] ({held_back} lines were held back)"));
+            port.log(format_args!("[{name}] ({} lines were held back)", u64::from(held_back)));
         }
         let text = self.text.get(..len).unwrap_or_default();
         if let Ok(text) = core::str::from_utf8(text) {
@@ -158,9 +158,9 @@ impl<P: Port> Spmc<P> {
 #[cold]
 #[inline(never)]
 pub(crate) fn refused<P: Port>(port: &P, held_back: u32, caller: PartitionId, fid: u32, refusal: Refusal) {
-    let name = ffa_abi::Func::decode(fid).map_or("unknown call", |f| f.name());
+    let (name, fid) = (ffa_abi::Func::decode(fid).map_or("unknown call", |f| f.name()), u64::from(fid));
     if held_back > 0 {
-        port.log(format_args!("refused: {held_back} further lines were held back"));
+        port.log(format_args!("refused: {} further lines were held back", u64::from(held_back)));
     }
     port.log(format_args!("refused: {caller} {name} ({fid:#010x}): {}: {}", refusal.code(), refusal.why()));
 }

@@ -50,7 +50,7 @@ impl<P: Port> Spmc<P> {
     pub(crate) fn configure(&self, partition: &Partition<P>, shared: bool) {
         for i in secure(partition).filter(|i| shared || i.intid < FIRST_SHARED) {
             if !self.port.configure_interrupt(i) {
-                let (name, intid) = (&partition.identity.name, i.intid);
+                let (name, intid) = (&partition.identity.name, u64::from(i.intid));
                 self.port
                     .log(format_args!("{name}: the interrupt controller has no interrupt {intid}: it never comes"));
             }
@@ -154,7 +154,8 @@ impl<P: Port> Spmc<P> {
                 return self.announce(cpu, partition, context);
             }
         }
-        self.port.log(format_args!("interrupt {intid} has no partition that could handle it: it is disabled"));
+        let number = u64::from(intid);
+        self.port.log(format_args!("interrupt {number} has no partition that could handle it: it is disabled"));
         self.port.enable_interrupt(intid, false);
         self.port.deactivate_interrupt(intid, cpu.index);
     }

@@ -2,8 +2,7 @@
 //! The SPMC as a whole, and the two questions that it answers: what next after a call of the Normal world, and
 //! what next after a partition stopped running.
 
-use alloc::vec::Vec;
-
+use arrayvec::ArrayVec;
 use ffa_abi::func::{SMC64, in_range, without_hint};
 use ffa_abi::{Func, PartitionId, Regs};
 
@@ -13,7 +12,7 @@ use crate::console::{self, RateLimit};
 use crate::hub::Hub;
 use crate::info::Directory;
 use crate::mailbox::Mailbox;
-use crate::manifest::MemoryRange;
+use crate::manifest::{MAX_PARTITIONS, MemoryRange};
 use crate::memory::{Caller, Memory};
 use crate::notification::Notifications;
 use crate::partition::{Entered, ExecutionContext, Partition, Partitions, Properties};
@@ -46,7 +45,7 @@ pub struct Spmc<P: Port> {
     pub(crate) partitions: Partitions<P>,
     pub(crate) directory: Directory,
     /// Positions of the partitions in the order in which they boot.
-    pub(crate) boot_order: Vec<u8>,
+    pub(crate) boot_order: ArrayVec<u8, MAX_PARTITIONS>,
     pub(crate) normal: NormalWorld,
     pub(crate) memory_map: &'static [MemoryRange],
     pub(crate) routing: Routing,
@@ -75,8 +74,8 @@ impl<P: Port> Spmc<P> {
     pub(crate) fn new(
         port: &'static P,
         id: PartitionId,
-        list: Vec<Partition<P>>,
-        boot_order: Vec<u8>,
+        list: &'static [Partition<P>],
+        boot_order: ArrayVec<u8, MAX_PARTITIONS>,
         memory_map: &'static [MemoryRange],
         routing: Routing,
         memory: Memory,
@@ -89,8 +88,8 @@ impl<P: Port> Spmc<P> {
         Self {
             port,
             id,
-            directory: Directory::new(&list),
-            alarms: Mutex::new(Alarms::new(&list)),
+            directory: Directory::new(list),
+            alarms: Mutex::new(Alarms::new(list)),
             partitions: Partitions::new(list),
             boot_order,
             normal: NormalWorld::default(),

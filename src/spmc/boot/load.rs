@@ -2,7 +2,6 @@
 //! From a package in memory to a partition with its stage 2.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::fmt::{self, Display};
 
 use arrayvec::ArrayVec;
@@ -22,76 +21,60 @@ use crate::{Ipa, PAGE_SIZE, Pa, Port, Space, Vmid};
 struct Candidate<'m> {
     entry: &'m PartitionEntry,
     position: usize,
-    manifest: Box<PartitionManifest>,
+    manifest: &'static PartitionManifest,
     /// Where the image lies in the package.
     image_at: u64,
     package_len: u64,
     /// Where the partition manifest lies in the package, and its length.
     manifest_at: (u64, u64),
-    /// Computed where it will be told.
-    digest: Option<[u8; 32]>,
 }
 
 /// Says that a partition is left out; the reason is on the console.
 struct LeftOut;
 
-/// Loads every partition that can be loaded, in manifest order. Returns what is taken of memory, too.
+/// What is loaded, for ever.
+type Loaded<P> = ArrayVec<Partition<P>, MAX_PARTITIONS>;
+
+/// Loads every partition that can be loaded, in manifest order, and puts what they take of memory out of reach.
 #[inline(never)]
-pub(super) fn all<'m, P: Port>(port: &P, core: &'m CoreManifest) -> (Vec<Partition<P>>, Places<'m>) {
-    let mut candidates = Vec::with_capacity(core.partitions.len());
+pub(super) fn all<P: Port>(port: &P, core: &CoreManifest, places: &mut Places<'_>) -> &'static [Partition<P>] {
+    // All three have room for as many as the manifest can name.
+    let mut candidates: ArrayVec<_, MAX_PARTITIONS> = ArrayVec::new();
+    let mut admitted: ArrayVec<Admitted<'_>, MAX_PARTITIONS> = ArrayVec::new();
+    let loaded: &'static mut Loaded<P> = Box::leak(Box::default());
     for (position, entry) in core.partitions.iter().enumerate() {
-        if let Ok(candidate) = read(port, entry, position, core.quiet) {
-            candidates.push(candidate);
+        let Ok(candidate) = read(port, entry, position) else { continue };
+        for r in &candidate.manifest.memory_regions {
+            if !r.relative && r.attributes.space() == Space::Secure {
+                places.take(r.base, r.size());
+            }
         }
+        let _ = candidates.try_push(candidate);
     }
-    let mut places = places(port, core, &candidates);
-    let mut loaded: Vec<Partition<P>> = Vec::with_capacity(candidates.len());
-    for candidate in candidates {
-        let checked = {
-            let admitted: ArrayVec<Admitted<'_>, MAX_PARTITIONS> =
-                loaded.iter().map(|p| (p.manifest_index, &*p.manifest)).collect();
-            platform::check(core, port.own_memory(), candidate.position, &candidate.manifest, &admitted)
-        };
-        match checked {
+    for candidate in &candidates {
+        match platform::check(core, port.own_memory(), candidate.position, candidate.manifest, &admitted) {
             Ok(id) => {
-                if let Ok(partition) = build(port, candidate, id, loaded.len(), &mut places) {
-                    loaded.push(partition);
+                if build(port, candidate, id, loaded, places, core.quiet).is_ok() {
+                    let _ = admitted.try_push((candidate.position, candidate.manifest));
                 }
             }
             Err(refusal) => _ = left_out(port, candidate.entry, &refusal),
         }
     }
-    (loaded, places)
+    loaded
 }
 
-/// Lists what is in the way of what the SPMC places itself.
-fn places<'m, P: Port>(port: &P, core: &'m CoreManifest, candidates: &[Candidate<'_>]) -> Places<'m> {
-    let mut places = Places::new(core, port.own_memory());
-    for manifest in candidates.iter().map(|c| &c.manifest) {
-        let regions = manifest.memory_regions.iter().filter(|r| !r.relative && r.attributes.space() == Space::Secure);
-        for r in regions {
-            places.take(r.base, r.size());
-        }
-    }
-    places
-}
-
-/// Finds and reads one package: its header, its digest, its manifest.
+/// Finds and reads one package: its header, its manifest.
 #[inline(never)]
-fn read<'m, P: Port>(
-    port: &P,
-    entry: &'m PartitionEntry,
-    position: usize,
-    quiet: bool,
-) -> Result<Candidate<'m>, LeftOut> {
+fn read<'m, P: Port>(port: &P, entry: &'m PartitionEntry, position: usize) -> Result<Candidate<'m>, LeftOut> {
     let refused = |refusal: Refusal| left_out(port, entry, &refusal);
     port.with_secure_bytes(entry.load_address, entry.mem_size, |memory| {
         let package = Package::parse(memory).map_err(refused)?;
         let blob = CheckedBlob::check(package.manifest_bytes())
             .map_err(|e| left_out(port, entry, &format_args!("partition manifest: {e}")))?;
         // Large: moved once only, to where it stays.
-        let mut manifest = match PartitionManifest::parse(&blob, entry.load_address) {
-            Ok(manifest) => Box::new(manifest),
+        let manifest = match PartitionManifest::parse(&blob, entry.load_address) {
+            Ok(manifest) => Box::leak(Box::new(manifest)),
             Err(refusal) => return Err(refused(refusal)),
         };
         let smcs = &mut manifest.smcs.functions;
@@ -108,7 +91,6 @@ fn read<'m, P: Port>(
             image_at: package.image.start as u64,
             manifest_at: (package.manifest.start as u64, package.manifest.len() as u64),
             package_len: package.bytes.len() as u64,
-            digest: (!quiet).then(|| port.sha256(package.bytes)),
         })
     })
     .unwrap_or_else(|| {
@@ -122,28 +104,31 @@ fn read<'m, P: Port>(
 #[inline(never)]
 fn build<P: Port>(
     port: &P,
-    candidate: Candidate<'_>,
+    candidate: &Candidate<'_>,
     id: PartitionId,
-    index: usize,
+    loaded: &mut Loaded<P>,
     places: &mut Places<'_>,
-) -> Result<Partition<P>, LeftOut> {
-    clear_preserved(port, &candidate)?;
-    let mut stage2 =
-        Stage2::new(port, Vmid(index as u16 + 1)).map_err(|e| table_error(port, candidate.entry, "the roots", e))?;
-    if let Err(left_out) = map_all(port, &candidate, &mut stage2) {
+    quiet: bool,
+) -> Result<(), LeftOut> {
+    let &Candidate { entry, position, manifest, image_at, package_len, .. } = candidate;
+    let base = entry.load_address;
+    let index = loaded.len();
+    clear_preserved(port, candidate)?;
+    let mut stage2 = Stage2::new(port, Vmid(index as u16 + 1)).map_err(|e| table_error(port, entry, "the roots", e))?;
+    if let Err(left_out) = map_all(port, candidate, &mut stage2) {
         stage2.destroy(port);
         return Err(left_out);
     }
-    let boot_info = boot_info(port, &candidate);
-    let Candidate { entry, position, manifest, image_at, package_len, digest, .. } = candidate;
+    // Of the package as it came, without the boot information.
+    let digest = port.with_secure_bytes(base, package_len, |package| (!quiet).then(|| port.sha256(package)));
+    let boot_info = boot_info(port, candidate);
     // The image of a package without an entry point of its own begins with its first instruction.
     let offset = if manifest.entrypoint_offset != 0 { manifest.entrypoint_offset } else { image_at };
-    let base = entry.load_address;
     port.sync_code(base, package_len);
     let identity = Identity {
         id,
         name: entry.name,
-        properties: Properties::of(&manifest),
+        properties: Properties::of(manifest),
         entry: Ipa(base.0 + offset),
         memory: (Ipa(base.0), entry.mem_size),
         boot_info,
@@ -156,10 +141,11 @@ fn build<P: Port>(
     if partition.manifest.abort_action == AbortAction::Restart {
         partition.pristine = keep_pristine(port, entry, package_len, places);
     }
-    if let Some(digest) = digest {
+    if let Some(digest) = digest.flatten() {
         report(port, &partition, package_len, &digest);
     }
-    Ok(partition)
+    let _ = loaded.try_push(partition);
+    Ok(())
 }
 
 /// Zeroes what the partition keeps over its restarts. None of it may be part of the package, which a restart writes

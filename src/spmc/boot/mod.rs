@@ -11,7 +11,8 @@ mod start;
 mod tests;
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
+
+use arrayvec::ArrayVec;
 
 use crate::manifest::{
     Cause, CheckedBlob, CoreManifest, Details, File, MemoryKind, Name, PartitionEntry, Refusal, SmcAllowList, name,
@@ -45,8 +46,12 @@ impl<P: Port> Spmc<P> {
         let core = read_manifest(port, manifest)?;
         place_built_in(port, core, built_in);
         let before = port.pages_free();
-        let (list, mut places) = load::all(port, core);
-        let mut boot_order: Vec<u8> = (0..list.len() as u8).collect();
+        let mut places = Places::new(core, port.own_memory());
+        let list = load::all(port, core, &mut places);
+        let mut boot_order = ArrayVec::new();
+        for i in 0..list.len() as u8 {
+            let _ = boot_order.try_push(i);
+        }
         // Partitions without a boot-order keep the manifest's order, after those that have one.
         sort(&mut boot_order, |&i| {
             let order = list.get(i as usize).and_then(|p| p.manifest.boot_order);

@@ -77,8 +77,10 @@ impl fmt::Display for BlobError {
             Self::Short { bytes } => {
                 return write!(f, "{bytes} bytes, expected at least the {HEADER_SIZE} of a header");
             }
-            Self::Magic(m) => return write!(f, "it begins with {m:#010x}, expected {MAGIC:#010x}"),
-            Self::Version(v) => return write!(f, "version {v}, expected {VERSION}"),
+            Self::Magic(m) => {
+                return write!(f, "it begins with {:#010x}, expected {:#010x}", u64::from(m), u64::from(MAGIC));
+            }
+            Self::Version(v) => return write!(f, "version {}, expected {}", u64::from(v), u64::from(VERSION)),
             Self::TotalSize { total, limit } => {
                 return write!(f, "total size {total:#x}, expected {HEADER_SIZE:#x} to {limit:#x}");
             }
@@ -92,7 +94,7 @@ impl fmt::Display for BlobError {
             Self::StringsEnd => return f.write_str("the strings block does not end with a NUL"),
             Self::StringsText => return f.write_str("the strings block holds a byte that is not printable ASCII"),
             Self::Token { token, at } => {
-                write!(f, "token {token:#x}")?;
+                write!(f, "token {:#x}", u64::from(token))?;
                 ("", at)
             }
             Self::Truncated(at) => ("it breaks off", at),

@@ -255,7 +255,8 @@ impl<P: Port> Spmc<P> {
         if let Some(hub) = &self.hub {
             hub.partition_restarted(partition, self.port.now());
         }
-        self.port.log(format_args!("{}: restarted ({} of {MOST_RESTARTS})", partition.identity.name, tries + 1));
+        let (name, times) = (&partition.identity.name, u64::from(tries) + 1);
+        self.port.log(format_args!("{name}: restarted ({times} of {})", u64::from(MOST_RESTARTS)));
         Ok(())
     }
 }

@@ -7,8 +7,8 @@ mod state;
 mod table;
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 
+use arrayvec::ArrayVec;
 use ffa_abi::{PartitionId, Version};
 
 pub(crate) use abort::{Pristine, copy};
@@ -20,7 +20,7 @@ pub(crate) use table::Partitions;
 
 use crate::console::LineBuffer;
 use crate::mailbox::Mailbox;
-use crate::manifest::{Name, NsInterruptAction, PartitionManifest, VmAvailability};
+use crate::manifest::{MAX_CPUS, Name, NsInterruptAction, PartitionManifest, VmAvailability};
 use crate::port::{Entry, Port, Stage2Roots};
 use crate::sync::{AtomicU64, Mutex, Ordering};
 use crate::version::Negotiated;
@@ -85,11 +85,11 @@ pub struct Partition<P: Port> {
     /// What it is.
     pub identity: Identity,
     /// What its manifest says.
-    pub manifest: Box<PartitionManifest>,
+    pub manifest: &'static PartitionManifest,
     pub(crate) index: usize,
     /// Its position in the SPMC manifest: vm1 is 0.
     pub(crate) manifest_index: usize,
-    pub(crate) contexts: Vec<ExecutionContext<P>>,
+    pub(crate) contexts: &'static [ExecutionContext<P>],
     pub(crate) version: Negotiated,
     pub(crate) mailbox: Mutex<Mailbox>,
     pub(crate) stage2: Mutex<Stage2>,
@@ -107,12 +107,15 @@ impl<P: Port> Partition<P> {
         port: &P,
         (index, manifest_index): (usize, usize),
         identity: Identity,
-        manifest: Box<PartitionManifest>,
+        manifest: &'static PartitionManifest,
         stage2: Stage2,
     ) -> Self {
-        let vcpus = manifest.execution_contexts;
-        let context = |v| ExecutionContext::new(port.new_context(), &identity, index, v, manifest.ns_interrupts);
-        let contexts = (0..vcpus).map(context).collect();
+        let contexts: &'static mut ArrayVec<_, MAX_CPUS> = Box::leak(Box::default());
+        for vcpu in 0..manifest.execution_contexts {
+            let context = ExecutionContext::new(port.new_context(), &identity, index, vcpu, manifest.ns_interrupts);
+            // The manifest was checked: there is room.
+            let _ = contexts.try_push(context);
+        }
         let roots = stage2.roots();
         Self {
             identity,
@@ -148,8 +151,8 @@ impl<P: Port> Partition<P> {
     }
 
     /// Returns its execution contexts.
-    pub fn contexts(&self) -> &[ExecutionContext<P>] {
-        &self.contexts
+    pub fn contexts(&self) -> &'static [ExecutionContext<P>] {
+        self.contexts
     }
 
     /// Returns the version that it negotiated, for replies in its form.

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The table of partitions: found by identifier in constant time, however many there are.
 
-use alloc::vec::Vec;
-
 use ffa_abi::PartitionId;
 
 use super::{ExecutionContext, Link, Partition};
@@ -14,16 +12,16 @@ const EMPTY: u8 = u8::MAX;
 
 /// Owns the partitions.
 pub(crate) struct Partitions<P: Port> {
-    list: Vec<Partition<P>>,
+    list: &'static [Partition<P>],
     slots: [u8; SLOTS],
 }
 
 impl<P: Port> Partitions<P> {
     /// Files partitions under their identifiers. The manifest checks have made sure that these are unique and
     /// that there are fewer than [`SLOTS`].
-    pub(crate) fn new(list: Vec<Partition<P>>) -> Self {
+    pub(crate) fn new(list: &'static [Partition<P>]) -> Self {
         let mut slots = [EMPTY; SLOTS];
-        for p in &list {
+        for p in list {
             // Open addressing: the next free slot after its own.
             let first = p.id().0 as usize;
             let free = (first..first + SLOTS).map(|at| at % SLOTS).find(|&at| slots[at] == EMPTY);
@@ -67,8 +65,8 @@ impl<P: Port> Partitions<P> {
     }
 
     /// Returns the partitions in manifest order.
-    pub(crate) fn as_slice(&self) -> &[Partition<P>] {
-        &self.list
+    pub(crate) fn as_slice(&self) -> &'static [Partition<P>] {
+        self.list
     }
 
     /// Returns the partitions in manifest order.

@@ -127,8 +127,8 @@ impl<'a> Script<'a> {
         let order = (0..PARTITIONS as u8).collect();
         let routing = Routing::new(&RoutingPolicy::default(), Some);
         let memory = Memory::new(machine, 32).expect("the pool is large enough");
-        let spmc =
-            Box::new(Spmc::new(machine, PartitionId::SPMC, list, order, alloc::vec![ram].leak(), routing, memory));
+        let (list, map) = (list.leak(), alloc::vec![ram].leak());
+        let spmc = Box::new(Spmc::new(machine, PartitionId::SPMC, list, order, map, routing, memory));
         spmc.normal.version.negotiate(version(0)).expect("a version that exists");
         spmc.normal.mailbox.lock().map(pair(0)).expect("nothing is mapped");
         Self { input: Input(bytes), machine, spmc, handles: Vec::new() }

@@ -156,7 +156,8 @@ pub(crate) fn partition(machine: &SimMachine, n: u16, spec: &Spec) -> Partition<
         memory: (Ipa(at), PARTITION_PAGES * PAGE_SIZE),
         boot_info: None,
     };
-    let mut partition = Partition::new(machine, (n as usize, n as usize), identity, Box::new(manifest), stage2);
+    let manifest = Box::leak(Box::new(manifest));
+    let mut partition = Partition::new(machine, (n as usize, n as usize), identity, manifest, stage2);
     if spec.abort == AbortAction::Restart {
         let copy = Pa(PRISTINE + n as u64 * PAGE_SIZE);
         machine.write(Space::Secure, copy, b"pristine").expect("it is RAM");
@@ -234,7 +235,7 @@ impl World {
             alloc::vec![range(MemoryKind::Secure, (0x0e10_0000, 0xf0_0000)), range(MemoryKind::NonSecure, NORMAL_RAM)];
         let routing = Routing::new(&policy, Some);
         let memory = Memory::new(machine, open).expect("the pool is large enough");
-        let mut spmc = Spmc::new(machine, PartitionId::SPMC, list, order, map.leak(), routing, memory);
+        let mut spmc = Spmc::new(machine, PartitionId::SPMC, list.leak(), order, map.leak(), routing, memory);
         if let Some(policy) = hub {
             spmc.start_hub(&policy).expect("the policy fits the partitions");
         }

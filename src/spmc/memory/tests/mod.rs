@@ -114,7 +114,7 @@ impl World {
         let order = (0..list.len() as u8).collect();
         let memory = Memory::new(m, capacity).unwrap();
         let routing = Routing::new(policy, Some);
-        let spmc = Box::new(Spmc::new(m, PartitionId::SPMC, list, order, vec![ram].leak(), routing, memory));
+        let spmc = Box::new(Spmc::new(m, PartitionId::SPMC, list.leak(), order, vec![ram].leak(), routing, memory));
         spmc.normal.mailbox.lock().map(buffers(0)).unwrap();
         Self { m, spmc }
     }
@@ -324,7 +324,7 @@ fn partition(m: &'static SimMachine, who: usize) -> Partition<SimMachine> {
         m,
         (who - 1, who - 1),
         identity,
-        Box::new(world::manifest(who as u16 - 1, &world::Spec::default())),
+        Box::leak(Box::new(world::manifest(who as u16 - 1, &world::Spec::default()))),
         stage2,
     );
     p.mailbox.lock().map(buffers(who)).unwrap();
