@@ -1,13 +1,44 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The trap table: what a partition may do without S-EL2 noticing. Each bit with its reason.
 
+use ffa_abi::lines::Lines;
+
 use crate::context::Groups;
 use crate::percpu::PerCpu;
 use crate::{gic, predictor, simd};
 
-/// Bits of a control register with one purpose, and where they must hold what is written to them. `verify.rs` reads
-/// every register of the table back.
-pub(crate) struct Bit(pub(crate) u64, pub(crate) &'static str, pub(crate) Need);
+/// Bits of a control register with one purpose, next to each other, and where they must hold what is written to them.
+/// `verify.rs` reads all of [`BITS`] back.
+pub(crate) struct Bit {
+    pub(crate) register: Register,
+    /// They are set, or meant to be clear.
+    pub(crate) set: bool,
+    first: u8,
+    width: u8,
+    pub(crate) need: Need,
+}
+
+/// The registers of [`BITS`].
+#[derive(Clone, Copy)]
+pub(crate) enum Register {
+    Hcr,
+    Mdcr,
+    Cptr,
+    Hstr,
+    Cnthctl,
+}
+
+impl Bit {
+    const fn new(register: Register, set: bool, mask: u64, need: Need) -> Self {
+        let bit = Self { register, set, first: mask.trailing_zeros() as u8, width: mask.count_ones() as u8, need };
+        assert!(bit.mask() == mask);
+        bit
+    }
+
+    pub(crate) const fn mask(&self) -> u64 {
+        ((1 << self.width) - 1) << self.first
+    }
+}
 
 /// When a bit exists: without the feature it is RES0 or RES1, and there is nothing to trap. The ID register that tells,
 /// where its field begins, and the least and the greatest value that say yes.
@@ -70,56 +101,111 @@ mod needs {
 }
 use needs::*;
 
-const fn always(bits: &[Bit]) -> u64 {
+/// Makes [`BITS`], and their names as one text.
+macro_rules! table {
+    ($($register:ident, set: $set:literal { $($mask:expr, $name:literal, $need:expr;)* })*) => {
+        /// What each bit of the control registers must be.
+        pub(crate) const BITS: &[Bit] = &[$($(Bit::new(Register::$register, $set, $mask, $need),)*)*];
+        /// Their names, in the same order.
+        pub(crate) static NAMES: Lines<{ BITS.len() }> = Lines::new(concat!($($($name, "\n"),*),*));
+    };
+}
+
+table! {
+    // What is set in HCR_EL2 while a partition runs.
+    Hcr, set: true {
+        1 << 0, "VM", ALWAYS;                   // stage 2 translates
+        1 << 1, "SWIO", ALWAYS;                 // a set/way invalidate also cleans, it must not lose another owner's data
+        1 << 2, "PTW", ALWAYS;                  // a stage-1 walk through device memory faults
+        7 << 3, "FMO, IMO, AMO", ALWAYS;        // interrupts and SErrors end the run
+        1 << 9, "FB", ALWAYS;                   // local TLB and cache maintenance is broadcast, a context may change CPUs
+        1 << 10, "BSU", ALWAYS;                 // so are barriers, inner shareable
+        3 << 13, "TWI, TWE", ALWAYS;            // waiting gives the CPU back
+        1 << 18, "TID3", ALWAYS;                // ID registers say what the partition has
+        1 << 19, "TSC", ALWAYS;                 // SMCs come here
+        1 << 20, "TIDCP", ALWAYS;               // no implementation-defined registers
+        1 << 21, "TACR", ALWAYS;                // no auxiliary control
+        1 << 31, "RW", ALWAYS;                  // EL1 is AArch64
+        1 << 35, "TLOR", LOR;                   // no limited ordering regions
+        1 << 36, "TERR", RAS;                   // no error records
+        1 << 37, "TEA", RAS;                    // external aborts end the run
+        HCR_TID2, "TID2", NO_EVT;               // cache identification, CTR_EL0 included
+        HCR_TID4, "TID4", EVT;                  // cache identification without CTR_EL0
+        HCR_TID5, "TID5", MTE2;                 // GMID_EL1
+    }
+    // What is clear in it, and meant so.
+    Hcr, set: false {
+        1 << 8, "VSE", ALWAYS;                  // no virtual SError: nothing is injected
+        1 << 12, "DC", ALWAYS;                  // stage 1 off means device memory, as after a reset
+        1 << 27, "TGE", ALWAYS;                 // EL1 exists
+        1 << 29, "HCD", ALWAYS;                 // partitions call by HVC too
+        3 << 32, "CD, ID", ALWAYS;              // its caches are not disabled
+        1 << 34, "E2H", ALWAYS;                 // every EL2 register here has its layout without VHE
+        HCR_KEYS, "APK, API", ALWAYS;           // pointer authentication traps until it is used
+        3 << 42, "NV, NV1", ALWAYS;             // no nested virtualisation
+        1 << 45, "NV2", ALWAYS;                 // as above
+        1 << 46, "FWB", ALWAYS;                 // descriptors carry the memory attributes
+        1 << 47, "FIEN", ALWAYS;                // no fault injection into error records
+        1 << 53, "EnSCXT", ALWAYS;              // SCXTNUM traps
+        1 << 56, "ATA", ALWAYS;                 // no allocation tags
+    }
+    // MDCR_EL2: no debug, no PMU, no SPE, no trace; nothing counts at S-EL2.
+    Mdcr, set: true {
+        3 << 5, "TPMCR, TPM", PMU;              // the PMU traps
+        1 << 9, "TDA", ALWAYS;                  // debug registers
+        3 << 10, "TDOSA, TDRA", ALWAYS;         // OS lock and debug ROM
+        1 << 14, "TPMS", SPE;                   // statistical profiling
+        1 << 17, "HPMD", PMU_8_1;               // event counters stand still at S-EL2
+        1 << 19, "TTRF", TRACE_FILTER;          // trace filter
+        1 << 23, "HCCD", PMU_8_5;               // the cycle counter stands still at S-EL2
+        1 << 27, "TDCC", FGT;                   // debug communication
+    }
+    // What is clear in it, and meant so.
+    Mdcr, set: false {
+        1 << 8, "TDE", ALWAYS;                  // a partition handles its own BRK
+        3 << 12, "E2PB", SPE;                   // it does not own the profiling buffer
+    }
+    // CPTR_EL2 while no context has the SIMD registers (`simd.rs`).
+    Cptr, set: true {
+        1 << 8, "TZ", SVE;                      // SVE
+        1 << 10, "TFP", ALWAYS;                 // SIMD, until its first use
+        1 << 12, "TSM", SME;                    // SME
+        1 << 20, "TTA", TRACE;                  // trace registers
+        1 << 30, "TAM", AMU;                    // activity monitors
+    }
+    // HSTR_EL2: every AArch32 coprocessor register traps (an EL0 in AArch32).
+    Hstr, set: true {
+        0xf << 0, "T0-T3", AARCH32;
+        0x1ff << 5, "T5-T13", AARCH32;
+        1 << 15, "T15", AARCH32;
+    }
+    // CNTHCTL_EL2: the timers of EL1 trap; the counters do not.
+    Cnthctl, set: true {
+        CNTHCTL, "EL1PCTEN", ALWAYS;            // the counters may be read
+        CNTHCTL_EL1TVT, "EL1TVT", ECV;          // the virtual timer traps
+    }
+    // What is clear in it, and meant so.
+    Cnthctl, set: false {
+        1 << 1, "EL1PCEN", ALWAYS;              // the physical timer traps
+    }
+}
+
+/// Returns what is set in a register on every CPU, whatever it has: without a feature its bits are RES0.
+const fn always(register: Register) -> u64 {
     let (mut all, mut i) = (0, 0);
-    while i < bits.len() {
+    while i < BITS.len() {
+        let bit = &BITS[i];
         // Those of EVT and MTE are set where they exist (`hcr`).
-        all |= if matches!(bits[i].2, Need(Id::Mmfr2 | Id::Pfr1, ..)) { 0 } else { bits[i].0 };
+        let optional = matches!(bit.need, Need(Id::Mmfr2 | Id::Pfr1, ..));
+        if bit.register as u8 == register as u8 && bit.set && !optional {
+            all |= bit.mask();
+        }
         i += 1;
     }
     all
 }
 
-/// What is set in HCR_EL2 while a partition runs.
-#[rustfmt::skip]
-pub(crate) const HCR_SET: &[Bit] = &[
-    Bit(1 << 0, "VM", ALWAYS),       // stage 2 translates
-    Bit(1 << 1, "SWIO", ALWAYS),     // a set/way invalidate also cleans, it must not lose another owner's data
-    Bit(1 << 2, "PTW", ALWAYS),      // a stage-1 walk through device memory faults
-    Bit(7 << 3, "FMO, IMO, AMO", ALWAYS), // interrupts and SErrors end the run
-    Bit(1 << 9, "FB", ALWAYS),       // local TLB and cache maintenance is broadcast, a context may change CPUs
-    Bit(1 << 10, "BSU", ALWAYS),     // so are barriers, inner shareable
-    Bit(3 << 13, "TWI, TWE", ALWAYS), // waiting gives the CPU back
-    Bit(1 << 18, "TID3", ALWAYS),    // ID registers say what the partition has
-    Bit(1 << 19, "TSC", ALWAYS),     // SMCs come here
-    Bit(1 << 20, "TIDCP", ALWAYS),   // no implementation-defined registers
-    Bit(1 << 21, "TACR", ALWAYS),    // no auxiliary control
-    Bit(1 << 31, "RW", ALWAYS),      // EL1 is AArch64
-    Bit(1 << 35, "TLOR", LOR),       // no limited ordering regions
-    Bit(1 << 36, "TERR", RAS),       // no error records
-    Bit(1 << 37, "TEA", RAS),        // external aborts end the run
-    Bit(HCR_TID2, "TID2", NO_EVT),    // cache identification, CTR_EL0 included
-    Bit(HCR_TID4, "TID4", EVT),      // cache identification without CTR_EL0
-    Bit(HCR_TID5, "TID5", MTE2),     // GMID_EL1
-];
-/// What is clear in HCR_EL2, and meant so.
-#[rustfmt::skip]
-pub(crate) const HCR_CLEAR: &[Bit] = &[
-    Bit(1 << 8, "VSE", ALWAYS),      // no virtual SError: nothing is injected
-    Bit(1 << 12, "DC", ALWAYS),      // stage 1 off means device memory, as after a reset
-    Bit(1 << 27, "TGE", ALWAYS),     // EL1 exists
-    Bit(1 << 29, "HCD", ALWAYS),     // partitions call by HVC too
-    Bit(3 << 32, "CD, ID", ALWAYS),  // its caches are not disabled
-    Bit(1 << 34, "E2H", ALWAYS),     // every EL2 register here has its layout without VHE
-    Bit(HCR_KEYS, "APK, API", ALWAYS), // pointer authentication traps until it is used
-    Bit(3 << 42, "NV, NV1", ALWAYS), // no nested virtualisation
-    Bit(1 << 45, "NV2", ALWAYS),     // as above
-    Bit(1 << 46, "FWB", ALWAYS),     // descriptors carry the memory attributes
-    Bit(1 << 47, "FIEN", ALWAYS),    // no fault injection into error records
-    Bit(1 << 53, "EnSCXT", ALWAYS),  // SCXTNUM traps
-    Bit(1 << 56, "ATA", ALWAYS),     // no allocation tags
-];
-const HCR: u64 = always(HCR_SET);
+const HCR: u64 = always(Register::Hcr);
 const HCR_TID2: u64 = 1 << 17;
 const HCR_TID4: u64 = 1 << 49;
 const HCR_TID5: u64 = 1 << 58;
@@ -130,55 +216,12 @@ pub(crate) const HCR_VF: u64 = 1 << 6;
 /// See [`HCR_VF`].
 pub(crate) const HCR_VI: u64 = 1 << 7;
 
-/// MDCR_EL2: no debug, no PMU, no SPE, no trace; nothing counts at S-EL2.
-#[rustfmt::skip]
-pub(crate) const MDCR_SET: &[Bit] = &[
-    Bit(3 << 5, "TPMCR, TPM", PMU),  // the PMU traps
-    Bit(1 << 9, "TDA", ALWAYS),      // debug registers
-    Bit(3 << 10, "TDOSA, TDRA", ALWAYS), // OS lock and debug ROM
-    Bit(1 << 14, "TPMS", SPE),       // statistical profiling
-    Bit(1 << 17, "HPMD", PMU_8_1),   // event counters stand still at S-EL2
-    Bit(1 << 19, "TTRF", TRACE_FILTER), // trace filter
-    Bit(1 << 23, "HCCD", PMU_8_5),   // the cycle counter stands still at S-EL2
-    Bit(1 << 27, "TDCC", FGT),       // debug communication
-];
-/// What is clear in MDCR_EL2, and meant so.
-#[rustfmt::skip]
-pub(crate) const MDCR_CLEAR: &[Bit] = &[
-    Bit(1 << 8, "TDE", ALWAYS),      // a partition handles its own BRK
-    Bit(3 << 12, "E2PB", SPE),       // it does not own the profiling buffer
-];
-const MDCR: u64 = always(MDCR_SET);
-
-/// CPTR_EL2 while no context has the SIMD registers (`simd.rs`).
-#[rustfmt::skip]
-pub(crate) const CPTR_SET: &[Bit] = &[
-    Bit(1 << 8, "TZ", SVE),          // SVE
-    Bit(1 << 10, "TFP", ALWAYS),     // SIMD, until its first use
-    Bit(1 << 12, "TSM", SME),        // SME
-    Bit(1 << 20, "TTA", TRACE),      // trace registers
-    Bit(1 << 30, "TAM", AMU),        // activity monitors
-];
-
-/// HSTR_EL2: every AArch32 coprocessor register traps (an EL0 in AArch32).
-pub(crate) const HSTR_SET: &[Bit] = &[Bit(HSTR, "T0-T15", AARCH32)];
-const HSTR: u64 = 0xbfef;
-
-/// CNTHCTL_EL2: the counters may be read.
+const MDCR: u64 = always(Register::Mdcr);
+const HSTR: u64 = always(Register::Hstr);
+/// EL1PCTEN: the counters may be read.
 const CNTHCTL: u64 = 1 << 0;
 /// EL1TVT (FEAT_ECV): the virtual timer traps.
 const CNTHCTL_EL1TVT: u64 = 1 << 13;
-/// What is set in it.
-#[rustfmt::skip]
-pub(crate) const CNTHCTL_SET: &[Bit] = &[
-    Bit(CNTHCTL, "EL1PCTEN", ALWAYS), // the counters may be read
-    Bit(CNTHCTL_EL1TVT, "EL1TVT", ECV), // the virtual timer traps
-];
-/// What is clear in it, and meant so.
-#[rustfmt::skip]
-pub(crate) const CNTHCTL_CLEAR: &[Bit] = &[
-    Bit(1 << 1, "EL1PCEN", ALWAYS),  // the physical timer traps
-];
 
 /// T0SZ of both: what the tables are made for.
 const T0SZ: u64 = 64 - spmc::stage2::IPA_BITS;

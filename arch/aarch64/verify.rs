@@ -2,16 +2,24 @@
 //! Reads the trap table back. A CPU whose controls do not hold what was written to them would run partitions with less
 //! isolation than the table promises, so it runs none.
 
-use crate::traps::{self, Bit};
+use crate::traps::{self, BITS, NAMES, Register};
 use crate::{mmu, percpu, uart};
 
 /// Checks every control register that `traps::init` and `gic::init` have written on this CPU, and SCTLR_EL2.
 pub(crate) fn controls() {
-    bits("HCR_EL2", mrs!("hcr_el2"), traps::HCR_SET, traps::HCR_CLEAR);
-    bits("MDCR_EL2", mrs!("mdcr_el2"), traps::MDCR_SET, traps::MDCR_CLEAR);
-    bits("CPTR_EL2", mrs!("cptr_el2"), traps::CPTR_SET, &[]);
-    bits("HSTR_EL2", mrs!("hstr_el2"), traps::HSTR_SET, &[]);
-    bits("CNTHCTL_EL2", mrs!("cnthctl_el2"), traps::CNTHCTL_SET, traps::CNTHCTL_CLEAR);
+    for (n, bit) in BITS.iter().enumerate() {
+        let (register, found) = match bit.register {
+            Register::Hcr => ("HCR_EL2", mrs!("hcr_el2")),
+            Register::Mdcr => ("MDCR_EL2", mrs!("mdcr_el2")),
+            Register::Cptr => ("CPTR_EL2", mrs!("cptr_el2")),
+            Register::Hstr => ("HSTR_EL2", mrs!("hstr_el2")),
+            Register::Cnthctl => ("CNTHCTL_EL2", mrs!("cnthctl_el2")),
+        };
+        let wanted = if bit.set { bit.mask() } else { 0 };
+        if found & bit.mask() != wanted && bit.need.is_met() {
+            refused(register, NAMES.get(n), if bit.set { "clear" } else { "set" }, found);
+        }
+    }
     exact("SCTLR_EL2", mrs!("sctlr_el2"), mmu::SCTLR_ON, mmu::SCTLR_ON);
     exact("VTCR_EL2", mrs!("vtcr_el2"), traps::vtcr(), traps::VTCR_FIELDS);
     exact("VSTCR_EL2", mrs!("S3_4_C2_C6_2"), traps::VSTCR, traps::VTCR_FIELDS);
@@ -32,19 +40,6 @@ pub(crate) fn controls() {
     }
     // DISR_EL1, by which SErrors are charged to who caused them, is an instruction's fault to read without FEAT_RAS.
     exact("ID_AA64PFR0_EL1", (mrs!("id_aa64pfr0_el1") >> 28 & 0xf).min(1), 1, 1);
-}
-
-fn bits(register: &str, found: u64, set: &[Bit], clear: &[Bit]) {
-    for Bit(mask, name, need) in set {
-        if found & mask != *mask && need.is_met() {
-            refused(register, name, "clear", found);
-        }
-    }
-    for Bit(mask, name, need) in clear {
-        if found & mask != 0 && need.is_met() {
-            refused(register, name, "set", found);
-        }
-    }
 }
 
 fn exact(register: &str, found: u64, wanted: u64, fields: u64) {
