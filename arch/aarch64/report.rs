@@ -4,6 +4,8 @@
 use core::panic::PanicInfo;
 use core::sync::atomic::Ordering::Relaxed;
 
+use ffa_abi::lines::Lines;
+
 use crate::uart;
 use crate::{mmu, percpu};
 
@@ -86,31 +88,46 @@ fn follows_call(link: u64) -> bool {
     instruction >> 26 == 0b100101 || instruction & 0xffff_fc1f == 0xd63f_0000
 }
 
+/// Exception classes (ESR_EL2.EC).
+const CLASSES: [u8; 10] = [0x00, 0x07, 0x0e, 0x18, 0x21, 0x22, 0x25, 0x26, 0x2f, 0x3c];
+/// Their names, in the same order, and that of all others.
+static CLASS_NAMES: Lines<11> = Lines::new(concat!(
+    "unknown instruction\n",
+    "SIMD access\n",
+    "illegal execution state\n",
+    "trapped system register\n",
+    "instruction abort\n",
+    "PC alignment fault\n",
+    "data abort\n",
+    "SP alignment fault\n",
+    "SError\n",
+    "BRK\n",
+    "synchronous exception\n",
+));
+
+/// The last fault status (ESR_EL2.ISS, DFSC or IFSC) of each kind of abort.
+const FAULTS: [u8; 9] = [0x03, 0x07, 0x0b, 0x0f, 0x17, 0x20, 0x21, 0x22, 0x28];
+/// The names of the kinds, in the same order, and what is said of all others.
+static FAULT_NAMES: Lines<10> = Lines::new(concat!(
+    "address size fault\n",
+    "translation fault\n",
+    "access flag fault\n",
+    "permission fault\n",
+    "external abort\n",
+    "see the Arm ARM\n",
+    "alignment fault\n",
+    "see the Arm ARM\n",
+    "granule protection fault\n",
+    "see the Arm ARM\n",
+));
+
 fn class(ec: u64) -> &'static str {
-    match ec {
-        0x00 => "unknown instruction",
-        0x07 => "SIMD access",
-        0x0e => "illegal execution state",
-        0x18 => "trapped system register",
-        0x21 => "instruction abort",
-        0x22 => "PC alignment fault",
-        0x25 => "data abort",
-        0x26 => "SP alignment fault",
-        0x2f => "SError",
-        0x3c => "BRK",
-        _ => "synchronous exception",
-    }
+    CLASS_NAMES.get(CLASSES.iter().take_while(|&&class| u64::from(class) != ec).count())
 }
 
 fn detail(esr: u64) -> &'static str {
-    match (esr >> 26 & 0x3f, esr & 0x3f) {
-        (0x21 | 0x25, 0x00..=0x03) => "address size fault",
-        (0x21 | 0x25, 0x04..=0x07) => "translation fault",
-        (0x21 | 0x25, 0x08..=0x0b) => "access flag fault",
-        (0x21 | 0x25, 0x0c..=0x0f) => "permission fault",
-        (0x21 | 0x25, 0x10..=0x17) => "external abort",
-        (0x21 | 0x25, 0x21) => "alignment fault",
-        (0x21 | 0x25, 0x23..=0x28) => "granule protection fault",
-        _ => "see the Arm ARM, ESR_EL2",
-    }
+    let is_abort = matches!(esr >> 26 & 0x3f, 0x21 | 0x25);
+    // Behind all kinds: no abort.
+    let status = if is_abort { esr & 0x3f } else { u64::MAX };
+    FAULT_NAMES.get(FAULTS.iter().take_while(|&&last| u64::from(last) < status).count())
 }
