@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Flattened device trees (Devicetree specification v0.4, chapter 5): a strict check of the structure, then reading.
+//! Flattened device trees (Devicetree specification v0.4, chapter 5): a strict check of the structure, then reading by
+//! the `fdt` crate.
 //!
-//! Both go through the same [`Tokens`], so that what the check has walked is what a [`Tree`] walks: after it no step
-//! fails, and none would panic. The check is narrower than the specification: no NOP tokens, ASCII names, bounded
-//! depth.
+//! That crate panics on a tree that is malformed, so [`CheckedBlob::check`] walks all of it first, and is the only way
+//! to a [`Tree`]. The check is narrower than the specification: no NOP tokens, ASCII names, bounded depth.
 
 use core::fmt;
+
+use fdt::Fdt;
+use fdt::node::FdtNode;
 
 /// Largest blob that is read, in bytes.
 pub(crate) const MAX_BLOB_SIZE: usize = 64 * 1024;
@@ -21,9 +24,6 @@ const BEGIN_NODE: u32 = 1;
 const END_NODE: u32 = 2;
 const PROP: u32 = 3;
 const END: u32 = 9;
-
-/// Where the root's properties begin in the structure block: behind its token and its empty name.
-const ROOT_BODY: usize = 8;
 
 /// Says why a slice is not a device tree that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,23 +106,15 @@ impl fmt::Display for BlobError {
     }
 }
 
-/// A device tree whose structure has been checked: reading it cannot fail.
+/// A device tree whose structure has been checked: reading it cannot panic.
 #[derive(Clone, Copy)]
 pub struct CheckedBlob<'a> {
-    blocks: Blocks<'a>,
-    total: usize,
-}
-
-/// The blocks of a device tree.
-#[derive(Clone, Copy)]
-struct Blocks<'a> {
-    structs: &'a [u8],
-    strings: &'a [u8],
+    fdt: Fdt<'a>,
 }
 
 impl fmt::Debug for CheckedBlob<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CheckedBlob").field("total", &self.total).finish_non_exhaustive()
+        f.debug_struct("CheckedBlob").field("total", &self.size()).finish_non_exhaustive()
     }
 }
 
@@ -133,9 +125,10 @@ impl<'a> CheckedBlob<'a> {
         let structs = bytes.get(header.structs.0..header.structs.1).ok_or(BlobError::StructBlock)?;
         let strings = bytes.get(header.strings.0..header.strings.1).ok_or(BlobError::StringsBlock)?;
         check_strings(strings)?;
-        let blocks = Blocks { structs, strings };
-        check_structs(Tokens { blocks: &blocks, at: 0 })?;
-        Ok(Self { blocks, total: header.total })
+        check_structs(Tokens { structs, strings, at: 0 })?;
+        // It looks at magic and size only, which are right.
+        let fdt = Fdt::new(bytes).map_err(|_| BlobError::Magic(0))?;
+        Ok(Self { fdt })
     }
 
     /// Reads the total size that a header claims, so that a caller can map that much before the check.
@@ -151,92 +144,41 @@ impl<'a> CheckedBlob<'a> {
     }
 
     /// Returns the blob's size in bytes.
-    pub const fn size(&self) -> usize {
-        self.total
+    pub fn size(&self) -> usize {
+        self.fdt.total_size()
     }
 
-    /// Returns the root node.
-    pub const fn root(&self) -> Tree<'_> {
-        Tree { name: "", body: Tokens { blocks: &self.blocks, at: ROOT_BODY } }
+    /// Returns the root node, which every tree that was checked has; its name is empty.
+    pub fn root(&self) -> Option<Tree<'_>> {
+        let mut root = self.fdt.all_nodes().next()?;
+        root.name = "";
+        Some(Tree(root))
     }
 }
 
 /// A node of a [`CheckedBlob`].
 #[derive(Clone, Copy)]
-pub struct Tree<'a> {
-    name: &'a str,
-    /// What follows the name: properties, then nodes, then the end.
-    body: Tokens<'a>,
-}
+pub struct Tree<'a>(FdtNode<'a, 'a>);
 
 impl<'a> Tree<'a> {
     /// Returns its name; the root's is empty.
     pub const fn name(&self) -> &'a str {
-        self.name
+        self.0.name
     }
 
-    /// Returns the names, in ASCII, and the values of its properties.
-    pub const fn properties(&self) -> Properties<'a> {
-        Properties(self.body)
+    /// Returns the names and the values of its properties.
+    pub fn properties(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+        self.0.properties().map(|p| (p.name, p.value))
     }
 
     /// Returns the nodes inside it.
-    pub const fn children(&self) -> Children<'a> {
-        Children(self.body)
-    }
-}
-
-/// Walks the properties of a [`Tree`].
-pub struct Properties<'a>(Tokens<'a>);
-
-impl<'a> Iterator for Properties<'a> {
-    type Item = (&'a [u8], &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        match self.0.next() {
-            Ok(Token::Property { name, value }) => {
-                Some((until_nul(self.0.blocks.strings, name).unwrap_or_default(), value))
-            }
-            // Properties come before nodes.
-            _ => None,
-        }
-    }
-}
-
-/// Walks the nodes inside a [`Tree`].
-pub struct Children<'a>(Tokens<'a>);
-
-impl<'a> Iterator for Children<'a> {
-    type Item = Tree<'a>;
-
-    fn next(&mut self) -> Option<Tree<'a>> {
-        let mut child = None;
-        let mut depth = 0usize;
-        loop {
-            match self.0.next().ok()? {
-                Token::Property { .. } => (),
-                Token::BeginNode(name) => {
-                    if depth == 0 {
-                        child = Some(Tree { name: core::str::from_utf8(name).ok()?, body: self.0 });
-                    }
-                    depth = depth.saturating_add(1);
-                }
-                Token::EndNode => {
-                    // The end of the node whose children these are.
-                    depth = depth.checked_sub(1)?;
-                    if depth == 0 {
-                        return child;
-                    }
-                }
-                Token::End => return None,
-            }
-        }
+    pub fn children(&self) -> impl Iterator<Item = Self> {
+        self.0.children().map(Self)
     }
 }
 
 /// The header's fields that matter, each range as (start, end) inside the blob.
 struct Header {
-    total: usize,
     structs: (usize, usize),
     strings: (usize, usize),
 }
@@ -273,7 +215,7 @@ impl Header {
         if range(reservations, 16).is_none() || reservations % 8 != 0 {
             return Err(BlobError::ReservationBlock);
         }
-        Ok(Self { total, structs, strings })
+        Ok(Self { structs, strings })
     }
 }
 
@@ -305,7 +247,7 @@ fn check_structs(mut tokens: Tokens<'_>) -> Result<(), BlobError> {
     loop {
         let at = tokens.at;
         let token = tokens.next()?;
-        let outside = BlobError::Token { token: word(tokens.blocks.structs, at).unwrap_or(0), at };
+        let outside = BlobError::Token { token: word(tokens.structs, at).unwrap_or(0), at };
         match token {
             Token::BeginNode(name) => {
                 if depth == 0 && at != 0 {
@@ -325,13 +267,13 @@ fn check_structs(mut tokens: Tokens<'_>) -> Result<(), BlobError> {
                 depth = depth.checked_sub(1).ok_or(outside)?;
                 properties = false;
             }
-            Token::Property { .. } => {
+            Token::Property => {
                 if !properties {
                     return Err(outside);
                 }
             }
             Token::End => {
-                let alone = depth == 0 && at != 0 && tokens.at == tokens.blocks.structs.len();
+                let alone = depth == 0 && at != 0 && tokens.at == tokens.structs.len();
                 return if alone { Ok(()) } else { Err(outside) };
             }
         }
@@ -345,19 +287,15 @@ enum Token<'a> {
     /// The last node that began ends.
     EndNode,
     /// A property.
-    Property {
-        /// Where its name is in the strings block.
-        name: usize,
-        value: &'a [u8],
-    },
+    Property,
     /// The block ends.
     End,
 }
 
 /// Reads a structure block, token by token.
-#[derive(Clone, Copy)]
 struct Tokens<'a> {
-    blocks: &'a Blocks<'a>,
+    structs: &'a [u8],
+    strings: &'a [u8],
     /// Offset of the next token in the structure block.
     at: usize,
 }
@@ -366,7 +304,7 @@ impl<'a> Tokens<'a> {
     #[inline(never)]
     fn next(&mut self) -> Result<Token<'a>, BlobError> {
         let at = self.at;
-        let token = word(self.blocks.structs, at).ok_or(BlobError::Truncated(at))?;
+        let token = word(self.structs, at).ok_or(BlobError::Truncated(at))?;
         self.at = at.saturating_add(4);
         match token {
             BEGIN_NODE => self.node_name().map(Token::BeginNode),
@@ -380,30 +318,31 @@ impl<'a> Tokens<'a> {
 
     fn node_name(&mut self) -> Result<&'a [u8], BlobError> {
         let at = self.at;
-        let name = until_nul(self.blocks.structs, at).ok_or(BlobError::Truncated(at))?;
-        self.take(name.len().saturating_add(1))?;
+        let name = until_nul(self.structs, at).ok_or(BlobError::Truncated(at))?;
+        self.skip(name.len().saturating_add(1))?;
         Ok(name)
     }
 
     fn property(&mut self) -> Result<Token<'a>, BlobError> {
         let cut = BlobError::Truncated(self.at);
-        let length = offset(self.blocks.structs, self.at).ok_or(cut)?;
-        let name = offset(self.blocks.structs, self.at.saturating_add(4)).ok_or(cut)?;
+        let length = offset(self.structs, self.at).ok_or(cut)?;
+        let name = offset(self.structs, self.at.saturating_add(4)).ok_or(cut)?;
         // The strings block ends with a NUL, so every offset inside it begins a terminated name.
-        if self.blocks.strings.get(name).is_none_or(|&b| b == 0) {
+        if self.strings.get(name).is_none_or(|&b| b == 0) {
             return Err(BlobError::PropertyName(self.at));
         }
         self.at = self.at.saturating_add(8);
-        Ok(Token::Property { name, value: self.take(length)? })
+        self.skip(length)?;
+        Ok(Token::Property)
     }
 
-    /// Takes bytes and what pads them to a multiple of 4.
-    fn take(&mut self, length: usize) -> Result<&'a [u8], BlobError> {
-        let rest = self.blocks.structs.get(self.at..).unwrap_or_default();
+    /// Passes bytes and what pads them to a multiple of 4.
+    fn skip(&mut self, length: usize) -> Result<(), BlobError> {
+        let rest = self.structs.get(self.at..).unwrap_or_default();
         let padded = length.checked_next_multiple_of(4).filter(|&n| n <= rest.len());
         let padded = padded.ok_or(BlobError::Truncated(self.at))?;
         self.at = self.at.saturating_add(padded);
-        Ok(rest.get(..length).unwrap_or_default())
+        Ok(())
     }
 }
 

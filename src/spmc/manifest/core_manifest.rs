@@ -89,21 +89,22 @@ impl CoreManifest {
 
     /// Reads the SPMC manifest and tells what was tolerated in it.
     pub fn parse_with(blob: &CheckedBlob<'_>, warn: Warn<'_>) -> Result<Self, Refusal> {
-        let root = Node::root(blob, File::Spmc);
+        let root = Node::root(blob, File::Spmc)?;
         let cells = read_root(&root, warn)?;
         let (mut attribute, mut quiet, mut policy, mut hub) = (None, None, None, None);
         let (mut partitions, mut cpus, mut memory) = (ArrayVec::new(), ArrayVec::new(), ArrayVec::new());
-        for node in root.children() {
+        root.each_child(&mut |node| {
             match node.name() {
-                "attribute" => attribute = Some(Attribute::read(&node, warn)?),
-                "hypervisor" => quiet = Some(read_hypervisor(&node, &mut partitions, warn)?),
-                "cpus" => read_cpus(&node, &mut cpus)?,
-                routing::NODE => policy = Some(node),
-                hub::NODE => hub = Some(node),
+                "attribute" => attribute = Some(Attribute::read(node, warn)?),
+                "hypervisor" => quiet = Some(read_hypervisor(node, &mut partitions, warn)?),
+                "cpus" => read_cpus(node, &mut cpus)?,
+                routing::NODE => policy = Some(*node),
+                hub::NODE => hub = Some(*node),
                 // Every other node is judged by its device_type.
-                _ => read_memory(&node, cells, &mut memory, warn)?,
+                _ => read_memory(node, cells, &mut memory, warn)?,
             }
-        }
+            Ok(())
+        })?;
         let Some(attribute) = attribute else {
             let rule = "a node \"attribute\"; add attribute { spmc_id; maj_ver; min_ver; } as the SPMD reads it";
             return Err(root.missing(rule));
@@ -236,10 +237,10 @@ fn read_hypervisor(
 ) -> Result<bool, Refusal> {
     let mut room = node.room();
     let [_, _, quiet, ..] = node.read(HYPERVISOR, &mut room, warn)?;
-    for vm in node.children() {
-        let entry = PartitionEntry::read(&vm, partitions, warn)?;
-        partitions.try_push(entry).map_err(|_| node.too_many(MAX_PARTITIONS, "remove partitions"))?;
-    }
+    node.each_child(&mut |vm| {
+        let entry = PartitionEntry::read(vm, partitions, warn)?;
+        partitions.try_push(entry).map_err(|_| node.too_many(MAX_PARTITIONS, "remove partitions"))
+    })?;
     crate::boot::sort(partitions, |p| p.number);
     // Numbers are unique and ascending, so the first that is not its place's marks the gap.
     for (p, place) in partitions.iter().zip(1u16..) {

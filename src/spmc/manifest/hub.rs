@@ -142,12 +142,13 @@ pub(crate) fn read(node: &Node<'_>, partitions: usize) -> Result<HubPolicy, Refu
         dead_letters: dead.or(absent.dead_letters),
         breaker: absent.breaker,
     };
-    for child in node.children() {
+    node.each_child(&mut |child| {
         if child.name() != "breaker" {
             return Err(node.unknown(child.name()));
         }
-        hub.breaker = read_breaker(&child)?;
-    }
+        hub.breaker = read_breaker(child)?;
+        Ok(())
+    })?;
     if hub.low_watermark >= hub.high_watermark {
         let rule = "less than high-watermark; leave room between the two, or senders flap";
         return Err(low.wrong(hub.low_watermark.into(), rule));

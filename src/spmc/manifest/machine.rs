@@ -79,12 +79,12 @@ pub(crate) fn read_cpus(node: &Node<'_>, cpus: &mut ArrayVec<u64, MAX_CPUS>) -> 
     let mut room = node.room();
     let [cells, ..] = node.read_some(CPUS, &mut room)?;
     let cells = cells.or(1) as usize;
-    for cpu in node.children() {
+    node.each_child(&mut |cpu| {
         let mut room = cpu.room();
         let [device_type, reg, ..] = cpu.read_some(CPU, &mut room)?;
         // cpu-map, caches and idle states stand among the CPUs.
         if device_type.text() != "cpu" {
-            continue;
+            return Ok(());
         }
         for entry in reg.entries(cells, WHOLE)? {
             let (mpidr, _) = pair(entry, cells);
@@ -99,7 +99,8 @@ pub(crate) fn read_cpus(node: &Node<'_>, cpus: &mut ArrayVec<u64, MAX_CPUS>) -> 
             let too_many = |_| node.too_many(MAX_CPUS, "name the CPUs that run the Secure world");
             cpus.try_push(mpidr).map_err(too_many)?;
         }
-    }
+        Ok(())
+    })?;
     if cpus.is_empty() {
         return Err(node.missing("a node with device_type = \"cpu\" for each CPU; name the CPUs by MPIDR"));
     }

@@ -28,7 +28,7 @@ mod root;
 mod routing;
 mod services;
 
-pub use blob::{BlobError, CheckedBlob, Children, Properties, Tree};
+pub use blob::{BlobError, CheckedBlob, Tree};
 pub use core_manifest::{Attribute, CoreManifest, ExecState, MAX_PARTITIONS, PartitionEntry};
 pub use hub::{BreakerPolicy, HubPolicy, HubQueue, MAX_DEAD_LETTERS, MAX_QUEUE, MAX_WINDOWS};
 pub use machine::{MAX_CPUS, MAX_MEMORY_RANGES, MemoryKind, MemoryRange};

@@ -3,7 +3,7 @@
 
 use core::slice::ChunksExact;
 
-use super::blob::{Children, Tree};
+use super::blob::Tree;
 use super::property::{Kind, Property};
 use super::refusal::{Details, append, name};
 use super::{Cause, CheckedBlob, File, Name, Refusal};
@@ -44,13 +44,22 @@ pub(crate) struct Node<'a> {
 
 impl<'a> Node<'a> {
     /// Returns a file's root node.
-    pub(crate) const fn root(blob: &'a CheckedBlob<'a>, file: File) -> Self {
-        Self { file, parent: "", tree: blob.root() }
+    #[inline(never)]
+    pub(crate) fn root(blob: &'a CheckedBlob<'a>, file: File) -> Result<Self, Refusal> {
+        match blob.root() {
+            Some(tree) => Ok(Self { file, parent: "", tree }),
+            // A tree that was checked has one.
+            None => Err(Details::of_file(file, "", Cause::Missing, "a root").into()),
+        }
     }
 
-    /// Returns the nodes inside this one.
-    pub(crate) fn children(&self) -> Nodes<'a> {
-        Nodes { file: self.file, parent: self.name(), trees: self.tree.children() }
+    /// Reads each node inside this one, up to the first that is refused.
+    #[inline(never)]
+    pub(crate) fn each_child(&self, read: &mut dyn FnMut(&Self) -> Result<(), Refusal>) -> Result<(), Refusal> {
+        for tree in self.tree.children() {
+            read(&Self { file: self.file, parent: self.name(), tree })?;
+        }
+        Ok(())
     }
 
     /// Returns its name.
@@ -150,9 +159,8 @@ impl<'a> Node<'a> {
             value.property = property;
         }
         for (property, bytes) in self.tree.properties() {
-            let value = rows.iter_mut().find(|v| v.property.name.as_bytes() == property);
+            let value = rows.iter_mut().find(|v| v.property.name == property);
             let Some(value) = value else {
-                let property = core::str::from_utf8(property).unwrap_or_default();
                 match &mut others {
                     Others::Told(warn) => self.warn(warn, property, "is not known and has no effect"),
                     Others::Refused => return Err(self.unknown(property)),
@@ -166,23 +174,6 @@ impl<'a> Node<'a> {
             Some(v) => Err(v.missing()),
             None => Ok(values),
         }
-    }
-}
-
-/// Walks the nodes inside a node.
-pub(crate) struct Nodes<'a> {
-    file: File,
-    parent: &'a str,
-    trees: Children<'a>,
-}
-
-impl<'a> Iterator for Nodes<'a> {
-    type Item = Node<'a>;
-
-    #[inline(never)]
-    fn next(&mut self) -> Option<Node<'a>> {
-        let tree = self.trees.next()?;
-        Some(Node { file: self.file, parent: self.parent, tree })
     }
 }
 

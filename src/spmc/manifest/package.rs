@@ -6,7 +6,7 @@ use core::ops::Range;
 use sha2::{Digest, Sha256};
 
 use super::refusal::Details;
-use super::{Cause, File, Name, Refusal};
+use super::{Cause, File, Refusal};
 
 const MAGIC: u32 = 0x474b_5053;
 /// Bytes of the header: magic, version, then offset and size of manifest and image, little-endian words.
@@ -148,7 +148,7 @@ fn range(field: &'static str, start: usize, size: usize) -> Result<Range<usize>,
 
 #[inline(never)]
 fn refuse(property: &'static str, cause: Cause, rule: &'static str) -> Refusal {
-    Details { file: File::Package, whose: Name::new(), node: Name::new(), property, cause, rule }.into()
+    Details::of_file(File::Package, property, cause, rule).into()
 }
 
 fn wrong(field: &'static str, found: usize, rule: &'static str) -> Refusal {

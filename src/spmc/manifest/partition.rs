@@ -228,18 +228,18 @@ impl PartitionManifest {
 
     /// Reads a partition's manifest and tells what was tolerated in it.
     pub fn parse_with(blob: &CheckedBlob<'_>, load_address: Pa, warn: Warn<'_>) -> Result<Self, Refusal> {
-        let node = Node::root(blob, File::Partition);
+        let node = Node::root(blob, File::Partition)?;
         let mut out = root::read(&node, warn)?;
         if out.load_address.is_some_and(|a| a != load_address) {
             node.warn(warn, "load-address", "differs from load_address in the SPMC manifest, which holds");
         }
         let (mut services, mut memory, mut devices, mut mailbox) = (None, None, None, None);
-        for child in node.children() {
+        node.each_child(&mut |child| {
             match child.name() {
-                "services" => services = Some(child),
-                "memory-regions" => memory = Some(child),
-                "device-regions" => devices = Some(child),
-                "rx_tx-info" => mailbox = Some(child),
+                "services" => services = Some(*child),
+                "memory-regions" => memory = Some(*child),
+                "device-regions" => devices = Some(*child),
+                "rx_tx-info" => mailbox = Some(*child),
                 "boot-info" => {
                     let mut room = child.room();
                     let [_, manifest, ..] = child.read(BOOT_INFO, &mut room, warn)?;
@@ -248,7 +248,8 @@ impl PartitionManifest {
                 // A node of somebody else's: partitions may keep their own settings here.
                 _ => child.warn(warn, "", "is not known and has no effect"),
             }
-        }
+            Ok(())
+        })?;
         if out.format == Format::V1_1 {
             let services =
                 services.ok_or_else(|| node.missing("a node \"services\"; add services { service0 { ... }; }"))?;

@@ -91,6 +91,13 @@ pub struct Details {
     pub rule: &'static str,
 }
 
+impl Details {
+    /// Refuses a file as a whole, or a field of it.
+    pub(crate) fn of_file(file: File, property: &'static str, cause: Cause, rule: &'static str) -> Self {
+        Self { file, whose: Name::new(), node: Name::new(), property, cause, rule }
+    }
+}
+
 /// Says what is wrong with the node or property that a [`Refusal`] names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {

@@ -162,7 +162,7 @@ pub(crate) fn read_memory(
     warn: Warn<'_>,
 ) -> Result<(), Refusal> {
     node.read_some(MEMORY_LIST, &mut node.room())?;
-    for child in node.children() {
+    node.each_child(&mut |child| {
         let mut room = child.room();
         let [pages, attributes, base, offset, phandle, old_phandle, preserved, ..] =
             child.read(MEMORY, &mut room, warn)?;
@@ -180,7 +180,8 @@ pub(crate) fn read_memory(
         regions.try_push(region).map_err(|_| node.too_many(MAX_MEMORY_REGIONS, "join regions that touch"))?;
         // As long as `regions`, and so never full before it.
         let _ = phandles.try_push(phandle.get().or(old_phandle.get()));
-    }
+        Ok(())
+    })?;
     if regions.is_empty() { Err(node.missing(SOME)) } else { Ok(()) }
 }
 
@@ -246,7 +247,7 @@ pub(crate) fn read_devices(
     warn: Warn<'_>,
 ) -> Result<(), Refusal> {
     node.read_some(DEVICE_LIST, &mut node.room())?;
-    for child in node.children() {
+    node.each_child(&mut |child| {
         let mut room = child.room();
         let [pages, attributes, base, lines, targets, exclusive, ..] = child.read(DEVICE, &mut room, warn)?;
         let region = DeviceRegion {
@@ -261,8 +262,8 @@ pub(crate) fn read_devices(
         let too_many = |_| node.too_many(MAX_DEVICE_REGIONS, "give the devices to more partitions");
         regions.try_push(region).map_err(too_many)?;
         read_interrupts(lines, index, interrupts)?;
-        read_targets(targets, index, interrupts)?;
-    }
+        read_targets(targets, index, interrupts)
+    })?;
     if regions.is_empty() { Err(node.missing(SOME)) } else { Ok(()) }
 }
 

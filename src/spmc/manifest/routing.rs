@@ -107,11 +107,10 @@ pub(crate) fn read(node: &Node<'_>, partitions: usize, policy: &mut RoutingPolic
         other => return Err(default.wrong_text(other, default.rule())),
     };
     policy.coordinator = party(coordinator, partitions)?;
-    for child in node.children() {
-        let rule = read_peer(&child, partitions)?;
-        policy.peers.try_push(rule).map_err(|_| node.too_many(MAX_PEERS, "join peer nodes"))?;
-    }
-    Ok(())
+    node.each_child(&mut |child| {
+        let rule = read_peer(child, partitions)?;
+        policy.peers.try_push(rule).map_err(|_| node.too_many(MAX_PEERS, "join peer nodes"))
+    })
 }
 
 fn read_peer(node: &Node<'_>, partitions: usize) -> Result<PeerRule, Refusal> {

@@ -49,11 +49,11 @@ static SERVICE: &[Property] = &[
 #[inline(never)]
 pub(crate) fn read_nodes(node: &Node<'_>, services: &mut Services, warn: Warn<'_>) -> Result<(), Refusal> {
     node.read(SERVICES, &mut node.room(), warn)?;
-    for service in node.children() {
+    node.each_child(&mut |service| {
         let mut room = service.room();
         let [uuid, messaging, ..] = service.read(SERVICE, &mut room, warn)?;
-        push(services, uuid, canonical(uuid)?, messaging, messaging.number)?;
-    }
+        push(services, uuid, canonical(uuid)?, messaging, messaging.number)
+    })?;
     if services.is_empty() {
         return Err(node.missing("at least one service node; add service0 { uuid; messaging-method; }"));
     }
