@@ -2,10 +2,10 @@
 //! Dead letters: messages that will not be delivered, with the reason, until somebody reads and purges them or newer
 //! ones need the room.
 
-use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use super::Seat;
-use super::log::defaults;
+use super::log::fill;
 use ffa_abi::envelope::Envelope;
 pub(crate) use ffa_abi::hub::DeadReason as Reason;
 
@@ -31,10 +31,10 @@ pub(crate) struct Letter {
 }
 
 /// A ring of letters; number n has place n modulo the size.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Dead {
-    letters: Box<[Option<Letter>]>,
-    words: Box<[u64]>,
+    letters: Vec<Option<Letter>>,
+    words: Vec<u64>,
     /// Words of a place.
     each: usize,
     /// Where the next one goes.
@@ -44,11 +44,11 @@ pub(crate) struct Dead {
 }
 
 impl Dead {
-    /// Makes an empty ring for payloads of at most `longest` bytes; `None` if there is no memory for it. Boot time.
-    pub(crate) fn try_new(count: usize, longest: usize) -> Option<Self> {
-        let each = longest.div_ceil(8);
-        let (letters, words) = (defaults(count)?, defaults(count.checked_mul(each)?)?);
-        Some(Self { letters, words, each, next: 0, last: 0, evicted: 0 })
+    /// Makes room for so many payloads of at most `longest` bytes, or says that there is no memory for it. Boot time.
+    pub(crate) fn make_room(&mut self, count: usize, longest: usize) -> Option<()> {
+        self.each = longest.div_ceil(8);
+        fill(&mut self.letters, count)?;
+        fill(&mut self.words, count.checked_mul(self.each)?)
     }
 
     /// Returns the bytes of memory that it has.
@@ -119,7 +119,6 @@ impl Dead {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use std::collections::VecDeque;
-    use std::vec::Vec;
 
     use ffa_abi::envelope::Class;
 
@@ -146,7 +145,8 @@ mod tests {
         for seed in 1..200 {
             let mut r = Random(seed * 77777);
             let size = r.below(6) as usize + 1;
-            let mut dead = Dead::try_new(size, 24).unwrap();
+            let mut dead = Dead::default();
+            dead.make_room(size, 24).unwrap();
             let memory = dead.memory();
             // Places, as the ring has them: the next one is overwritten, empty or not.
             let mut places: VecDeque<Option<(u64, Vec<u8>)>> = (0..size).map(|_| None).collect();
@@ -168,7 +168,7 @@ mod tests {
                     _ => {
                         came += 1;
                         let payload: Vec<u8> = (0..r.below(25)).map(|_| r.next() as u8).collect();
-                        let words: Box<[u64]> = payload
+                        let words: Vec<u64> = payload
                             .chunks(8)
                             .map(|c| u64::from_le_bytes(core::array::from_fn(|i| c.get(i).copied().unwrap_or(0))))
                             .collect();

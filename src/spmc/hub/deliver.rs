@@ -27,39 +27,46 @@ type Guard<'a> = MutexGuard<'a, Post>;
 /// Bytes of the message header as it is delivered: that of v1.2, which an older receiver skips by its offset.
 const HEADER: u64 = 40;
 
-/// Builds the post office that the manifests ask for. `ticks` are in a millisecond.
-#[inline(never)]
-pub(super) fn post<P: Port>(
+/// Returns the bounds of the post office that the manifests ask for. `ticks` are in a millisecond.
+pub(super) fn bounds<P: Port>(
     policy: &HubPolicy,
     partitions: &[Partition<P>],
     coordinator: Option<End>,
     ticks: u64,
-) -> Option<Post> {
-    let mut queues = [None; MAX_PARTITIONS + 1];
-    let (normal, others) = queues.split_first_mut()?;
-    for (queue, p) in others.iter_mut().zip(partitions) {
-        *queue = p.manifest.hub_queue.map(|q| (q.messages, q.bytes));
-    }
-    let some = others.iter().any(Option::is_some);
-    if some {
-        *normal = Some((policy.queue_messages as u16, policy.message_bytes as u16));
-    }
+) -> Bounds {
     let ticks = ticks.max(1);
     let b = &policy.breaker;
     let strikes = [b.faults, b.missing_acks, b.expiries, b.denials, b.duplicates].map(|n| n as u16);
     let cool_down = u64::from(b.cool_down_ms).saturating_mul(ticks);
-    let bounds = Bounds {
+    Bounds {
         attempts: policy.attempts as u8,
         ack: u64::from(policy.redeliver_ms).saturating_mul(ticks),
         millisecond: ticks,
         high: policy.high_watermark as u8,
         low: policy.low_watermark as u8,
         keys: policy.duplicates as usize,
-        dead: if some { policy.dead_letters as usize } else { 0 },
+        dead: if takes_part(partitions) { policy.dead_letters as usize } else { 0 },
         limits: Limits { strikes, storm: cool_down, cool_down },
         coordinator: coordinator.map(Seat::of),
-    };
-    Post::try_new(queues.get(..=partitions.len())?, bounds)
+    }
+}
+
+/// Makes room for the queues that the manifests ask for; the Normal world has one where anybody has.
+pub(super) fn make_room<P: Port>(post: &mut Post, policy: &HubPolicy, partitions: &[Partition<P>]) -> Option<()> {
+    let mut queues = [None; MAX_PARTITIONS + 1];
+    let (normal, others) = queues.split_first_mut()?;
+    if takes_part(partitions) {
+        *normal = Some((policy.queue_messages as u16, policy.message_bytes as u16));
+    }
+    for (queue, p) in others.iter_mut().zip(partitions) {
+        *queue = p.manifest.hub_queue.map(|q| (q.messages, q.bytes));
+    }
+    post.make_room(queues.get(..=partitions.len())?)
+}
+
+/// Tells whether any partition has a queue.
+fn takes_part<P: Port>(partitions: &[Partition<P>]) -> bool {
+    partitions.iter().any(|p| p.manifest.hub_queue.is_some())
 }
 
 fn seat<P: Port>(end: Option<&Partition<P>>) -> Seat {

@@ -2,24 +2,24 @@
 //! What the management service keeps for a caller that cannot read an RX buffer: the records of one list, fetched in
 //! responses.
 
-use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use ffa_abi::hub::{FETCHED, KEPT};
 
-use super::log::defaults;
+use super::log::fill;
 
 /// The records of the latest list.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Kept {
-    words: Box<[u64]>,
+    words: Vec<u64>,
     /// Bytes of them that are in use; the last word has zeroes behind them.
     len: usize,
 }
 
 impl Kept {
-    /// Makes room; `None` if there is no memory for it. Boot time.
-    pub(crate) fn try_new() -> Option<Self> {
-        Some(Self { words: defaults(KEPT / 8)?, len: 0 })
+    /// Makes room, or says that there is no memory for it. Boot time.
+    pub(crate) fn make_room(&mut self) -> Option<()> {
+        fill(&mut self.words, KEPT / 8)
     }
 
     /// Forgets what was kept.
@@ -57,16 +57,15 @@ impl Kept {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use std::vec::Vec;
-
     use super::*;
 
     #[test]
     fn what_is_kept_is_fetched_to_its_end_and_not_beyond() {
-        let mut kept = Kept::try_new().unwrap();
+        let mut kept = Kept::default();
+        kept.make_room().unwrap();
         assert_eq!(kept.fetch(0), None);
         let data: Vec<u8> = (0..40).collect();
-        let words: Box<[u64]> = data.as_chunks::<8>().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
+        let words: Vec<u64> = data.as_chunks::<8>().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
         assert!(kept.append(&words, 40));
         assert_eq!(kept.fetch(0).map(|w| w.map(u64::to_le_bytes).concat()), Some(data[..32].to_vec()));
         assert_eq!(kept.fetch(32), Some([u64::from_le_bytes([32, 33, 34, 35, 36, 37, 38, 39]), 0, 0, 0]));

@@ -2,7 +2,6 @@
 //! The log of a receiver: each message that was accepted for it, with a checksum, until it is acked or dead. In
 //! Secure memory of the SPMC: it survives the receiver's restart, not power-off.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use ffa_abi::envelope::Envelope;
@@ -47,10 +46,10 @@ pub(crate) struct Record {
 }
 
 /// The records of one receiver, one for each place of its queue.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Log {
-    records: Box<[Option<Record>]>,
-    words: Box<[u64]>,
+    records: Vec<Option<Record>>,
+    words: Vec<u64>,
     /// Words of a place.
     each: usize,
     /// The most bytes of a payload.
@@ -60,11 +59,11 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Makes an empty log for messages of at most `payload` bytes; `None` if there is no memory for it. Boot time.
-    pub(crate) fn try_new(slots: usize, payload: usize) -> Option<Self> {
-        let each = payload.div_ceil(8).checked_add(FRONT)?;
-        let (records, words) = (defaults(slots)?, defaults(slots.checked_mul(each)?)?);
-        Some(Self { records, words, each, payload, tickets: 0 })
+    /// Makes room for so many messages of at most `payload` bytes, or says that there is no memory for it. Boot time.
+    pub(crate) fn make_room(&mut self, slots: usize, payload: usize) -> Option<()> {
+        (self.each, self.payload) = (payload.div_ceil(8).checked_add(FRONT)?, payload);
+        fill(&mut self.records, slots)?;
+        fill(&mut self.words, slots.checked_mul(self.each)?)
     }
 
     /// Returns the bytes of memory that it has.
@@ -198,16 +197,16 @@ impl Sum {
 }
 
 /// The idempotency keys of what a sender sent to a receiver lately: the oldest is forgotten first. Key 0 is none.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Keys {
-    keys: Box<[u64]>,
+    keys: Vec<u64>,
     next: usize,
 }
 
 impl Keys {
-    /// Makes room for so many keys; `None` if there is no memory for it. Boot time.
-    pub(crate) fn try_new(count: usize) -> Option<Self> {
-        Some(Self { keys: defaults(count)?, next: 0 })
+    /// Makes room for so many keys, or says that there is no memory for it. Boot time.
+    pub(crate) fn make_room(&mut self, count: usize) -> Option<()> {
+        fill(&mut self.keys, count)
     }
 
     /// Returns the bytes of memory that it has.
@@ -242,12 +241,14 @@ impl Keys {
     }
 }
 
-/// Allocates so many default values, or says that there is no memory for them. Boot time.
-pub(super) fn defaults<T: Default>(len: usize) -> Option<Box<[T]>> {
-    let mut list = Vec::new();
+/// Puts so many default values into an empty list, or says that there is no memory for them. Boot time: no list here
+/// ever grows again. In place, so that what is built step by step is neither moved nor given back.
+pub(super) fn fill<T: Default>(list: &mut Vec<T>, len: usize) -> Option<()> {
     list.try_reserve_exact(len).ok()?;
-    list.extend((0..len).map(|_| T::default()));
-    Some(list.into_boxed_slice())
+    for _ in 0..len {
+        list.push(T::default());
+    }
+    Some(())
 }
 
 #[cfg(all(test, not(loom)))]
@@ -277,7 +278,8 @@ mod tests {
 
     #[test]
     fn a_record_knows_each_change_of_its_bytes_and_fields() {
-        let mut log = Log::try_new(3, 40).unwrap();
+        let mut log = Log::default();
+        log.make_room(3, 40).unwrap();
         for len in [0, 1, 8, 13, 40] {
             let (front, payload) = log.words_mut(1, len).unwrap().split_first_chunk_mut::<FRONT>().unwrap();
             *front = core::array::from_fn(|n| n as u64);
@@ -324,7 +326,8 @@ mod tests {
     fn keys_are_the_latest_of_a_list() {
         let mut r = Random(99);
         const WINDOW: usize = 16;
-        let (mut keys, mut list) = (Keys::try_new(WINDOW).unwrap(), VecDeque::new());
+        let (mut keys, mut list) = (Keys::default(), VecDeque::new());
+        keys.make_room(WINDOW).unwrap();
         for _ in 0..5000 {
             let key = r.below(40);
             assert_eq!(keys.has(key), key != 0 && list.contains(&key));

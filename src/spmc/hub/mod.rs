@@ -77,24 +77,23 @@ impl Route {
 }
 
 impl Hub {
-    /// Builds the hub over the partitions that were loaded.
-    pub(crate) fn new<P: Port>(
-        policy: &HubPolicy,
-        partitions: &[Partition<P>],
-        ticks: u64,
-    ) -> Result<Self, &'static str> {
+    /// Builds the hub over the partitions that were loaded; without memory for it, `None`.
+    fn new<P: Port>(policy: &HubPolicy, partitions: &[Partition<P>], ticks: u64) -> Option<&'static Self> {
         let coordinator = End::of_party(policy.coordinator, |n| partitions.iter().position(|p| p.manifest_index == n));
-        let post = deliver::post(policy, partitions, coordinator, ticks);
-        let post = post.ok_or("hub: there is no memory for its queues")?;
-        Ok(Self {
+        let bounds = deliver::bounds(policy, partitions, coordinator, ticks);
+        let hub = Box::leak(Box::new(Self {
             policy: *policy,
             coordinator,
-            windows: Windows::new(policy.windows as usize),
+            windows: Windows::default(),
             events: Mutex::new(Events::default()),
-            post: Mutex::new(post),
-            kept: Mutex::new(Kept::try_new().ok_or("hub: there is no memory for its lists")?),
+            post: Mutex::new(Post::new(bounds)),
+            kept: Mutex::default(),
             refusals: array::from_fn(|_| AtomicU32::new(0)),
-        })
+        }));
+        hub.windows.make_room(policy.windows as usize)?;
+        hub.kept.lock().make_room()?;
+        deliver::make_room(&mut hub.post.lock(), policy, partitions)?;
+        Some(hub)
     }
 
     /// Returns the identifier of the management service.
@@ -159,8 +158,8 @@ impl<P: Port> Spmc<P> {
         if policy.id == self.id || self.partitions.find(policy.id).is_some() {
             return Err("hub: id: another endpoint has the identifier of the management service");
         }
-        let hub = Hub::new(policy, self.partitions.as_slice(), self.port.counter_hz() / 1000)?;
-        let hub: &'static Hub = Box::leak(Box::new(hub));
+        let hub = Hub::new(policy, self.partitions.as_slice(), self.port.counter_hz() / 1000);
+        let hub = hub.ok_or("hub: there is no memory for its queues and lists")?;
         let state = if hub.coordinator.is_some() { "" } else { ", which was left out: spokes route nothing" };
         self.port.log(format_args!("hub: service {}, coordinator {}{state}", hub.id(), policy.coordinator));
         self.port.log(format_args!("hub: {} bytes of memory for queues and dead letters", hub.post.lock().memory()));

@@ -9,7 +9,6 @@
 mod out;
 mod trouble;
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use ffa_abi::envelope::{self, Class, Envelope};
@@ -17,7 +16,7 @@ use ffa_abi::envelope::{self, Class, Envelope};
 use super::Seat;
 use super::breaker::{Breaker, Limits, State, Strike};
 use super::dead::Dead;
-use super::log::{Keys, Log, Record, Standing, defaults};
+use super::log::{Keys, Log, Record, Standing, fill};
 use super::queue::Queue;
 use crate::refusal::Refusal;
 
@@ -90,38 +89,48 @@ pub(crate) struct Counts {
 }
 
 /// What a receiver has of one sender.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Sender {
     keys: Keys,
     /// Messages of it in the queue.
     held: u16,
+    /// The breaker of its route to the receiver.
+    route: Breaker,
 }
 
-/// What one receiver has.
-#[derive(Debug)]
+/// What one receiver has; without a place in its queue it takes no part.
+#[derive(Debug, Default)]
 pub(crate) struct Inbox {
     pub(crate) queue: Queue,
     pub(crate) log: Log,
     /// By seat.
-    senders: Box<[Sender]>,
+    senders: Vec<Sender>,
     pub(crate) counts: Counts,
 }
 
 impl Inbox {
-    fn try_new(seats: usize, slots: u16, bytes: u16, bounds: &Bounds) -> Option<Self> {
-        let log = Log::try_new(slots.into(), usize::from(bytes).checked_sub(envelope::SIZE)?)?;
-        let mut senders = Vec::new();
-        senders.try_reserve_exact(seats).ok()?;
-        for _ in 0..seats {
-            senders.push(Sender { keys: Keys::try_new(bounds.keys)?, held: 0 });
+    fn make_room(&mut self, seats: usize, (slots, bytes): (u16, u16), bounds: &Bounds) -> Option<()> {
+        self.queue = Queue::new(slots, bounds.high, bounds.low);
+        self.log.make_room(slots.into(), usize::from(bytes).checked_sub(envelope::SIZE)?)?;
+        fill(&mut self.senders, seats)?;
+        for sender in &mut self.senders {
+            sender.keys.make_room(bounds.keys)?;
         }
-        let queue = Queue::new(slots, bounds.high, bounds.low);
-        Some(Self { queue, log, senders: senders.into_boxed_slice(), counts: Counts::default() })
+        Some(())
     }
 
     fn memory(&self) -> usize {
-        let senders: usize = self.senders.iter().map(|s| s.keys.memory() + size_of::<Sender>()).sum();
-        self.log.memory() + senders
+        let mut bytes = self.log.memory() + size_of_val(&*self.senders);
+        for sender in &self.senders {
+            bytes += sender.keys.memory();
+        }
+        bytes
+    }
+
+    /// Tells whether it takes part.
+    #[inline]
+    fn is_open(&self) -> bool {
+        self.queue.slots() > 0
     }
 }
 
@@ -129,7 +138,7 @@ impl Inbox {
 #[derive(Debug, Default)]
 pub(crate) struct Spoke {
     pub(crate) breaker: Breaker,
-    pub(crate) inbox: Option<Inbox>,
+    pub(crate) inbox: Inbox,
     /// Nothing is delivered to it; what comes waits.
     pub(crate) paused: bool,
     /// Receivers of which it is to be told that they are full: bit n is seat n.
@@ -154,9 +163,7 @@ pub(crate) struct Untold {
 /// The post office.
 #[derive(Debug)]
 pub(crate) struct Post {
-    spokes: Box<[Spoke]>,
-    /// Breakers from one seat (rows) to another.
-    routes: Box<[Breaker]>,
+    spokes: Vec<Spoke>,
     pub(crate) dead: Dead,
     bounds: Bounds,
     /// Spokes whose breaker is not closed, or is isolated: bit n is seat n. To look at before anything else.
@@ -172,27 +179,11 @@ pub(crate) struct Post {
 }
 
 impl Post {
-    /// Makes a post office; each seat has a queue of (messages, bytes of each with its envelope) or takes no part.
-    /// `None` if there is no memory for it. Boot time.
-    pub(crate) fn try_new(queues: &[Option<(u16, u16)>], bounds: Bounds) -> Option<Self> {
-        let mut spokes = Vec::new();
-        spokes.try_reserve_exact(queues.len()).ok()?;
-        let mut longest = 0;
-        for queue in queues {
-            let inbox = match *queue {
-                Some((slots, bytes)) => Some(Inbox::try_new(queues.len(), slots, bytes, &bounds)?),
-                None => None,
-            };
-            longest = inbox.as_ref().map_or(longest, |i| i.log.payload().max(longest));
-            spokes.push(Spoke { inbox, ..Spoke::default() });
-        }
-        let routes = defaults(queues.len() * queues.len())?;
-        let dead = Dead::try_new(bounds.dead, longest)?;
-        let spokes = spokes.into_boxed_slice();
-        Some(Self {
-            spokes,
-            routes,
-            dead,
+    /// Makes a post office of no seats.
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        Self {
+            spokes: Vec::new(),
+            dead: Dead::default(),
             bounds,
             suspects: 0,
             paused: 0,
@@ -200,13 +191,30 @@ impl Post {
             untold: Untold::default(),
             appointed: NEVER,
             next: NEVER,
-        })
+        }
+    }
+
+    /// Makes room for its seats; each has a queue of (messages, bytes of each with its envelope) or takes no part.
+    /// `None` if there is no memory for it. Boot time.
+    pub(crate) fn make_room(&mut self, queues: &[Option<(u16, u16)>]) -> Option<()> {
+        let mut longest = 0;
+        fill(&mut self.spokes, queues.len())?;
+        for (spoke, queue) in self.spokes.iter_mut().zip(queues) {
+            if let Some(queue) = *queue {
+                spoke.inbox.make_room(queues.len(), queue, &self.bounds)?;
+                longest = longest.max(spoke.inbox.log.payload());
+            }
+        }
+        self.dead.make_room(self.bounds.dead, longest)
     }
 
     /// Returns the bytes of memory that it has; they never change.
     pub(crate) fn memory(&self) -> usize {
-        let inboxes: usize = self.spokes.iter().flat_map(|s| &s.inbox).map(Inbox::memory).sum();
-        inboxes + self.dead.memory() + size_of_val(&*self.spokes) + size_of_val(&*self.routes)
+        let mut bytes = self.dead.memory() + size_of_val(&*self.spokes);
+        for spoke in &self.spokes {
+            bytes += spoke.inbox.memory();
+        }
+        bytes
     }
 
     /// Shows an endpoint: its queue, counts and breaker.
@@ -218,7 +226,7 @@ impl Post {
     /// Shows the breaker of a route.
     #[inline]
     pub(crate) fn route(&self, from: Seat, to: Seat) -> Option<&Breaker> {
-        self.routes.get(self.spokes.len() * usize::from(from.0) + usize::from(to.0))
+        Some(&self.spoke(to)?.inbox.senders.get(usize::from(from.0))?.route)
     }
 
     #[inline]
@@ -228,25 +236,24 @@ impl Post {
 
     #[inline]
     fn route_mut(&mut self, from: Seat, to: Seat) -> Option<&mut Breaker> {
-        let at = self.spokes.len() * usize::from(from.0) + usize::from(to.0);
-        self.routes.get_mut(at)
+        Some(&mut self.spoke_mut(to)?.inbox.senders.get_mut(usize::from(from.0))?.route)
     }
 
     #[inline]
     fn inbox_mut(&mut self, seat: Seat) -> Option<&mut Inbox> {
-        self.spoke_mut(seat)?.inbox.as_mut()
+        self.spoke_mut(seat).map(|s| &mut s.inbox).filter(|i| i.is_open())
     }
 
     /// Tells whether an endpoint takes part.
     #[inline]
     pub(crate) fn takes_part(&self, seat: Seat) -> bool {
-        self.spoke(seat).is_some_and(|s| s.inbox.is_some())
+        self.spoke(seat).is_some_and(|s| s.inbox.is_open())
     }
 
     /// Tells whether anything waits for an endpoint: a message, or news of a receiver.
     #[inline]
     pub(crate) fn has_work(&self, seat: Seat) -> bool {
-        self.has_news(seat) || self.spoke(seat).and_then(|s| s.inbox.as_ref()).is_some_and(|i| i.queue.len() > 0)
+        self.spoke(seat).is_some_and(|s| s.slow | s.resume != 0 || s.inbox.queue.len() > 0)
     }
 
     /// Tells whether a sender is to be told of a receiver.
@@ -257,7 +264,8 @@ impl Post {
 
     #[inline]
     fn head(&self, seat: Seat) -> Option<&Record> {
-        self.spoke(seat).and_then(|s| s.inbox.as_ref()).and_then(|i| i.log.record(i.queue.head()?))
+        let inbox = &self.spoke(seat)?.inbox;
+        inbox.log.record(inbox.queue.head()?)
     }
 
     /// Tells whether an endpoint has a message that it may still ack.
@@ -362,10 +370,11 @@ impl Post {
 
     /// Shows the first route from number `at` on whose breaker is not closed: its number, its ends and its breaker.
     pub(crate) fn broken_route(&self, at: usize, now: u64) -> Option<(usize, Seat, Seat, (State, u64))> {
-        let mut routes = self.routes.iter().enumerate();
+        let seats = self.spokes.len();
         for from in self.seats() {
             for to in self.seats() {
-                let (n, route) = routes.next()?;
+                let n = usize::from(from.0) * seats + usize::from(to.0);
+                let Some(route) = self.route(from, to) else { continue };
                 let state = route.state_at(now);
                 if n >= at && route.state() != State::Closed {
                     return Some((n, from, to, state));

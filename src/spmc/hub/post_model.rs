@@ -30,7 +30,9 @@ const PATIENT: Bounds = Bounds { limits: Limits { strikes: [0; Strike::COUNT], s
 const SEATS: u8 = 4;
 
 fn post(bounds: Bounds) -> Post {
-    Post::try_new(&[Some((8, 96)), Some((4, 96)), Some((5, 80)), None], bounds).unwrap()
+    let mut post = Post::new(bounds);
+    post.make_room(&[Some((8, 96)), Some((4, 96)), Some((5, 80)), None]).unwrap();
+    post
 }
 
 fn envelope(key: u64, time_to_live: u32) -> Envelope {
@@ -223,7 +225,7 @@ impl Model {
 
     fn check(&self) {
         for seat in (0..3).map(Seat) {
-            let inbox = self.post.spoke(seat).unwrap().inbox.as_ref().unwrap();
+            let inbox = &self.post.spoke(seat).unwrap().inbox;
             let count = |f: Fate| self.rows.iter().filter(|m| m.to == seat && m.fate == f).count() as u64;
             assert_eq!(u64::from(inbox.queue.len()), count(Fate::Queued), "none vanishes, none comes from nowhere");
             assert_eq!(inbox.counts.acked, count(Fate::Acked));
@@ -312,7 +314,7 @@ fn a_breaker_trips_refuses_tries_one_and_recovers() {
     }
     assert_eq!(p.take_untold(), Untold { tripped: b.bit(), full: b.bit(), drained: b.bit(), dead: 3 });
     assert_eq!(p.take_untold(), Untold::default());
-    assert_eq!(p.spoke(b).unwrap().inbox.as_ref().unwrap().queue.len(), 0);
+    assert_eq!(p.spoke(b).unwrap().inbox.queue.len(), 0);
     assert_eq!(p.dead.list().count(), 3);
     assert_eq!(send(&mut p, a, b, &envelope(9, 1000), now), Err(Refusal::BreakerOpen));
     now += 500;

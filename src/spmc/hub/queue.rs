@@ -6,7 +6,7 @@ use super::Seat;
 
 /// The ring. A message keeps its place, which is also its record's in the log, until it leaves at the head; so the
 /// order of each sender's messages is kept, and no step looks at more than one place.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Queue {
     head: u16,
     len: u16,

@@ -383,7 +383,7 @@ impl<P: Port> Spmc<P> {
     /// Returns the messages that wait for an endpoint, those of them that it has been handed, and its breaker.
     fn post_state(&self, post: &Post, seat: Seat, now: u64) -> (u16, u16, BreakerState) {
         let Some(spoke) = post.spoke(seat) else { return (0, 0, BreakerState::Closed) };
-        let queued = spoke.inbox.as_ref().map_or(0, |i| i.queue.len());
+        let queued = spoke.inbox.queue.len();
         let breaker = match spoke.breaker.state_at(now) {
             (BreakerState::Closed, _) if spoke.paused => BreakerState::Paused,
             (state, _) => state,

@@ -6,11 +6,11 @@
 //! and both counts, so whoever closes it knows exactly how many messages it passed, and after that none passes.
 
 use alloc::vec::Vec;
-use core::array;
 
 use arrayvec::ArrayVec;
 use ffa_abi::hub::{Closed, Direction, HubError, MAX_PARTICIPANTS, WindowRecord};
 
+use super::log::fill;
 use crate::routing::{End, ROWS};
 use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
 
@@ -75,8 +75,8 @@ struct Slot {
     last: AtomicU64,
 }
 
-impl Slot {
-    fn new() -> Self {
+impl Default for Slot {
+    fn default() -> Self {
         let zero = || AtomicU64::new(0);
         Self {
             word: AtomicU64::new(1 << GENERATION),
@@ -87,7 +87,9 @@ impl Slot {
             last: zero(),
         }
     }
+}
 
+impl Slot {
     /// Tells whether time is up; the difference is right across a wrap of the counter.
     fn is_over(&self, now: u64) -> bool {
         now.wrapping_sub(self.opened.load(Ordering::Relaxed)) >= self.lifetime.load(Ordering::Relaxed)
@@ -111,7 +113,7 @@ impl Terms {
 }
 
 /// What only the coordinator's calls and the end of a window touch.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Table {
     open: Vec<Option<Terms>>,
     /// The youngest last.
@@ -122,7 +124,7 @@ struct Table {
 }
 
 /// All windows.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Windows {
     slots: Vec<Slot>,
     /// For each sender and receiver, the window between them, or 0.
@@ -140,19 +142,10 @@ pub(crate) enum Shut {
 }
 
 impl Windows {
-    /// Makes room for `count` windows at a time.
-    #[inline(never)]
-    pub(crate) fn new(count: usize) -> Self {
-        let (mut slots, mut open) = (Vec::new(), Vec::new());
-        for _ in 0..count {
-            slots.push(Slot::new());
-            open.push(None);
-        }
-        Self {
-            slots,
-            pairs: array::from_fn(|_| array::from_fn(|_| AtomicU32::new(0))),
-            table: Mutex::new(Table { open, summaries: ArrayVec::new(), evicted: 0, untold: 0 }),
-        }
+    /// Makes room for `count` windows at a time, or says that there is no memory for it. Boot time.
+    pub(crate) fn make_room(&mut self, count: usize) -> Option<()> {
+        fill(&mut self.slots, count)?;
+        fill(&mut self.table.lock().open, count)
     }
 
     #[inline(always)]
@@ -403,7 +396,9 @@ mod loom_tests {
     #[test]
     fn loom_what_passes_is_in_the_summary() {
         loom::model(|| {
-            let windows = Arc::new(Windows::new(1));
+            let mut windows = Windows::default();
+            windows.make_room(1).unwrap();
+            let windows = Arc::new(windows);
             let id = windows.open(&terms(2, 1), 0).unwrap();
             let token = windows.find(End::partition(0), End::partition(1)).unwrap();
             let sender = {
@@ -422,7 +417,9 @@ mod loom_tests {
     #[test]
     fn loom_the_last_place_is_taken_once() {
         loom::model(|| {
-            let windows = Arc::new(Windows::new(1));
+            let mut windows = Windows::default();
+            windows.make_room(1).unwrap();
+            let windows = Arc::new(windows);
             windows.open(&terms(1, 1), 0).unwrap();
             let token = windows.find(End::partition(0), End::partition(1)).unwrap();
             let sender = {

@@ -3,7 +3,7 @@
 
 use ffa_abi::envelope::{self, Class, Envelope};
 
-use super::{Parcel, Post};
+use super::{Parcel, Post, Spoke};
 use crate::hub::Seat;
 use crate::hub::breaker::Strike;
 use crate::hub::dead::{Letter, Reason};
@@ -30,7 +30,7 @@ impl Post {
             return Some(parcel);
         }
         for _ in 0..MOST_AT_ONCE {
-            let place = self.spoke(to)?.inbox.as_ref()?.queue.head()?;
+            let place = self.spoke(to)?.inbox.queue.head()?;
             match self.verdict(to, place, free, now) {
                 Verdict::Dead(reason) => self.bury(to, reason, now),
                 Verdict::Wait => return None,
@@ -43,7 +43,7 @@ impl Post {
     #[inline]
     fn verdict(&self, to: Seat, place: usize, free: bool, now: u64) -> Verdict {
         let Some(spoke) = self.spoke(to) else { return Verdict::Wait };
-        let Some(record) = spoke.inbox.as_ref().and_then(|i| i.log.record(place)) else {
+        let Some(record) = spoke.inbox.log.record(place) else {
             return Verdict::Dead(Reason::Corrupt);
         };
         if record.standing == Standing::Cancelled {
@@ -175,7 +175,7 @@ impl Post {
 
     /// Makes the head of a queue a dead letter.
     pub(super) fn bury(&mut self, to: Seat, reason: Reason, now: u64) {
-        let Some(inbox) = self.spokes.get_mut(usize::from(to.0)).and_then(|s| s.inbox.as_mut()) else { return };
+        let Some(Spoke { inbox, .. }) = self.spokes.get_mut(usize::from(to.0)) else { return };
         let Some(place) = inbox.queue.head() else { return };
         inbox.counts.dead += 1;
         if let Some(record) = inbox.log.record(place) {

@@ -44,7 +44,7 @@ impl Post {
         // What others have of it dies, too, and the time of its cool-down is noted.
         self.next = 0;
         // As many as there were: what is put to the dead letters here is counted against nobody.
-        let waiting = self.spoke(seat).and_then(|s| s.inbox.as_ref()).map_or(0, |i| i.queue.len());
+        let waiting = self.spoke(seat).map_or(0, |s| s.inbox.queue.len());
         for _ in 0..waiting {
             self.bury(seat, Reason::Breaker, now);
         }
@@ -120,9 +120,7 @@ impl Post {
     pub(crate) fn cancel(&mut self, task: u64) -> u64 {
         let mut count = 0;
         for spoke in &mut self.spokes {
-            if let Some(inbox) = &mut spoke.inbox {
-                count += inbox.log.cancel(task);
-            }
+            count += spoke.inbox.log.cancel(task);
         }
         if count > 0 {
             self.next = 0;
