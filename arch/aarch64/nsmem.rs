@@ -69,53 +69,43 @@ fn outcome(status: u64) -> Result<(), MemFault> {
     if status == 0 { Ok(()) } else { Err(MemFault) }
 }
 
-/// Copies `len` bytes from `pa` to `to`.
+/// Copies `len` bytes between `pa` and the SPMC's memory at `own`: to `pa` for a write.
 ///
 /// # Safety
 ///
-/// `to` is the caller's to write, for as many bytes of any value.
-unsafe fn copy_in(space: Space, pa: Pa, to: u64, len: u64) -> Result<(), MemFault> {
-    each_page(space, pa, len, Access::Read, |from, done, part| {
-        // SAFETY: `done + part` is at most `len`; `from` is memory outside the SPMC for `part` bytes; a fault there makes
-        // the routine return 1.
-        outcome(unsafe { mem_copy(to + done, from, part) })
-    })
-}
-
-/// Copies `len` bytes from `from` to `pa`.
-///
-/// # Safety
-///
-/// `from` is the caller's to read, for as many bytes.
-unsafe fn copy_out(space: Space, pa: Pa, from: u64, len: u64) -> Result<(), MemFault> {
-    each_page(space, pa, len, Access::Write, |to, done, part| {
-        // SAFETY: as in `copy_in`; `to` is never the SPMC's own memory, so no Rust object changes.
-        outcome(unsafe { mem_copy(to, from + done, part) })
+/// `own` is the caller's for as many bytes: to read for a write, and to write, any values, for a read.
+unsafe fn copy(space: Space, pa: Pa, own: u64, len: usize, access: Access) -> Result<(), MemFault> {
+    each_page(space, pa, len as u64, access, |outside, done, part| {
+        let own = own + done;
+        let (to, from) = if access == Access::Write { (outside, own) } else { (own, outside) };
+        // SAFETY: `done + part` is at most `len`; `outside` is memory outside the SPMC for `part` bytes, so that no Rust
+        // object there changes; a fault there makes the routine return 1.
+        outcome(unsafe { mem_copy(to, from, part) })
     })
 }
 
 /// Copies `out.len()` bytes from `pa`.
 pub(crate) fn read(space: Space, pa: Pa, out: &mut [u8]) -> Result<(), MemFault> {
     // SAFETY: `out` is that many bytes.
-    unsafe { copy_in(space, pa, out.as_mut_ptr() as u64, size_of_val(out) as u64) }
+    unsafe { copy(space, pa, out.as_mut_ptr() as u64, size_of_val(out), Access::Read) }
 }
 
 /// Copies `data` to `pa`.
 pub(crate) fn write(space: Space, pa: Pa, data: &[u8]) -> Result<(), MemFault> {
     // SAFETY: `data` is that many bytes.
-    unsafe { copy_out(space, pa, data.as_ptr() as u64, size_of_val(data) as u64) }
+    unsafe { copy(space, pa, data.as_ptr() as u64, size_of_val(data), Access::Write) }
 }
 
 /// Copies words out of memory, as [`read`] does.
 pub(crate) fn read_words(space: Space, pa: Pa, out: &mut [u64]) -> Result<(), MemFault> {
     // SAFETY: `out` is that many bytes, and any bytes are words.
-    unsafe { copy_in(space, pa, out.as_mut_ptr() as u64, size_of_val(out) as u64) }
+    unsafe { copy(space, pa, out.as_mut_ptr() as u64, size_of_val(out), Access::Read) }
 }
 
 /// Copies words into memory, as [`write`] does.
 pub(crate) fn write_words(space: Space, pa: Pa, data: &[u64]) -> Result<(), MemFault> {
     // SAFETY: `data` is that many bytes.
-    unsafe { copy_out(space, pa, data.as_ptr() as u64, size_of_val(data) as u64) }
+    unsafe { copy(space, pa, data.as_ptr() as u64, size_of_val(data), Access::Write) }
 }
 
 /// Zeroes whole pages.

@@ -4,12 +4,11 @@
 use ffa_abi::{PartitionId, Regs, func::SMC64};
 
 use crate::features;
-use crate::mailbox::{Mailbox, Pair, check_layout};
+use crate::mailbox::{Pair, check_layout};
 use crate::manifest::MemoryKind;
 use crate::partition::{ExecutionContext, Partition, State};
 use crate::refusal::Refusal;
 use crate::stage2::{Access, MemoryType, Stage2, Tag};
-use crate::sync::Mutex;
 use crate::{Cpu, Ipa, PAGE_SIZE, Pa, Port, Space, Spmc};
 
 /// Reads the arguments of FFA_RXTX_MAP (DEN0077A, "FFA_RXTX_MAP"): TX, RX, bytes in each.
@@ -39,20 +38,6 @@ fn owned<P: Port>(port: &P, stage2: &Stage2, ipa: Ipa, pages: u64, access: Acces
     Some(first)
 }
 
-#[inline(never)]
-fn map_pair(mailbox: &Mutex<Mailbox>, pair: Pair, regs: &mut Regs) -> Result<(), Refusal> {
-    mailbox.lock().map(pair)?;
-    regs.set_success(0);
-    Ok(())
-}
-
-#[inline(never)]
-fn unmap_pair(mailbox: &Mutex<Mailbox>, regs: &mut Regs) -> Result<(), Refusal> {
-    mailbox.lock().unmap()?;
-    regs.set_success(0);
-    Ok(())
-}
-
 impl<P: Port> Spmc<P> {
     /// Answers FFA_FEATURES.
     #[inline(always)]
@@ -77,62 +62,42 @@ impl<P: Port> Spmc<P> {
             .find(|ram| pa >= ram.0 && end <= ram.1)
     }
 
-    /// Tells whether a range is wholly in Normal-world RAM.
-    fn is_normal_ram(&self, pa: u64, len: u64) -> bool {
-        self.normal_ram(pa, len).is_some()
-    }
-
-    /// Maps the Normal world's buffers: its own RAM, whatever the address.
+    /// Maps the caller's buffers: the Normal world's own RAM, whatever the address, or pages of a partition's own memory
+    /// that it may read and write.
     #[inline(never)]
-    pub(crate) fn rxtx_map_normal(&self, fid: u32, regs: &mut Regs) -> Result<(), Refusal> {
+    pub(crate) fn rxtx_map(&self, caller: Option<&Partition<P>>, fid: u32, regs: &mut Regs) -> Result<(), Refusal> {
         let (tx, rx, len) = map_arguments(fid, regs)?;
-        if !self.is_normal_ram(tx, len) || !self.is_normal_ram(rx, len) {
-            return Err(Refusal::BufferMemory);
-        }
-        // Held across both steps: a page cannot be sent away between them.
-        let tracking = self.memory.tracking.lock();
-        if !self.normal_owns(&tracking, tx, len) || !self.normal_owns(&tracking, rx, len) {
-            return Err(Refusal::BufferMemory);
-        }
-        let pair = Pair { space: Space::NonSecure, tx: Pa(tx), rx: Pa(rx), len };
-        map_pair(&self.normal.mailbox, pair, regs)
-    }
-
-    /// Maps a partition's buffers: pages of its own memory that it may read and write.
-    pub(crate) fn rxtx_map_partition(
-        &self,
-        partition: &Partition<P>,
-        fid: u32,
-        regs: &mut Regs,
-    ) -> Result<(), Refusal> {
-        let (tx, rx, len) = map_arguments(fid, regs)?;
-        let stage2 = partition.stage2.lock();
-        let find = |ipa: u64| -> Result<Pa, Refusal> {
-            owned(self.port, &stage2, Ipa(ipa), len / PAGE_SIZE, Access::READ_WRITE).ok_or(Refusal::BufferMemory)
+        let (tables, mailbox, space) = match caller {
+            None => (&self.memory.tracking, &self.normal.mailbox, Space::NonSecure),
+            Some(p) => (&p.stage2, &p.mailbox, Space::Secure),
         };
-        let pair = Pair { space: Space::Secure, tx: find(tx)?, rx: find(rx)?, len };
-        map_pair(&partition.mailbox, pair, regs)
+        // Held until the pair is noted: a page cannot be sent away meanwhile.
+        let tables = tables.lock();
+        let find = |at: u64| {
+            let at = match caller {
+                None => self.normal_owns(&tables, at, len).then_some(Pa(at)),
+                Some(_) => owned(self.port, &tables, Ipa(at), len / PAGE_SIZE, Access::READ_WRITE),
+            };
+            at.ok_or(Refusal::BufferMemory)
+        };
+        mailbox.lock().map(Pair { space, tx: find(tx)?, rx: find(rx)?, len })?;
+        regs.set_success(0);
+        Ok(())
     }
 
-    /// Unmaps the Normal world's buffers; w1 names the VM whose buffers they are, which is the caller's own (0).
+    /// Unmaps the caller's buffers. w1 names whose they are: a partition names itself or, like clients written for other
+    /// SPMCs, nobody; the Normal world names no VM.
     #[inline(never)]
-    pub(crate) fn rxtx_unmap_normal(&self, regs: &mut Regs) -> Result<(), Refusal> {
+    pub(crate) fn rxtx_unmap(&self, caller: Option<&Partition<P>>, regs: &mut Regs) -> Result<(), Refusal> {
         let [_, w1, ..] = regs.x;
-        if (w1 >> 16) as u16 != PartitionId::NORMAL_WORLD.0 {
+        let named = PartitionId((w1 >> 16) as u16);
+        let own = caller.map_or(PartitionId::NORMAL_WORLD, |p| p.id());
+        if named != PartitionId(0) && named != own {
             return Err(Refusal::BufferForOther);
         }
-        unmap_pair(&self.normal.mailbox, regs)
-    }
-
-    /// Unmaps a partition's buffers.
-    pub(crate) fn rxtx_unmap_partition(&self, partition: &Partition<P>, regs: &mut Regs) -> Result<(), Refusal> {
-        let [_, w1, ..] = regs.x;
-        let named = (w1 >> 16) as u16;
-        // A partition names itself or, like clients written for other SPMCs, nobody.
-        if named != 0 && named != partition.id().0 {
-            return Err(Refusal::BufferForOther);
-        }
-        unmap_pair(&partition.mailbox, regs)
+        caller.map_or(&self.normal.mailbox, |p| &p.mailbox).lock().unmap()?;
+        regs.set_success(0);
+        Ok(())
     }
 
     /// Answers FFA_RX_RELEASE (DEN0077A, "FFA_RX_RELEASE").

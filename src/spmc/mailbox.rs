@@ -63,15 +63,15 @@ impl Mailbox {
         if self.pair.is_some() {
             return Err(Refusal::BufferMapped);
         }
-        *self = Self { pair: Some(pair), rx_with_consumer: false };
+        (self.pair, self.rx_with_consumer) = (Some(pair), false);
         Ok(())
     }
 
-    /// Removes the pair and returns it.
-    pub(crate) fn unmap(&mut self) -> Result<Pair, Refusal> {
-        let pair = self.pair.ok_or(Refusal::BufferNotMapped)?;
-        *self = Self::default();
-        Ok(pair)
+    /// Removes the pair.
+    pub(crate) fn unmap(&mut self) -> Result<(), Refusal> {
+        self.pair.take().ok_or(Refusal::BufferNotMapped)?;
+        self.rx_with_consumer = false;
+        Ok(())
     }
 
     /// Gives RX back to its producer at its consumer's wish.
@@ -192,7 +192,9 @@ mod tests {
         m.map(pair).unwrap();
         assert_eq!(m.map(pair), Err(Refusal::BufferMapped));
         assert!(!m.rx_is_with_consumer());
-        assert_eq!(m.unmap(), Ok(pair));
+        assert_eq!(m.pair(), Some(pair));
+        assert_eq!(m.unmap(), Ok(()));
+        assert_eq!(m.pair(), None);
         assert_eq!(m.unmap(), Err(Refusal::BufferNotMapped));
         assert!(pair.touches(Space::Secure, Pa(0x2fff), 1));
         assert!(!pair.touches(Space::Secure, Pa(0x3000), 1));

@@ -258,8 +258,8 @@ impl<P: Port> Spmc<P> {
             | Func::NotificationInfoGet => self.notification_call(None, func, regs)?,
             Func::NotificationSet => self.notification_set(cpu, None, regs)?,
             Func::MsgSend2 => self.msg_send2(cpu, None, regs)?,
-            Func::RxTxMap => self.rxtx_map_normal(fid, regs)?,
-            Func::RxTxUnmap => self.rxtx_unmap_normal(regs)?,
+            Func::RxTxMap => self.rxtx_map(None, fid, regs)?,
+            Func::RxTxUnmap => self.rxtx_unmap(None, regs)?,
             Func::RxRelease => self.rx_release(cpu, None, regs)?,
             Func::RxAcquire => self.rx_acquire(regs)?,
             Func::PartitionInfoGet => {
@@ -327,13 +327,13 @@ impl<P: Port> Spmc<P> {
             Func::MsgSend2 => self.msg_send2(cpu, Some(partition), regs)?,
             Func::Features => self.features(regs, Some(partition))?,
             Func::RxTxMap => {
-                self.rxtx_map_partition(partition, fid, regs)?;
+                self.rxtx_map(Some(partition), fid, regs)?;
                 // One that starts has not waited yet, which would give the buffer back: it gets its messages then.
                 if context.call().entered() != Entered::Init {
                     self.deliver_next(cpu, Some(partition));
                 }
             }
-            Func::RxTxUnmap => self.rxtx_unmap_partition(partition, regs)?,
+            Func::RxTxUnmap => self.rxtx_unmap(Some(partition), regs)?,
             Func::RxRelease => self.rx_release(cpu, Some(partition), regs)?,
             Func::PartitionInfoGet => self.partition_info_get(&partition.mailbox, partition.version(), regs)?,
             Func::PartitionInfoGetRegs => self.partition_info_get_regs(partition.version(), regs)?,

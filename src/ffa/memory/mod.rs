@@ -34,12 +34,16 @@ pub enum Malformed {
     Range,
 }
 
-/// Reads `N` little-endian 64-bit words at `at`: descriptors are made of such words, two 32-bit fields in most.
+/// Reads two little-endian 64-bit words at `at`: descriptors are made of such pairs, two 32-bit fields in most words.
 #[inline(always)]
-fn words<const N: usize>(from: &[u8], at: usize) -> Result<[u64; N], Malformed> {
-    let (words, _) = from.get(at..).ok_or(Malformed::Length)?.as_chunks::<8>();
-    let words = words.first_chunk::<N>().ok_or(Malformed::Length)?;
-    Ok(words.map(u64::from_le_bytes))
+fn pair(from: &[u8], at: usize) -> Result<[u64; 2], Malformed> {
+    let bits = u128::from_le_bytes(*piece(from, at).ok_or(Malformed::Length)?);
+    Ok([bits as u64, (bits >> 64) as u64])
+}
+
+#[inline(never)]
+fn piece(from: &[u8], at: usize) -> Option<&[u8; 16]> {
+    from.get(at..)?.first_chunk()
 }
 
 /// Returns the upper half of a word.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The memory transaction descriptor and its parts (DEN0077A v1.1, tables 10.13 to 10.20).
 
-use super::{Attributes, Flags, Malformed, Permissions, RANGE_SIZE, high, words};
+use super::{Attributes, Flags, Malformed, Permissions, RANGE_SIZE, high, pair};
 use crate::{Handle, PartitionId, Version};
 
 /// Names the forms of a transaction descriptor.
@@ -107,7 +107,8 @@ impl<'a> Region<'a> {
     /// Decodes the header that an endpoint of `version` wrote, and checks that its access descriptors lie within
     /// `from` and do not overlap the header.
     pub fn decode(from: &'a [u8], version: Version) -> Result<Self, Malformed> {
-        let [first, handle, tag, fourth] = words(from, 0)?;
+        let [first, handle] = pair(from, 0)?;
+        let [tag, fourth] = pair(from, 16)?;
         let attributes = Attributes::decode((first >> 16) as u16)?;
         let receivers = high(fourth) as usize;
         let (form, access_at) = if version < Version::V1_1 {
@@ -116,7 +117,7 @@ impl<'a> Region<'a> {
             }
             (Form::V1_0, Form::V1_0.header())
         } else {
-            let [fifth, sixth] = words(from, 32)?;
+            let [fifth, sixth] = pair(from, 32)?;
             if high(fifth) != 0 || sixth != 0 {
                 return Err(Malformed::Reserved);
             }
@@ -179,24 +180,29 @@ impl<'a> Region<'a> {
         if at % 16 != 0 || at < self.access_end()? {
             return Err(Malformed::Offset);
         }
-        let [counts, reserved] = words(self.from, at)?;
+        let [counts, reserved] = pair(self.from, at)?;
         if reserved != 0 {
             return Err(Malformed::Reserved);
         }
         Ok(Composite { pages: counts as u32, ranges: high(counts), at: at.saturating_add(RANGE_SIZE) })
     }
 
+    /// Returns the bytes from offset `at` on.
+    pub fn bytes_from(&self, at: usize) -> &'a [u8] {
+        self.from.get(at..).unwrap_or(&[])
+    }
+
     /// Iterates over the ranges of `composite` that are in these bytes; there may be more in later fragments.
     pub fn ranges(&self, composite: &Composite) -> Ranges<'a> {
-        Ranges::new(self.from.get(composite.at..).unwrap_or(&[]))
+        Ranges::new(self.bytes_from(composite.at))
     }
 }
 
 impl Access {
     fn decode(from: &[u8], at: usize, form: Form) -> Result<Self, Malformed> {
-        let [first, second] = words(from, at)?;
+        let [first, second] = pair(from, at)?;
         let (impdef, reserved) = if form == Form::V1_2 {
-            let [third, fourth] = words(from, at.saturating_add(16))?;
+            let [third, fourth] = pair(from, at.saturating_add(16))?;
             ([second, third], fourth)
         } else {
             ([0; 2], second)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The descriptor of `FFA_MEM_RELINQUISH` (DEN0077A v1.1, table 16.25).
 
-use super::{Flags, Malformed, high, words};
+use super::{Flags, Malformed, high, pair};
 use crate::{Handle, PartitionId};
 
 /// Names a transaction and the one endpoint that gives it up.
@@ -21,7 +21,7 @@ impl Relinquish {
 
     /// Decodes a descriptor; it must name exactly one endpoint.
     pub fn decode(from: &[u8]) -> Result<Self, Malformed> {
-        let [handle, flags_and_count] = words(from, 0)?;
+        let [handle, flags_and_count] = pair(from, 0)?;
         let (_, endpoints) = from.split_at_checked(16).ok_or(Malformed::Length)?;
         let [low, top, ..] = *endpoints else { return Err(Malformed::Length) };
         if high(flags_and_count) != 1 {

@@ -5,7 +5,7 @@ use ffa_abi::memory::{Form, RANGE_SIZE};
 use ffa_abi::{Func, PartitionId, Regs};
 
 use super::send::{Chunk, HEAD};
-use super::table::{Held, Kind, Phase};
+use super::table::{Held, Kind, NOTHING_TO_TELL, Phase, Transaction};
 use super::{Caller, handle};
 use crate::refusal::Refusal;
 use crate::{Port, Spmc};
@@ -24,23 +24,13 @@ impl<P: Port> Spmc<P> {
     /// Takes the next fragment of a descriptor. A fragment that is wrong in itself ends the transaction.
     pub(super) fn fragment_tx(&self, caller: Caller<'_, P>, regs: &mut Regs) -> Result<(), Refusal> {
         let [_, _, _, len, owner, ..] = regs.x;
-        let mut t = self.memory.table.find(handle(regs))?;
-        if !caller.is(t.sender) {
-            return Err(Refusal::MemHandle);
-        }
-        if t.phase != Phase::Sending {
-            return Err(Refusal::MemHalfSent);
-        }
+        let mut t = self.find_sent(&caller, regs, Phase::Sending)?;
         check_owner(owner, t.sender)?;
-        let outcome = self.next_fragment(&caller, len as u32, &mut t);
-        let outcome = outcome.and_then(|()| self.complete_or_ask(&caller, &mut t, regs));
-        if outcome.is_err() {
-            self.memory.table.close(self.port, t);
-        }
-        outcome
+        let taken = self.next_fragment(&caller, len as u32, &mut t);
+        self.proceed(&caller, t, taken, regs)
     }
 
-    fn next_fragment(&self, caller: &Caller<'_, P>, len: u32, t: &mut Held<'_>) -> Result<(), Refusal> {
+    fn next_fragment(&self, caller: &Caller<'_, P>, len: u32, t: &mut Transaction) -> Result<(), Refusal> {
         if len == 0 || len as usize % RANGE_SIZE != 0 {
             return Err(Refusal::MemLength);
         }
@@ -52,10 +42,7 @@ impl<P: Port> Spmc<P> {
     pub(super) fn fragment_rx(&self, caller: Caller<'_, P>, regs: &mut Regs) -> Result<(), Refusal> {
         let [_, _, _, offset, owner, ..] = regs.x;
         let mut t = self.memory.table.find(handle(regs))?;
-        let next = match caller {
-            Caller::Normal => t.hypervisor_next,
-            Caller::Partition(p) => t.receiver(p.id()).ok_or(Refusal::MemHandle)?.next,
-        };
+        let next = *t.next_for(&caller).ok_or(Refusal::MemHandle)?;
         check_owner(owner, t.sender)?;
         if next >= t.ranges.len() {
             return Err(Refusal::MemFragment);
@@ -65,27 +52,19 @@ impl<P: Port> Spmc<P> {
         if u64::from(offset as u32) != expected {
             return Err(Refusal::MemFragment);
         }
-        let (told, bytes) = self.tell_ranges(&caller, &t, &mut Chunk([0; HEAD]), 0, next)?;
+        let bytes = self.tell_ranges(&caller, &mut t, &mut Chunk([0; HEAD]), 0, next)?.into();
         let (low, high) = t.handle().words();
         let owner = if matches!(caller, Caller::Normal) { u64::from(t.sender.0) << 16 } else { 0 };
         regs.set8([Func::MemFragTx.id32().into(), low.into(), high.into(), bytes, owner, 0, 0, 0]);
-        self.told(caller, t, told);
+        self.end_if_told(t);
         Ok(())
     }
 
-    /// Notes which range has to be told next; a donation ends when its receiver knows all.
-    pub(super) fn told(&self, caller: Caller<'_, P>, mut t: Held<'_>, next: u32) {
-        let all = next >= t.ranges.len();
-        match caller {
-            Caller::Normal => t.hypervisor_next = if all { u32::MAX } else { next },
-            Caller::Partition(p) => {
-                if let Some(receiver) = t.receiver(p.id()) {
-                    receiver.next = if all { u32::MAX } else { next };
-                }
-                if all && t.kind == Kind::Donate {
-                    self.memory.table.close(self.port, t);
-                }
-            }
+    /// Ends a donation whose receiver has it, and knows all of it.
+    pub(super) fn end_if_told(&self, t: Held<'_>) {
+        let told = t.receivers().iter().all(|r| r.mapped.is_some() && r.next == NOTHING_TO_TELL);
+        if told && t.kind == Kind::Donate {
+            self.memory.table.close(self.port, t);
         }
     }
 }

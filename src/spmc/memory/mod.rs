@@ -27,17 +27,17 @@ use ffa_abi::{Func, Handle, PartitionId, Regs, Version};
 use crate::mailbox::Mailbox;
 use crate::partition::{Entered, Partition};
 use crate::refusal::Refusal;
-use crate::stage2::{self, Change, Check, RangeList, Stage2, Tracking, Walk, any_range};
+use crate::stage2::{self, Change, Check, RangeList, Stage2, any_range};
 use crate::sync::{Mutex, MutexGuard};
 use crate::{Ipa, PAGE_SIZE, Pa, Port, Space, Spmc};
 
 pub(crate) use table::MAX_OPEN;
-use table::{Kind, Table, Transaction};
+use table::{Held, Kind, Phase, Table, Transaction};
 
 /// What the SPMC keeps about memory beside the partitions' tables.
 pub(crate) struct Memory {
     /// Whose the Normal world's pages are.
-    pub(crate) tracking: Mutex<Tracking>,
+    pub(crate) tracking: Mutex<Stage2>,
     table: Table,
     /// Pages of the pool that what partitions send leaves to everybody else: a descriptor may announce any number of
     /// ranges, and need not ever be complete.
@@ -49,7 +49,7 @@ impl Memory {
     /// the manifest gives it.
     pub(crate) fn new<P: Port>(port: &P, capacity: usize) -> Result<Self, stage2::Error> {
         Ok(Self {
-            tracking: Mutex::new(Tracking::new(port)?),
+            tracking: Mutex::new(Stage2::tracking(port)?),
             table: Table::new(capacity),
             spare: port.pages_free() / 2,
         })
@@ -95,7 +95,7 @@ impl<P: Port> Caller<'_, P> {
     /// Counts the receivers that a retrieve response is about.
     fn told_of(&self, t: &Transaction) -> usize {
         match self {
-            Self::Normal => t.receivers.len(),
+            Self::Normal => t.receivers().len(),
             Self::Partition(_) => 1,
         }
     }
@@ -105,21 +105,6 @@ impl<P: Port> Caller<'_, P> {
         match self {
             Self::Normal => None,
             Self::Partition(p) => Some(p.index),
-        }
-    }
-}
-
-/// The tables of one endpoint under their lock.
-enum Tables<'a> {
-    Stage2(MutexGuard<'a, Stage2>, Space),
-    Tracking(MutexGuard<'a, Tracking>),
-}
-
-impl Tables<'_> {
-    fn walk<'a, P: Port>(&'a mut self, port: &'a P) -> Walk<'a, P> {
-        match self {
-            Self::Stage2(stage2, space) => stage2.walk(port, *space),
-            Self::Tracking(tracking) => tracking.walk(port),
         }
     }
 }
@@ -198,6 +183,19 @@ impl<P: Port> Spmc<P> {
         Reader { mailbox: self.mailbox_of(caller).lock(), at: 0, left: len.into() }
     }
 
+    /// Finds the transaction that w1 and w2 name, which the caller sent and which has come as far as `phase`.
+    #[inline(never)]
+    fn find_sent(&self, caller: &Caller<'_, P>, regs: &Regs, phase: Phase) -> Result<Held<'static>, Refusal> {
+        let t = self.memory.table.find(handle(regs))?;
+        if !caller.is(t.sender) {
+            return Err(Refusal::MemHandle);
+        }
+        if t.phase != phase {
+            return Err(Refusal::MemHalfSent);
+        }
+        Ok(t)
+    }
+
     fn version_of(&self, caller: &Caller<'_, P>) -> Version {
         match caller {
             Caller::Normal => self.normal.version.get(),
@@ -208,24 +206,23 @@ impl<P: Port> Spmc<P> {
     /// Finds out who sent the memory of a transaction, to change its tables.
     fn owner_of(&self, t: &Transaction) -> Option<Caller<'_, P>> {
         match t.sender.is_secure() {
-            true => self.partitions.find(t.sender).map(Caller::Partition),
+            true => self.partitions.look_up(t.sender).map(Caller::Partition),
             false => Some(Caller::Normal),
         }
     }
 
-    /// Locks the tables in which an endpoint has the pages of `space`.
-    fn tables_of<'a>(&'a self, end: &Caller<'a, P>, space: Space) -> Tables<'a> {
+    fn tables_of<'a>(&'a self, end: &Caller<'a, P>) -> &'a Mutex<Stage2> {
         match end {
-            Caller::Normal => Tables::Tracking(self.memory.tracking.lock()),
-            Caller::Partition(p) => Tables::Stage2(p.stage2.lock(), space),
+            Caller::Normal => &self.memory.tracking,
+            Caller::Partition(p) => &p.stage2,
         }
     }
 
     /// Rewrites every page of a transaction in the tables of one of its ends.
     #[inline(never)]
     fn rewrite(&self, end: &Caller<'_, P>, t: &Transaction, change: Change) {
-        let mut tables = self.tables_of(end, t.space);
-        let mut walk = tables.walk(self.port);
+        let mut tables = self.tables_of(end).lock();
+        let mut walk = tables.walk(self.port, t.space);
         walk.commit(&t.ranges, change);
         walk.finish();
     }
@@ -240,14 +237,15 @@ impl<P: Port> Spmc<P> {
         let mut tracking = self.memory.tracking.lock();
         let range = RangeList::one(Ipa(at.0), pages);
         // Two partitions may name the same region: the manifest checks decide about that.
-        let mut walk = tracking.walk(self.port);
+        let mut walk = tracking.walk(self.port, Space::NonSecure);
         walk.change(&range, &mut any_range, Check::Anything, Change::give_away())
     }
 
-    /// Tells whether the Normal world owns a page alone. `tracking` proves that nothing changes meanwhile.
-    pub(crate) fn normal_owns(&self, tracking: &Tracking, at: u64, len: u64) -> bool {
-        let pages = len / PAGE_SIZE;
-        (0..pages).all(|i| tracking.query(self.port, Ipa(at + i * PAGE_SIZE)).is_zero())
+    /// Tells whether a range is wholly in RAM that the Normal world owns alone. `tracking` proves that nothing changes
+    /// meanwhile.
+    pub(crate) fn normal_owns(&self, tracking: &Stage2, at: u64, len: u64) -> bool {
+        let alone = |i| tracking.query(self.port, Space::NonSecure, Ipa(at + i * PAGE_SIZE)).is_zero();
+        self.normal_ram(at, len).is_some() && (0..len / PAGE_SIZE).all(alone)
     }
 }
 

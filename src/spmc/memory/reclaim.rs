@@ -5,7 +5,7 @@ use ffa_abi::Regs;
 use ffa_abi::memory::Flags;
 
 use super::table::Phase;
-use super::{Caller, handle, zero_flag};
+use super::{Caller, zero_flag};
 use crate::refusal::Refusal;
 use crate::{Port, Spmc};
 
@@ -14,13 +14,7 @@ impl<P: Port> Spmc<P> {
     pub(super) fn reclaim(&self, caller: Caller<'_, P>, regs: &mut Regs) -> Result<(), Refusal> {
         let [_, _, _, flags, ..] = regs.x;
         let zero = zero_flag(Flags(flags as u32))?;
-        let t = self.memory.table.find(handle(regs))?;
-        if !caller.is(t.sender) {
-            return Err(Refusal::MemHandle);
-        }
-        if t.phase != Phase::Open {
-            return Err(Refusal::MemHalfSent);
-        }
+        let t = self.find_sent(&caller, regs, Phase::Open)?;
         if t.is_retrieved() {
             return Err(Refusal::MemRetrieved);
         }

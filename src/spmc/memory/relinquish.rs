@@ -4,7 +4,7 @@
 use ffa_abi::Regs;
 use ffa_abi::memory::{Data, Relinquish};
 
-use super::table::{Held, Kind, Phase};
+use super::table::{Held, Kind, NOTHING_TO_TELL, Phase};
 use super::{Caller, zero_flag};
 use crate::partition::Partition;
 use crate::refusal::Refusal;
@@ -47,7 +47,7 @@ impl<P: Port> Spmc<P> {
         self.rewrite(&Caller::Partition(partition), &t, Change::Forget);
         if let Some(receiver) = t.receiver(partition.id()) {
             receiver.mapped = None;
-            receiver.next = u32::MAX;
+            receiver.next = NOTHING_TO_TELL;
         }
         if t.is_retrieved() {
             return;

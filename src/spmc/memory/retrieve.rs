@@ -8,7 +8,7 @@ use ffa_abi::memory::{
 use ffa_abi::{Func, Regs};
 
 use super::send::{Chunk, HEAD};
-use super::table::{Held, Kind, Phase, Transaction};
+use super::table::{Held, Kind, NOTHING_TO_TELL, Phase, Transaction};
 use super::{Caller, lengths};
 use crate::partition::Partition;
 use crate::refusal::Refusal;
@@ -24,7 +24,7 @@ fn settle(t: &Transaction, given: Data, asked: Permissions) -> Result<Permission
         (Data::ReadOnly, Data::NotSpecified | Data::ReadOnly) => Data::ReadOnly,
         (Data::ReadOnly, Data::ReadWrite) => return Err(Refusal::MemMorePermission),
     };
-    let alone = t.kind == Kind::Donate || t.kind == Kind::Lend && t.receivers.len() == 1;
+    let alone = t.kind == Kind::Donate || t.kind == Kind::Lend && t.receivers().len() == 1;
     let instruction = match (alone, asked.instruction) {
         // The only user of the memory says itself whether it executes there; for others nobody does.
         (true, Instruction::Executable) => Instruction::Executable,
@@ -72,17 +72,15 @@ impl<P: Port> Spmc<P> {
         if total != fragment || total as usize > HEAD {
             return Err(Refusal::MemLength);
         }
-        let mut request = Chunk::<HEAD>::ZERO;
-        let n = self.reader(&caller, fragment).read(self.port, &mut request.0)?;
-        let request = request.0.get(..n as usize).ok_or(Refusal::MemLength)?;
-        let region = Region::decode(request, self.version_of(&caller));
-        let region = region.as_ref()?;
+        let mut request = Chunk::ZERO;
+        let region = self.read_region(&caller, &mut self.reader(&caller, fragment), &mut request);
+        let region = region.as_ref().map_err(|why| *why)?;
         let t = self.memory.table.find(region.handle)?;
         match caller {
             Caller::Normal if region.receivers == 0 => self.describe(region, t, regs),
             // No VM is ever a receiver.
             Caller::Normal => Err(Refusal::MemReceiver),
-            Caller::Partition(p) => self.retrieve_into(p, region, n as usize, t, regs),
+            Caller::Partition(p) => self.retrieve_into(p, region, fragment as usize, t, regs),
         }
     }
 
@@ -109,7 +107,7 @@ impl<P: Port> Spmc<P> {
         if receiver.mapped.is_some() {
             return Err(Refusal::MemRetrieved);
         }
-        let next = self.map_and_answer(partition, &t, granted, regs)?;
+        self.map_and_answer(partition, &mut t, granted, regs)?;
         t.zero_after |= region.flags.has(Flags::ZERO_AFTER);
         if let Some(receiver) = t.receiver(partition.id()) {
             receiver.mapped = Some(granted.data);
@@ -117,19 +115,19 @@ impl<P: Port> Spmc<P> {
         if t.kind == Kind::Donate {
             self.forget_donor(&t);
         }
-        self.told(Caller::Partition(partition), t, next);
+        self.end_if_told(t);
         Ok(())
     }
 
     /// Claims the receiver's pages, writes the response, commits: the last step that can fail comes before the
-    /// first that cannot be undone. Returns the next range to tell.
+    /// first that cannot be undone.
     fn map_and_answer(
         &self,
         partition: &Partition<P>,
-        t: &Held<'_>,
+        t: &mut Transaction,
         granted: Permissions,
         regs: &mut Regs,
-    ) -> Result<u32, Refusal> {
+    ) -> Result<(), Refusal> {
         let mut stage2 = partition.stage2.lock();
         let mut walk = stage2.walk(self.port, t.space);
         let claimed = walk.claim(&t.ranges, &mut any_range, Check::Vacant);
@@ -154,7 +152,7 @@ impl<P: Port> Spmc<P> {
         t: &Transaction,
     ) -> Result<Permissions, Refusal> {
         let bypass = region.flags.has(Flags::BYPASS_BORROWERS);
-        let expected = if bypass { 1 } else { t.receivers.len() };
+        let expected = if bypass { 1 } else { t.receivers().len() };
         if region.receivers != expected {
             return Err(Refusal::MemMismatch);
         }
@@ -167,7 +165,7 @@ impl<P: Port> Spmc<P> {
             if access.composite != 0 || access.flags & !1 != 0 || own && access.flags != 0 {
                 return Err(Refusal::MemReserved);
             }
-            let mut receivers = t.receivers.iter().enumerate();
+            let mut receivers = t.receivers().iter().enumerate();
             let (sent, receiver) = receivers.find(|(_, r)| r.id == access.receiver).ok_or(Refusal::MemMismatch)?;
             let repeated = seen & 1 << sent != 0;
             seen |= 1 << sent;
@@ -194,21 +192,18 @@ impl<P: Port> Spmc<P> {
         if t.phase != Phase::Open {
             return Err(Refusal::MemHalfSent);
         }
-        let next = self.respond(Caller::Normal, &t, None, regs)?;
-        t.hypervisor_next = 0;
-        self.told(Caller::Normal, t, next);
-        Ok(())
+        self.respond(Caller::Normal, &mut t, None, regs)
     }
 
     /// Answers with a retrieve response in the caller's RX buffer: about the caller alone with what it was `granted`,
-    /// or about all receivers. Returns the next range to tell.
+    /// or about all receivers.
     fn respond(
         &self,
         caller: Caller<'_, P>,
-        t: &Held<'_>,
+        t: &mut Transaction,
         granted: Option<Permissions>,
         regs: &mut Regs,
-    ) -> Result<u32, Refusal> {
+    ) -> Result<(), Refusal> {
         let form = Form::of(self.version_of(&caller));
         let count = caller.told_of(t);
         let composite = form.composite(count) as u32;
@@ -218,7 +213,7 @@ impl<P: Port> Spmc<P> {
         let zeroed = if t.zero_first { Flags::ZERO } else { 0 };
         let flags = Flags(t.kind.flag() | zeroed);
         w.header(form, t.sender, attributes, flags, t.handle(), t.tag, count as u32)?;
-        for (i, r) in t.receivers.iter().enumerate() {
+        for (i, r) in t.receivers().iter().enumerate() {
             if !caller.hears_of(r.id) {
                 continue;
             }
@@ -230,22 +225,22 @@ impl<P: Port> Spmc<P> {
         }
         w.composite(t.pages, t.ranges.expected)?;
         let used = w.len();
-        let (next, bytes) = self.tell_ranges(&caller, t, &mut chunk, used, 0)?;
+        let bytes = self.tell_ranges(&caller, t, &mut chunk, used, 0)?.into();
         let total = u64::from(composite) + RANGE_SIZE as u64 * (1 + u64::from(t.ranges.expected));
         regs.set8([Func::MemRetrieveResp.id32().into(), total, bytes, 0, 0, 0, 0, 0]);
-        Ok(next)
+        Ok(())
     }
 
     /// Writes the first `used` bytes of `chunk` into the caller's RX buffer, then ranges from `from` on, as many as fit.
-    /// Returns the next one to tell, and the bytes written.
+    /// Notes which one has to be told next, and returns the bytes written.
     pub(super) fn tell_ranges(
         &self,
         caller: &Caller<'_, P>,
-        t: &Held<'_>,
+        t: &mut Transaction,
         chunk: &mut Chunk<HEAD>,
         mut used: usize,
         from: u32,
-    ) -> Result<(u32, u64), Refusal> {
+    ) -> Result<u32, Refusal> {
         let mut mailbox = self.mailbox_of(caller).lock();
         let mut delivery = mailbox.begin_delivery()?;
         let room = delivery.room().saturating_sub(used as u64) / RANGE_SIZE as u64;
@@ -260,9 +255,14 @@ impl<P: Port> Spmc<P> {
             used += RANGE_SIZE;
         }
         delivery.append(self.port, chunk.0.get(..used).unwrap_or(&[]))?;
-        let bytes = delivery.filled();
+        let bytes = delivery.filled() as u32;
         delivery.finish();
-        Ok((from + fit, bytes))
+        let told = from + fit;
+        let next = if told == t.ranges.len() { NOTHING_TO_TELL } else { told };
+        if let Some(place) = t.next_for(caller) {
+            *place = next;
+        }
+        Ok(bytes)
     }
 
     /// Ends the ownership of whoever donated. The Normal world's entries stay: a page without one would be its own.

@@ -72,12 +72,38 @@ impl<P: Port> Spmc<P> {
     pub(super) fn send(&self, caller: Caller<'_, P>, kind: Kind, wide: bool, regs: &mut Regs) -> Result<(), Refusal> {
         let (total, fragment) = lengths(wide, regs)?;
         let mut t = self.memory.table.open(self.port, caller.position())?;
-        let outcome = self.first_fragment(&caller, kind, total, fragment, &mut t);
-        let outcome = outcome.and_then(|()| self.complete_or_ask(&caller, &mut t, regs));
+        let taken = self.first_fragment(&caller, kind, total, fragment, &mut t);
+        self.proceed(&caller, t, taken, regs)
+    }
+
+    /// Goes on with a descriptor whose fragment was `taken`: completes the transaction or asks for the next fragment. What
+    /// was wrong ends the transaction.
+    #[inline(never)]
+    pub(super) fn proceed(
+        &self,
+        owner: &Caller<'_, P>,
+        mut t: Held<'_>,
+        taken: Result<(), Refusal>,
+        regs: &mut Regs,
+    ) -> Result<(), Refusal> {
+        let outcome = taken.and_then(|()| self.complete_or_ask(owner, &mut t, regs));
         if outcome.is_err() {
             self.memory.table.close(self.port, t);
         }
         outcome
+    }
+
+    /// Reads the header of a transaction descriptor and what lies behind it, as much as `head` holds.
+    #[inline(never)]
+    pub(super) fn read_region<'h>(
+        &self,
+        caller: &Caller<'_, P>,
+        reader: &mut Reader<'_>,
+        head: &'h mut Chunk<HEAD>,
+    ) -> Result<Region<'h>, Refusal> {
+        let n = reader.read(self.port, &mut head.0)?;
+        let head = head.0.get(..n as usize).ok_or(Refusal::MemLength)?;
+        Ok(Region::decode(head, self.version_of(caller))?)
     }
 
     fn first_fragment(
@@ -89,11 +115,9 @@ impl<P: Port> Spmc<P> {
         t: &mut Transaction,
     ) -> Result<(), Refusal> {
         let mut reader = self.reader(caller, fragment);
-        let mut head = Chunk::<HEAD>::ZERO;
-        let n = reader.read(self.port, &mut head.0)?;
-        let head = head.0.get(..n as usize).ok_or(Refusal::MemLength)?;
-        let region = Region::decode(head, self.version_of(caller));
-        let region = region.as_ref()?;
+        let mut head = Chunk::ZERO;
+        let region = self.read_region(caller, &mut reader, &mut head);
+        let region = region.as_ref().map_err(|why| *why)?;
         check_region(region, caller, kind)?;
         let offset = self.receivers(region, kind, t)?;
         let composite = region.composite(offset)?;
@@ -114,7 +138,7 @@ impl<P: Port> Spmc<P> {
         t.pages = composite.pages;
         t.ranges.expected = composite.ranges;
         t.offset = fragment;
-        self.take_ranges(t, head.get(composite.at..).unwrap_or(&[]))?;
+        self.take_ranges(t, region.bytes_from(composite.at))?;
         self.take_rest(t, &mut reader)
     }
 
@@ -132,9 +156,7 @@ impl<P: Port> Spmc<P> {
             if *offset.get_or_insert(access.composite) != access.composite {
                 return Err(Refusal::MemOffset);
             }
-            let receiver =
-                Receiver { id: access.receiver, data: access.permissions.data, mapped: None, next: u32::MAX };
-            t.receivers.try_push(receiver).map_err(|_| Refusal::MemReceivers)?;
+            t.add(Receiver::new(access.receiver, access.permissions.data))?;
             t.set_impdef(self.port, self.memory.left_by(region.sender), index, access)?;
         }
         offset.ok_or(Refusal::MemReceivers)
@@ -147,7 +169,7 @@ impl<P: Port> Spmc<P> {
         if !receiver.is_secure() {
             return Err(Refusal::MemToNormalWorld);
         }
-        let to = self.partitions.find(receiver).ok_or(Refusal::UnknownPartition)?;
+        let to = self.partitions.look_up(receiver).ok_or(Refusal::UnknownPartition)?;
         self.routing.check(self.end_of(sender)?, End::partition(to.index), Use::Memory)
     }
 
@@ -182,12 +204,7 @@ impl<P: Port> Spmc<P> {
     }
 
     /// Completes a transaction whose ranges are all here, or asks for the next fragment.
-    pub(super) fn complete_or_ask(
-        &self,
-        owner: &Caller<'_, P>,
-        t: &mut Held<'_>,
-        regs: &mut Regs,
-    ) -> Result<(), Refusal> {
+    fn complete_or_ask(&self, owner: &Caller<'_, P>, t: &mut Transaction, regs: &mut Regs) -> Result<(), Refusal> {
         let (low, high) = t.handle().words();
         let (low, high) = (u64::from(low), u64::from(high));
         if t.ranges.len() == t.ranges.expected {
@@ -208,17 +225,15 @@ impl<P: Port> Spmc<P> {
 
     /// Changes the owner's tables: claims every page, then commits, then zeroes if the owner wants it.
     fn hand_over(&self, owner: &Caller<'_, P>, t: &mut Transaction) -> Result<(), Refusal> {
-        t.space = self.space_of(owner, t);
-        let mut tables = self.tables_of(owner, t.space);
-        let buffers = self.mailbox_of(owner).lock().pair();
+        let mut tables = self.tables_of(owner).lock();
         let normal = matches!(owner, Caller::Normal);
-        let needs = match t.kind {
-            Kind::Donate => PageAccess::READ_WRITE,
-            Kind::Share | Kind::Lend if t.receivers.iter().any(|r| r.data == Data::ReadWrite) => PageAccess::READ_WRITE,
-            Kind::Share | Kind::Lend => PageAccess::READ,
-        };
-        let needs = if t.zero_first { PageAccess::READ_WRITE } else { needs };
-        let mut walk = tables.walk(self.port);
+        // The first page says in which space they are: a partition may own Non-secure memory, too.
+        let non_secure = normal || tables.query(self.port, Space::Secure, t.ranges.first()).is_zero();
+        t.space = if non_secure { Space::NonSecure } else { Space::Secure };
+        let buffers = self.mailbox_of(owner).lock().pair();
+        let written = t.zero_first || t.kind == Kind::Donate || t.receivers().iter().any(|r| r.data == Data::ReadWrite);
+        let needs = if written { PageAccess::READ_WRITE } else { PageAccess::READ };
+        let mut walk = tables.walk(self.port, t.space);
         // Ranges mostly lie in one piece of RAM: the manifest is asked about a range outside the last one's.
         let (mut ram, space) = ((0, 0), t.space);
         let mut admit = move |at: Ipa, pages| {
@@ -246,15 +261,6 @@ impl<P: Port> Spmc<P> {
         t.ranges.iter(self.port).try_for_each(|(at, pages)| {
             self.port.zero(t.space, Pa(at.0), pages * PAGE_SIZE).map_err(|_| Refusal::MemFault)
         })
-    }
-
-    /// Says in which space the owner's first page is: a partition may own Non-secure memory, too.
-    fn space_of(&self, owner: &Caller<'_, P>, t: &Transaction) -> Space {
-        let (Caller::Partition(p), Some((first, _))) = (owner, t.ranges.iter(self.port).next()) else {
-            return Space::NonSecure;
-        };
-        let secure = p.stage2.lock().query(self.port, Space::Secure, first);
-        if secure.is_zero() { Space::NonSecure } else { Space::Secure }
     }
 }
 

@@ -9,6 +9,7 @@ use arrayvec::ArrayVec;
 use ffa_abi::memory::{Access, Data, Flags};
 use ffa_abi::{Handle, PartitionId};
 
+use super::Caller;
 use crate::manifest::MAX_PARTITIONS;
 use crate::refusal::Refusal;
 pub(super) use crate::stage2::Kind;
@@ -29,6 +30,8 @@ const PER_PAGE: usize = PAGE_SIZE as usize / size_of::<Mutex<Transaction>>();
 const MAX_PAGES: usize = MAX_OPEN.div_ceil(PER_PAGE);
 const INDEX_BITS: u32 = 16;
 const NONE: u16 = u16::MAX;
+/// The next range to tell whoever has been told all, or was never told any.
+pub(super) const NOTHING_TO_TELL: u32 = u32::MAX;
 
 // A power of two, so that a place is found by a shift.
 #[cfg(not(loom))]
@@ -70,10 +73,19 @@ pub(super) struct Receiver {
     pub(super) next: u32,
 }
 
+impl Receiver {
+    /// Makes a receiver that has not retrieved.
+    pub(super) const fn new(id: PartitionId, data: Data) -> Self {
+        Self { id, data, mapped: None, next: NOTHING_TO_TELL }
+    }
+}
+
 /// One memory transaction.
 #[derive(Debug)]
 pub(super) struct Transaction {
     generation: u32,
+    /// Its place in the table.
+    index: u16,
     /// The place of its owner among those that [`FreeList`] counts.
     owner: u8,
     pub(super) phase: Phase,
@@ -85,7 +97,9 @@ pub(super) struct Transaction {
     /// A receiver wants the memory zeroed once nobody has it mapped.
     pub(super) zero_after: bool,
     pub(super) tag: u64,
-    pub(super) receivers: ArrayVec<Receiver, MAX_RECEIVERS>,
+    /// Room for its receivers, and how many there are.
+    list: [Receiver; MAX_RECEIVERS],
+    count: u8,
     /// A pool page with the receivers' implementation-defined values, if any is not zero.
     impdef: Link,
     pub(super) ranges: RangeList,
@@ -103,6 +117,7 @@ impl Transaction {
     fn new() -> Self {
         Self {
             generation: 1,
+            index: 0,
             owner: NORMAL_WORLD,
             phase: Phase::Free,
             kind: Kind::Share,
@@ -111,24 +126,50 @@ impl Transaction {
             zero_first: false,
             zero_after: false,
             tag: 0,
-            receivers: ArrayVec::new_const(),
+            list: [Receiver::new(PartitionId::NORMAL_WORLD, Data::NotSpecified); MAX_RECEIVERS],
+            count: 0,
             impdef: Link::default(),
             ranges: RangeList::default(),
             pages: 0,
             pages_so_far: 0,
             offset: 0,
-            hypervisor_next: u32::MAX,
+            hypervisor_next: NOTHING_TO_TELL,
         }
+    }
+
+    /// Returns the handle.
+    pub(super) fn handle(&self) -> Handle {
+        Handle(u64::from(self.index) | u64::from(self.generation) << INDEX_BITS)
+    }
+
+    /// Lists the receivers.
+    pub(super) fn receivers(&self) -> &[Receiver] {
+        self.list.get(..self.count.into()).unwrap_or(&[])
+    }
+
+    /// Adds a receiver.
+    pub(super) fn add(&mut self, receiver: Receiver) -> Result<(), Refusal> {
+        *self.list.get_mut(usize::from(self.count)).ok_or(Refusal::MemReceivers)? = receiver;
+        self.count += 1;
+        Ok(())
     }
 
     /// Finds a receiver.
     pub(super) fn receiver(&mut self, id: PartitionId) -> Option<&mut Receiver> {
-        self.receivers.iter_mut().find(|r| r.id == id)
+        self.list.iter_mut().take(self.count.into()).find(|r| r.id == id)
+    }
+
+    /// Returns the place of the next range that a retrieve response has to tell the caller.
+    pub(super) fn next_for<P: Port>(&mut self, caller: &Caller<'_, P>) -> Option<&mut u32> {
+        match caller {
+            Caller::Normal => Some(&mut self.hypervisor_next),
+            Caller::Partition(p) => self.receiver(p.id()).map(|receiver| &mut receiver.next),
+        }
     }
 
     /// Tells whether anybody has the memory mapped.
     pub(super) fn is_retrieved(&self) -> bool {
-        self.receivers.iter().any(|r| r.mapped.is_some())
+        self.receivers().iter().any(|r| r.mapped.is_some())
     }
 
     /// Keeps the implementation-defined value of receiver `index`.
@@ -166,9 +207,9 @@ impl Transaction {
         // Never 0, so that no handle is.
         self.generation = self.generation.wrapping_add(1).max(1);
         self.phase = Phase::Free;
-        self.receivers.clear();
+        self.count = 0;
         (self.zero_first, self.zero_after) = (false, false);
-        (self.pages_so_far, self.hypervisor_next) = (0, u32::MAX);
+        (self.pages_so_far, self.hypervisor_next) = (0, NOTHING_TO_TELL);
     }
 }
 
@@ -195,30 +236,7 @@ pub(crate) struct Table {
 }
 
 /// A transaction under its lock.
-pub(super) struct Held<'a> {
-    index: u16,
-    guard: MutexGuard<'a, Transaction>,
-}
-
-impl core::ops::Deref for Held<'_> {
-    type Target = Transaction;
-    fn deref(&self) -> &Transaction {
-        &self.guard
-    }
-}
-
-impl core::ops::DerefMut for Held<'_> {
-    fn deref_mut(&mut self) -> &mut Transaction {
-        &mut self.guard
-    }
-}
-
-impl Held<'_> {
-    /// Returns the handle.
-    pub(super) fn handle(&self) -> Handle {
-        Handle(u64::from(self.index) | u64::from(self.guard.generation) << INDEX_BITS)
-    }
-}
+pub(super) type Held<'a> = MutexGuard<'a, Transaction>;
 
 impl Table {
     /// Makes a table that can grow to `capacity` places, [`MAX_OPEN`] at the most.
@@ -246,8 +264,8 @@ impl Table {
             index
         };
         let mut guard = self.place(index).ok_or(Refusal::MemTransactions)?.lock();
-        guard.owner = owner;
-        Ok(Held { index, guard })
+        (guard.index, guard.owner) = (index, owner);
+        Ok(guard)
     }
 
     /// Takes the place that was closed last, or makes one, with a page of the pool for it where it is the first of its
@@ -277,12 +295,11 @@ impl Table {
 
     /// Finds the transaction that `handle` names.
     pub(super) fn find(&self, handle: Handle) -> Result<Held<'static>, Refusal> {
-        let index = handle.0 as u16;
-        let guard = self.place(index).ok_or(Refusal::MemHandle)?.lock();
+        let guard = self.place(handle.0 as u16).ok_or(Refusal::MemHandle)?.lock();
         if guard.phase == Phase::Free || u64::from(guard.generation) != handle.0 >> INDEX_BITS {
             return Err(Refusal::MemHandle);
         }
-        Ok(Held { index, guard })
+        Ok(guard)
     }
 
     /// Closes a transaction: its place is free.
@@ -303,7 +320,7 @@ impl Table {
 
     /// Visits every transaction in use, one at a time.
     pub(super) fn each(&self) -> impl Iterator<Item = Held<'static>> {
-        let places = (0..MAX_OPEN as u16).map_while(|index| Some((index, self.place(index)?)));
-        places.map(|(index, place)| Held { index, guard: place.lock() }).filter(|held| held.phase != Phase::Free)
+        let places = (0..MAX_OPEN as u16).map_while(|index| self.place(index));
+        places.map(Mutex::lock).filter(|held| held.phase != Phase::Free)
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Two roots per partition, one for each IPA space (Arm ARM, "Secure EL2 and the Secure EL1&0 translation regime"):
 //! a level-1 table of one page each, 39 bits of IPA, 4 KiB pages and 2 MiB blocks. The Normal world's ownership is
-//! kept in a [`Tracking`] tree of the same form, which no hardware walks.
+//! kept in a tree of the same form, which no hardware walks ([`Stage2::tracking`]).
 
 mod entry;
 mod ownership;
@@ -47,11 +47,13 @@ impl From<Refusal> for Error {
     }
 }
 
-/// Holds the tables of one partition. Its lock guards them.
+/// Holds the tables of one partition, or what tracks the Normal world's pages. Its lock guards them.
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
 pub struct Stage2 {
     roots: Stage2Roots,
+    /// Whether the hardware walks them.
+    installed: bool,
     /// How often they were changed, or may have been.
     changes: u64,
 }
@@ -65,7 +67,14 @@ impl Stage2 {
             return Err(Error::NoTableMemory);
         };
         port.tables_written();
-        Ok(Self { roots: Stage2Roots { vmid, secure, non_secure }, changes: 0 })
+        Ok(Self { roots: Stage2Roots { vmid, secure, non_secure }, installed: true, changes: 0 })
+    }
+
+    /// Allocates an empty tree that keeps the ownership of the Normal world's pages, in the Non-secure space. A page without
+    /// an entry is as the manifest says.
+    pub fn tracking<P: Port>(port: &P) -> Result<Self, Error> {
+        let non_secure = port.page_alloc().ok_or(Error::NoTableMemory)?;
+        Ok(Self { roots: Stage2Roots { vmid: Vmid(0), secure: Pa(0), non_secure }, installed: false, changes: 0 })
     }
 
     /// Returns what a context loads.
@@ -79,9 +88,10 @@ impl Stage2 {
     }
 
     /// Starts a walk of one IPA space.
+    #[inline(never)]
     pub fn walk<'a, P: Port>(&'a mut self, port: &'a P, space: Space) -> Walk<'a, P> {
         self.changes = self.changes.wrapping_add(1);
-        Walk::new(port, self.root(space), Some((&self.roots, space)))
+        Walk::new(port, self, space)
     }
 
     /// Maps `pages` pages at `ipa` to `pa` of the same space, all or nothing.
@@ -130,8 +140,10 @@ impl Stage2 {
 
     /// Returns all tables to the pool. No context of the partition may run any more.
     pub fn destroy<P: Port>(self, port: &P) {
-        port.tlb_invalidate_all(&self.roots);
-        walk::destroy(port, self.roots.secure);
+        if self.installed {
+            port.tlb_invalidate_all(&self.roots);
+            walk::destroy(port, self.roots.secure);
+        }
         walk::destroy(port, self.roots.non_secure);
     }
 
@@ -140,35 +152,6 @@ impl Stage2 {
             Space::Secure => self.roots.secure,
             Space::NonSecure => self.roots.non_secure,
         }
-    }
-}
-
-/// Keeps the ownership of the Normal world's pages. A page without an entry is as the manifest says.
-#[derive(Debug)]
-#[cfg_attr(test, derive(Clone))]
-pub struct Tracking {
-    root: Pa,
-}
-
-impl Tracking {
-    /// Allocates an empty tree.
-    pub fn new<P: Port>(port: &P) -> Result<Self, Error> {
-        Ok(Self { root: port.page_alloc().ok_or(Error::NoTableMemory)? })
-    }
-
-    /// Starts a walk.
-    pub fn walk<'a, P: Port>(&mut self, port: &'a P) -> Walk<'a, P> {
-        Walk::new(port, self.root, None)
-    }
-
-    /// Returns the entry of the page at `ipa`, or zero.
-    pub fn query<P: Port>(&self, port: &P, ipa: Ipa) -> Entry {
-        walk::read(port, self.root, ipa)
-    }
-
-    /// Returns all tables to the pool.
-    pub fn destroy<P: Port>(self, port: &P) {
-        walk::destroy(port, self.root);
     }
 }
 

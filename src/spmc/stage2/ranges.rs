@@ -32,7 +32,7 @@ impl Link {
 /// A list of ranges.
 #[derive(Debug, Default)]
 pub(crate) struct RangeList {
-    /// Up to [`INLINE`] ranges; for a longer list [`HEAD`] and [`TAIL`] link to the ends of its chain.
+    /// Up to [`INLINE`] ranges; of a longer list the first one, and [`HEAD`] and [`TAIL`] link to the ends of its chain.
     words: [AtomicU64; INLINE],
     len: u32,
     /// How many ranges the descriptor announced.
@@ -40,8 +40,8 @@ pub(crate) struct RangeList {
 }
 
 /// The words that link to the first and the last page.
-const HEAD: usize = 0;
-const TAIL: usize = 1;
+const HEAD: usize = 2;
+const TAIL: usize = 3;
 
 /// Packs a range whose end [`super::check_range`] has found inside the IPA space.
 const fn pack(address: u64, pages: u64) -> u64 {
@@ -91,6 +91,11 @@ impl RangeList {
             self.len += 1;
         }
         Ok(())
+    }
+
+    /// Returns the first page of the first range; of an empty list, any page.
+    pub(crate) fn first(&self) -> Ipa {
+        unpack(self.words[0].load(Relaxed)).0
     }
 
     const fn is_chain(&self) -> bool {

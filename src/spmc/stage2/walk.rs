@@ -11,10 +11,11 @@ use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::refusal::Refusal;
+use crate::stage2::Stage2;
 use crate::stage2::entry::{Entry, Tag};
 use crate::stage2::ownership::{Change, Check};
 use crate::stage2::ranges::RangeList;
-use crate::{Ipa, PAGE_SIZE, Pa, Port, Space, Stage2Roots};
+use crate::{Ipa, PAGE_SIZE, Pa, Port, Space};
 
 /// Entries in a table, of any level.
 const ENTRIES: u64 = 512;
@@ -96,8 +97,8 @@ impl<'a> Open<'a> {
 pub struct Walk<'a, P: Port> {
     port: &'a P,
     root: Option<&'a [AtomicU64; ENTRIES as usize]>,
-    /// Whose TLB entries to invalidate; `None` for a tree that no hardware walks.
-    installed: Option<(&'a Stage2Roots, Space)>,
+    tables: &'a Stage2,
+    space: Space,
     blocks: bool,
     /// The level-2 table that is open, and the level-3 table below it.
     middle: Option<Open<'a>>,
@@ -109,11 +110,11 @@ pub struct Walk<'a, P: Port> {
 }
 
 impl<'a, P: Port> Walk<'a, P> {
-    /// Starts a walk of the tree at `root`.
-    #[inline(never)]
-    pub(super) fn new(port: &'a P, root: Pa, installed: Option<(&'a Stage2Roots, Space)>) -> Self {
-        let root = port.words(root);
-        Self { port, root, installed, blocks: true, middle: None, last: None, stale: 0..0, freed: 0 }
+    /// Starts a walk of the tree of one space.
+    #[inline(always)]
+    pub(super) fn new(port: &'a P, tables: &'a Stage2, space: Space) -> Self {
+        let root = port.words(tables.root(space));
+        Self { port, root, tables, space, blocks: true, middle: None, last: None, stale: 0..0, freed: 0 }
     }
 
     /// Keeps to 4 KiB pages: for mappings whose output address does not follow the IPA modulo 2 MiB.
@@ -165,12 +166,13 @@ impl<'a, P: Port> Walk<'a, P> {
     pub fn finish(&mut self) {
         self.close_last();
         self.close_middle();
-        if let Some((roots, space)) = self.installed {
+        if self.tables.installed {
+            let roots = &self.tables.roots;
             self.port.tables_written();
             match self.stale.end - self.stale.start {
                 0 => {}
                 pages @ 1..=INVALIDATE_BY_PAGE => {
-                    self.port.tlb_invalidate(roots, space, Ipa(self.stale.start * PAGE_SIZE), pages);
+                    self.port.tlb_invalidate(roots, self.space, Ipa(self.stale.start * PAGE_SIZE), pages);
                 }
                 _ => self.port.tlb_invalidate_all(roots),
             }
@@ -322,11 +324,11 @@ impl<'a, P: Port> Walk<'a, P> {
     fn replace(&mut self, number: u64, valid: bool, new: Entry) {
         let Some(middle) = &self.middle else { return };
         let word = middle.word(number);
-        if let (true, Some((roots, _))) = (valid, self.installed) {
+        if valid && self.tables.installed {
             word.store(0, Relaxed);
             self.port.tables_written();
             // By address this could take one operation for every page that the TLB made of it.
-            self.port.tlb_invalidate_all(roots);
+            self.port.tlb_invalidate_all(&self.tables.roots);
         }
         self.port.tables_written();
         word.store(new.0, Relaxed);

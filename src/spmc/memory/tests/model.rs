@@ -383,7 +383,7 @@ impl Model {
             };
             assert_eq!(self.world.access(who, at), expected, "{at:#x} of {who}: {page:?}");
         }
-        let tag = self.world.spmc.memory.tracking.lock().query(self.world.m, Ipa(at));
+        let tag = self.world.spmc.memory.tracking.lock().query(self.world.m, Space::NonSecure, Ipa(at));
         let (page, _) = self.page(0, at);
         let expected = match page {
             Page::Owned(0) | Page::Nothing => (true, false, 0),

@@ -78,7 +78,7 @@ fn only_ones_own_plain_memory_can_be_sent() {
     regs.x[1..4].copy_from_slice(&[NW, NW + 0x1000, 1]);
     w.spmc.normal.mailbox.lock().unmap().unwrap();
     assert_eq!(
-        w.spmc.rxtx_map_normal(Func::RxTxMap.id64(), &mut regs).map_err(|r| r.code()),
+        w.spmc.rxtx_map(None, Func::RxTxMap.id64(), &mut regs).map_err(|r| r.code()),
         Err(Error::InvalidParameters)
     );
     w.spmc.normal.mailbox.lock().map(buffers(0)).unwrap();
