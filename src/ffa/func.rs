@@ -19,7 +19,7 @@ macro_rules! funcs {
             /// Lists every interface that this crate knows, in the order of their numbers.
             pub const ALL: &'static [Func] = &[$(Func::$name,)*];
 
-            /// Returns the specification's name.
+            /// Returns the specification's name without `FFA_`, which all have.
             #[inline(never)]
             pub fn name(self) -> &'static str {
                 let before = Self::ALL.iter().filter(|f| (**f as u8) < self as u8).count();
@@ -44,91 +44,91 @@ macro_rules! funcs {
 
 funcs! {
     /// Reports a failed call.
-    Error = 0x60, "FFA_ERROR", true, false;
+    Error = 0x60, "ERROR", true, false;
     /// Reports a completed call.
-    Success = 0x61, "FFA_SUCCESS", true, true;
+    Success = 0x61, "SUCCESS", true, true;
     /// Hands an interrupt to its handler.
-    Interrupt = 0x62, "FFA_INTERRUPT", true, false;
+    Interrupt = 0x62, "INTERRUPT", true, false;
     /// Negotiates the version.
-    Version = 0x63, "FFA_VERSION", true, false;
+    Version = 0x63, "VERSION", true, false;
     /// Asks for an interface or a feature.
-    Features = 0x64, "FFA_FEATURES", true, false;
+    Features = 0x64, "FEATURES", true, false;
     /// Gives the RX buffer back to its producer.
-    RxRelease = 0x65, "FFA_RX_RELEASE", true, false;
+    RxRelease = 0x65, "RX_RELEASE", true, false;
     /// Registers an RX/TX pair.
-    RxTxMap = 0x66, "FFA_RXTX_MAP", true, true;
+    RxTxMap = 0x66, "RXTX_MAP", true, true;
     /// Removes an RX/TX pair.
-    RxTxUnmap = 0x67, "FFA_RXTX_UNMAP", true, false;
+    RxTxUnmap = 0x67, "RXTX_UNMAP", true, false;
     /// Lists partitions through the RX buffer.
-    PartitionInfoGet = 0x68, "FFA_PARTITION_INFO_GET", true, false;
+    PartitionInfoGet = 0x68, "PARTITION_INFO_GET", true, false;
     /// Returns the caller's identifier.
-    IdGet = 0x69, "FFA_ID_GET", true, false;
+    IdGet = 0x69, "ID_GET", true, false;
     /// Gives the CPU back until there is work.
-    MsgWait = 0x6b, "FFA_MSG_WAIT", true, false;
+    MsgWait = 0x6b, "MSG_WAIT", true, false;
     /// Gives the CPU back for a while.
-    Yield = 0x6c, "FFA_YIELD", true, false;
+    Yield = 0x6c, "YIELD", true, false;
     /// Lends CPU cycles to an execution context.
-    Run = 0x6d, "FFA_RUN", true, false;
+    Run = 0x6d, "RUN", true, false;
     /// Sends a direct request.
-    DirectReq = 0x6f, "FFA_MSG_SEND_DIRECT_REQ", true, true;
+    DirectReq = 0x6f, "MSG_SEND_DIRECT_REQ", true, true;
     /// Sends a direct response.
-    DirectResp = 0x70, "FFA_MSG_SEND_DIRECT_RESP", true, true;
+    DirectResp = 0x70, "MSG_SEND_DIRECT_RESP", true, true;
     /// Transfers ownership of memory.
-    MemDonate = 0x71, "FFA_MEM_DONATE", true, true;
+    MemDonate = 0x71, "MEM_DONATE", true, true;
     /// Lends memory, giving up access.
-    MemLend = 0x72, "FFA_MEM_LEND", true, true;
+    MemLend = 0x72, "MEM_LEND", true, true;
     /// Shares memory, keeping access.
-    MemShare = 0x73, "FFA_MEM_SHARE", true, true;
+    MemShare = 0x73, "MEM_SHARE", true, true;
     /// Asks for access to memory sent earlier.
-    MemRetrieveReq = 0x74, "FFA_MEM_RETRIEVE_REQ", true, true;
+    MemRetrieveReq = 0x74, "MEM_RETRIEVE_REQ", true, true;
     /// Answers a retrieve request.
-    MemRetrieveResp = 0x75, "FFA_MEM_RETRIEVE_RESP", true, false;
+    MemRetrieveResp = 0x75, "MEM_RETRIEVE_RESP", true, false;
     /// Gives retrieved memory up.
-    MemRelinquish = 0x76, "FFA_MEM_RELINQUISH", true, false;
+    MemRelinquish = 0x76, "MEM_RELINQUISH", true, false;
     /// Takes sent memory back.
-    MemReclaim = 0x77, "FFA_MEM_RECLAIM", true, false;
+    MemReclaim = 0x77, "MEM_RECLAIM", true, false;
     /// Asks for the next fragment of a descriptor.
-    MemFragRx = 0x7a, "FFA_MEM_FRAG_RX", true, false;
+    MemFragRx = 0x7a, "MEM_FRAG_RX", true, false;
     /// Carries the next fragment of a descriptor.
-    MemFragTx = 0x7b, "FFA_MEM_FRAG_TX", true, false;
+    MemFragTx = 0x7b, "MEM_FRAG_TX", true, false;
     /// Resumes the Normal world after a secure interrupt.
-    NormalWorldResume = 0x7c, "FFA_NORMAL_WORLD_RESUME", true, false;
+    NormalWorldResume = 0x7c, "NORMAL_WORLD_RESUME", true, false;
     /// Creates a VM's notification bitmap.
-    NotificationBitmapCreate = 0x7d, "FFA_NOTIFICATION_BITMAP_CREATE", true, false;
+    NotificationBitmapCreate = 0x7d, "NOTIFICATION_BITMAP_CREATE", true, false;
     /// Destroys a VM's notification bitmap.
-    NotificationBitmapDestroy = 0x7e, "FFA_NOTIFICATION_BITMAP_DESTROY", true, false;
+    NotificationBitmapDestroy = 0x7e, "NOTIFICATION_BITMAP_DESTROY", true, false;
     /// Binds notifications to a sender.
-    NotificationBind = 0x7f, "FFA_NOTIFICATION_BIND", true, false;
+    NotificationBind = 0x7f, "NOTIFICATION_BIND", true, false;
     /// Unbinds notifications.
-    NotificationUnbind = 0x80, "FFA_NOTIFICATION_UNBIND", true, false;
+    NotificationUnbind = 0x80, "NOTIFICATION_UNBIND", true, false;
     /// Signals notifications.
-    NotificationSet = 0x81, "FFA_NOTIFICATION_SET", true, false;
+    NotificationSet = 0x81, "NOTIFICATION_SET", true, false;
     /// Reads and clears pending notifications.
-    NotificationGet = 0x82, "FFA_NOTIFICATION_GET", true, false;
+    NotificationGet = 0x82, "NOTIFICATION_GET", true, false;
     /// Lists endpoints with pending notifications.
-    NotificationInfoGet = 0x83, "FFA_NOTIFICATION_INFO_GET", true, true;
+    NotificationInfoGet = 0x83, "NOTIFICATION_INFO_GET", true, true;
     /// Takes the ownership of a VM's RX buffer.
-    RxAcquire = 0x84, "FFA_RX_ACQUIRE", true, false;
+    RxAcquire = 0x84, "RX_ACQUIRE", true, false;
     /// Returns the SPMC's identifier.
-    SpmIdGet = 0x85, "FFA_SPM_ID_GET", true, false;
+    SpmIdGet = 0x85, "SPM_ID_GET", true, false;
     /// Sends an indirect message from the TX buffer.
-    MsgSend2 = 0x86, "FFA_MSG_SEND2", true, false;
+    MsgSend2 = 0x86, "MSG_SEND2", true, false;
     /// Registers the entry point of secondary execution contexts.
-    SecondaryEpRegister = 0x87, "FFA_SECONDARY_EP_REGISTER", false, true;
+    SecondaryEpRegister = 0x87, "SECONDARY_EP_REGISTER", false, true;
     /// Reads a page's permissions.
-    MemPermGet = 0x88, "FFA_MEM_PERM_GET", true, true;
+    MemPermGet = 0x88, "MEM_PERM_GET", true, true;
     /// Changes pages' permissions.
-    MemPermSet = 0x89, "FFA_MEM_PERM_SET", true, true;
+    MemPermSet = 0x89, "MEM_PERM_SET", true, true;
     /// Prints characters on the SPMC's console.
-    ConsoleLog = 0x8a, "FFA_CONSOLE_LOG", true, true;
+    ConsoleLog = 0x8a, "CONSOLE_LOG", true, true;
     /// Lists partitions in registers.
-    PartitionInfoGetRegs = 0x8b, "FFA_PARTITION_INFO_GET_REGS", false, true;
+    PartitionInfoGetRegs = 0x8b, "PARTITION_INFO_GET_REGS", false, true;
     /// Delegates a group 0 interrupt to EL3.
-    El3IntrHandle = 0x8c, "FFA_EL3_INTR_HANDLE", true, false;
+    El3IntrHandle = 0x8c, "EL3_INTR_HANDLE", true, false;
     /// Sends a direct request to a UUID, with x4 to x17 as payload.
-    DirectReq2 = 0x8d, "FFA_MSG_SEND_DIRECT_REQ2", false, true;
+    DirectReq2 = 0x8d, "MSG_SEND_DIRECT_REQ2", false, true;
     /// Answers a [`Func::DirectReq2`].
-    DirectResp2 = 0x8e, "FFA_MSG_SEND_DIRECT_RESP2", false, true;
+    DirectResp2 = 0x8e, "MSG_SEND_DIRECT_RESP2", false, true;
 }
 
 /// The interfaces by number, from [`FIRST`] on: one array for each width.

@@ -1,43 +1,50 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Names and sentences as the lines of one text: a table of pointers to them takes eight times as much room as one of
-//! where they end.
+//! Names and sentences as the lines of one text: a table of pointers to them takes sixteen times as much room as one of
+//! how long they are.
 
 /// Holds `N` lines, each of which ends with a newline.
 pub struct Lines<const N: usize> {
     text: &'static str,
-    /// Where the newlines are.
-    ends: [u16; N],
+    /// How long they are, the newline counted.
+    lengths: [u8; N],
 }
 
 impl<const N: usize> Lines<N> {
     /// Finds the lines of a text.
     ///
     /// # Panics
-    /// If there are not `N`: it is meant for constants.
+    /// If there are not `N`, or one is longer than 254 bytes: it is meant for constants.
     pub const fn new(text: &'static str) -> Self {
-        let mut ends = [0; N];
-        let (mut at, mut n) = (0, 0);
+        let mut lengths = [0; N];
+        let (mut at, mut first, mut n) = (0, 0, 0);
         while at < text.len() {
-            if text.as_bytes()[at] == b'\n' {
-                ends[n] = at as u16;
-                n += 1;
-            }
             at += 1;
+            if text.as_bytes()[at - 1] == b'\n' {
+                assert!(at - first <= u8::MAX as usize);
+                lengths[n] = (at - first) as u8;
+                (first, n) = (at, n + 1);
+            }
         }
-        assert!(n == N && at <= u16::MAX as usize);
-        Self { text, ends }
+        assert!(n == N);
+        Self { text, lengths }
     }
 
     /// Returns line `n`, counted from 0; nothing where there is no such line.
     pub fn get(&self, n: usize) -> &'static str {
-        line(self.text, &self.ends, n)
+        line(self.text, &self.lengths, n)
     }
 }
 
-fn line(text: &'static str, ends: &[u16], n: usize) -> &'static str {
-    let end = |n: usize| ends.get(n).map(|end| usize::from(*end));
-    let first = n.checked_sub(1).and_then(end).map_or(0, |before| before + 1);
-    end(n).and_then(|end| text.get(first..end)).unwrap_or_default()
+fn line(text: &'static str, lengths: &[u8], n: usize) -> &'static str {
+    let mut first = 0;
+    for (at, length) in lengths.iter().enumerate() {
+        let end = first + usize::from(*length);
+        if at == n {
+            return text.get(first..end - 1).unwrap_or_default();
+        }
+        first = end;
+    }
+    ""
 }
 
 #[cfg(test)]

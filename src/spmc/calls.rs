@@ -7,19 +7,17 @@ use ffa_abi::{Func, Version};
 use crate::partition::Entered;
 use crate::refusal::Refusal;
 
-/// The row of one interface.
+/// The row of one interface, in two bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct Row {
-    /// The Normal world may make the call (as SPMD forwards it).
-    pub(crate) normal: bool,
-    /// A partition may make the call.
-    pub(crate) partition: bool,
-    /// The first version that has it: an endpoint that negotiated an earlier one does not.
-    since: Version,
-    /// In which rows of the run-time model a partition may make the call.
-    model: u8,
+    /// The minor number of the first version that has it: an endpoint that negotiated an earlier one does not.
+    since: u8,
+    /// In which rows of the run-time model a partition may make the call, a bit each, and [`NORMAL`].
+    callers: u8,
 }
 
+/// The Normal world may make the call (as SPMD forwards it).
+const NORMAL: u8 = 1 << 7;
 const INIT: u8 = 1 << Entered::Init as u8;
 const RUN: u8 = 1 << Entered::Run as u8;
 const DIRECT: u8 = 1 << Entered::Direct32 as u8 | 1 << Entered::Direct64 as u8 | 1 << Entered::Direct2 as u8;
@@ -31,8 +29,9 @@ const V0: Version = Version::V1_0;
 const V1: Version = Version::V1_1;
 const V2: Version = Version::V1_2;
 
-const fn row(normal: bool, partition: bool, since: Version, model: u8) -> Row {
-    Row { normal, partition, since, model }
+const fn row(normal: bool, since: Version, model: u8) -> Row {
+    assert!(model & NORMAL == 0 && since.major == V0.major);
+    Row { since: since.minor as u8, callers: model | if normal { NORMAL } else { 0 } }
 }
 
 /// The rows in the order of [`Func::index`].
@@ -53,44 +52,44 @@ pub(crate) fn of(func: Func) -> &'static Row {
     ROWS.get(func.index()).unwrap_or(&NO)
 }
 
-const NO: Row = row(false, false, V0, 0);
+const NO: Row = row(false, V0, 0);
 
 /// Says who may call `func` (DEN0077A, "Partition runtime models" for the last column).
 pub(crate) const fn row_of(func: Func) -> Row {
     use Func::*;
     match func {
-        Error => row(false, true, V0, INIT),
+        Error => row(false, V0, INIT),
         Success => NO,
         Interrupt => NO,
-        Version => row(false, true, V0, ANY),
-        Features => row(true, true, V0, ANY),
-        RxRelease => row(true, true, V0, ANY),
-        RxTxMap => row(true, true, V0, ANY),
-        RxTxUnmap => row(true, true, V0, ANY),
-        PartitionInfoGet => row(true, true, V0, ANY),
-        IdGet => row(false, true, V0, ANY),
-        SpmIdGet => row(false, true, V1, ANY),
-        MsgWait => row(false, true, V0, INIT | RUN | INTERRUPT),
-        Yield => row(false, true, V0, RUN | DIRECT | INTERRUPT),
-        Run => row(true, true, V0, RUN | DIRECT | INTERRUPT),
-        DirectReq => row(true, true, V0, INIT | RUN | DIRECT | INTERRUPT),
-        DirectResp => row(false, true, V0, DIRECT | FRAMEWORK),
+        Version => row(false, V0, ANY),
+        Features => row(true, V0, ANY),
+        RxRelease => row(true, V0, ANY),
+        RxTxMap => row(true, V0, ANY),
+        RxTxUnmap => row(true, V0, ANY),
+        PartitionInfoGet => row(true, V0, ANY),
+        IdGet => row(false, V0, ANY),
+        SpmIdGet => row(false, V1, ANY),
+        MsgWait => row(false, V0, INIT | RUN | INTERRUPT),
+        Yield => row(false, V0, RUN | DIRECT | INTERRUPT),
+        Run => row(true, V0, RUN | DIRECT | INTERRUPT),
+        DirectReq => row(true, V0, INIT | RUN | DIRECT | INTERRUPT),
+        DirectResp => row(false, V0, DIRECT | FRAMEWORK),
         MemDonate | MemLend | MemShare | MemRetrieveReq | MemRelinquish | MemReclaim | MemFragRx | MemFragTx => {
-            row(true, true, V0, ANY)
+            row(true, V0, ANY)
         }
         MemRetrieveResp => NO,
-        MemPermGet | MemPermSet => row(false, true, V1, ANY),
+        MemPermGet | MemPermSet => row(false, V1, ANY),
         NormalWorldResume => NO,
-        NotificationBitmapCreate | NotificationBitmapDestroy | NotificationInfoGet => row(true, false, V1, 0),
-        NotificationBind | NotificationUnbind | NotificationSet | NotificationGet => row(true, true, V1, ANY),
-        RxAcquire => row(true, false, V1, 0),
-        MsgSend2 => row(true, true, V1, ANY),
-        SecondaryEpRegister => row(false, true, V1, INIT),
-        ConsoleLog => row(false, true, V0, ANY),
-        PartitionInfoGetRegs => row(true, true, V2, ANY),
+        NotificationBitmapCreate | NotificationBitmapDestroy | NotificationInfoGet => row(true, V1, 0),
+        NotificationBind | NotificationUnbind | NotificationSet | NotificationGet => row(true, V1, ANY),
+        RxAcquire => row(true, V1, 0),
+        MsgSend2 => row(true, V1, ANY),
+        SecondaryEpRegister => row(false, V1, INIT),
+        ConsoleLog => row(false, V0, ANY),
+        PartitionInfoGetRegs => row(true, V2, ANY),
         El3IntrHandle => NO,
-        DirectReq2 => row(true, true, V2, INIT | RUN | DIRECT | INTERRUPT),
-        DirectResp2 => row(false, true, V2, DIRECT),
+        DirectReq2 => row(true, V2, INIT | RUN | DIRECT | INTERRUPT),
+        DirectResp2 => row(false, V2, DIRECT),
     }
 }
 
@@ -98,19 +97,18 @@ impl Row {
     /// Tells whether an endpoint of the given world and version has the call at all.
     #[inline(always)]
     pub(crate) const fn has(&self, partition: bool, version: Version) -> bool {
-        let caller = if partition { self.partition } else { self.normal };
-        let (have, need) = (version.bits(), self.since.bits());
-        caller && have >= need
+        let callers = if partition { !NORMAL } else { NORMAL };
+        self.callers & callers != 0 && version.bits() >= Version::new(V0.major, self.since as u16).bits()
     }
 
     /// Tells whether endpoints of the given world may make the call in every version and state.
     pub(crate) const fn is_unconditional(&self, partition: bool) -> bool {
-        self.has(partition, V0) && (!partition || self.model == ANY)
+        self.has(partition, V0) && (!partition || self.callers & ANY == ANY)
     }
 
     /// Tells whether the run-time model lets a partition that was entered this way make the call.
     #[inline(always)]
     pub(crate) const fn check_model(&self, entered: Entered) -> Result<(), Refusal> {
-        if self.model >> entered as u8 & 1 != 0 { Ok(()) } else { Err(Refusal::ModelDenies) }
+        if self.callers >> entered as u8 & 1 != 0 { Ok(()) } else { Err(Refusal::ModelDenies) }
     }
 }

@@ -12,9 +12,9 @@ use crate::stage2::{Access, MemoryType, Stage2, Tag};
 use crate::{Cpu, Ipa, PAGE_SIZE, Pa, Port, Space, Spmc};
 
 /// Reads the arguments of FFA_RXTX_MAP (DEN0077A, "FFA_RXTX_MAP"): TX, RX, bytes in each.
-fn map_arguments(fid: u32, regs: &Regs) -> Result<(u64, u64, u64), Refusal> {
+fn map_arguments(regs: &Regs) -> Result<(u64, u64, u64), Refusal> {
     let [_, tx, rx, count, ..] = regs.x;
-    let (tx, rx) = if fid & SMC64 != 0 { (tx, rx) } else { (tx as u32 as u64, rx as u32 as u64) };
+    let (tx, rx) = if regs.fid() & SMC64 != 0 { (tx, rx) } else { (tx as u32 as u64, rx as u32 as u64) };
     // Bits [5:0] count pages; the rest is reserved.
     if count as u32 & !0x3f != 0 {
         return Err(Refusal::ReservedNotZero);
@@ -40,9 +40,9 @@ fn owned<P: Port>(port: &P, stage2: &Stage2, ipa: Ipa, pages: u64, access: Acces
 
 impl<P: Port> Spmc<P> {
     /// Answers FFA_FEATURES.
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn features(&self, regs: &mut Regs, partition: Option<&Partition<P>>) -> Result<(), Refusal> {
-        let version = partition.map_or(self.normal.version.get(), |p| p.version());
+        let version = self.version_for(partition);
         let [_, asked, ..] = regs.x;
         let told = features::query(asked as u32, partition.map(|p| &*p.manifest), version)?;
         if asked as u32 == features::SCHEDULE_RECEIVER {
@@ -65,8 +65,8 @@ impl<P: Port> Spmc<P> {
     /// Maps the caller's buffers: the Normal world's own RAM, whatever the address, or pages of a partition's own memory
     /// that it may read and write.
     #[inline(never)]
-    pub(crate) fn rxtx_map(&self, caller: Option<&Partition<P>>, fid: u32, regs: &mut Regs) -> Result<(), Refusal> {
-        let (tx, rx, len) = map_arguments(fid, regs)?;
+    pub(crate) fn rxtx_map(&self, caller: Option<&Partition<P>>, regs: &mut Regs) -> Result<(), Refusal> {
+        let (tx, rx, len) = map_arguments(regs)?;
         let (tables, mailbox, space) = match caller {
             None => (&self.memory.tracking, &self.normal.mailbox, Space::NonSecure),
             Some(p) => (&p.stage2, &p.mailbox, Space::Secure),
@@ -95,20 +95,20 @@ impl<P: Port> Spmc<P> {
         if named != PartitionId(0) && named != own {
             return Err(Refusal::BufferForOther);
         }
-        caller.map_or(&self.normal.mailbox, |p| &p.mailbox).lock().unmap()?;
+        self.mailbox_for(caller).lock().unmap()?;
         regs.set_success(0);
         Ok(())
     }
 
-    /// Answers FFA_RX_RELEASE (DEN0077A, "FFA_RX_RELEASE").
+    /// Answers FFA_RX_RELEASE (DEN0077A, "FFA_RX_RELEASE"): by itself, since many a message waits for it.
+    #[inline(never)]
     pub(crate) fn rx_release(
         &self,
         cpu: &mut Cpu<P>,
         caller: Option<&Partition<P>>,
         regs: &mut Regs,
     ) -> Result<(), Refusal> {
-        let mailbox = caller.map_or(&self.normal.mailbox, |p| &p.mailbox);
-        mailbox.lock().release()?;
+        self.mailbox_for(caller).lock().release()?;
         self.deliver_next(cpu, caller);
         regs.set_success(0);
         Ok(())

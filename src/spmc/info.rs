@@ -5,10 +5,8 @@ use alloc::vec::Vec;
 
 use ffa_abi::{Func, PartitionId, Regs, Uuid, Version};
 
-use crate::mailbox::Mailbox;
 use crate::partition::{Partition, Properties};
 use crate::refusal::Refusal;
-use crate::sync::Mutex;
 use crate::{Port, Spmc};
 
 /// Bytes of a descriptor from v1.1 on; v1.0 has the first eight of them.
@@ -91,12 +89,8 @@ impl Directory {
 
 impl<P: Port> Spmc<P> {
     /// Answers with descriptors in the caller's RX buffer, or only with their number.
-    pub(crate) fn partition_info_get(
-        &self,
-        mailbox: &Mutex<Mailbox>,
-        version: Version,
-        regs: &mut Regs,
-    ) -> Result<(), Refusal> {
+    pub(crate) fn partition_info_get(&self, caller: Option<&Partition<P>>, regs: &mut Regs) -> Result<(), Refusal> {
+        let version = self.version_for(caller);
         let [_, a, b, c, d, flags, ..] = regs.x;
         let uuid = Uuid::from_words([a as u32, b as u32, c as u32, d as u32]);
         if flags as u32 as u64 & !COUNT_ONLY != 0 {
@@ -106,7 +100,7 @@ impl<P: Port> Spmc<P> {
             (self.directory.list(uuid, version, &mut |_, _| Ok(()))?, 0)
         } else {
             let size = if version >= Version::V1_1 { DESCRIPTOR } else { DESCRIPTOR_V1_0 };
-            let mut mailbox = mailbox.lock();
+            let mut mailbox = self.mailbox_for(caller).lock();
             let mut delivery = mailbox.begin_delivery()?;
             let (mut batch, mut filled) = ([0; BATCH], 0);
             let count = self.directory.list(uuid, version, &mut |_, words| {
@@ -131,7 +125,11 @@ impl<P: Port> Spmc<P> {
     }
 
     /// Answers with up to five descriptors in x3-x17, from the index in x3 on.
-    pub(crate) fn partition_info_get_regs(&self, version: Version, regs: &mut Regs) -> Result<(), Refusal> {
+    pub(crate) fn partition_info_get_regs(
+        &self,
+        caller: Option<&Partition<P>>,
+        regs: &mut Regs,
+    ) -> Result<(), Refusal> {
         let [_, low, high, x3, ..] = regs.x;
         let uuid = Uuid::from_pair(low, high);
         let (start, tag) = (x3 as u16 as usize, (x3 >> 16) as u16);
@@ -144,7 +142,7 @@ impl<P: Port> Spmc<P> {
         let most = places.len();
         let left = &mut places;
         // A query that is refused leaves the registers alone.
-        let count = self.directory.list(uuid, version, &mut move |index, words| {
+        let count = self.directory.list(uuid, self.version_for(caller), &mut move |index, words| {
             if index >= start
                 && let Some(place) = left.next()
             {

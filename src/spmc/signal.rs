@@ -7,7 +7,7 @@ use ffa_abi::{Func, PartitionId, Regs, Version, func::SMC64};
 use crate::interrupt::Slot;
 use crate::mailbox::Pair;
 use crate::msg::endpoints;
-use crate::notification::{Info, Notifications, Wanted};
+use crate::notification::{Info, Notifications, Pending, Wanted};
 use crate::partition::{Partition, Properties};
 use crate::refusal::Refusal;
 use crate::routing::{End, Use};
@@ -22,12 +22,41 @@ fn bitmap(low: u64, high: u64) -> u64 {
     low as u32 as u64 | high << 32
 }
 
+/// Tells a receiver what was pending, in halves from w2 on.
+fn tell_pending(got: &Pending, regs: &mut Regs) {
+    let (sp, vm) = (got.from_partitions, got.from_vms);
+    let [a, b, c, d] = [sp as u32 as u64, sp >> 32, vm as u32 as u64, vm >> 32];
+    regs.set8([Func::Success.id32() as u64, 0, a, b, c, d, got.from_framework, 0]);
+}
+
+/// Tells the scheduler whom it has to run: identifiers of 16 bits packed from x3 on.
+fn tell_info(info: &Info, regs: &mut Regs) {
+    let wide = regs.fid() & SMC64;
+    // w2: more to come; the number of lists in bits [11:7]; contexts in each list, two bits from 12 on.
+    let told = info.more as u64 | (info.lists as u64) << 7 | info.counts << 12;
+    let [a, b, c, d, e] = info.words;
+    regs.set8([(Func::Success.id32() | wide) as u64, 0, told, a, b, c, d, e]);
+}
+
 impl<P: Port> Spmc<P> {
-    /// Answers a notification call of `caller` that signals nothing; `None` is the Normal world.
+    /// Answers a notification call of `caller`; `None` is the Normal world.
     pub(crate) fn notification_call(
         &self,
+        cpu: &mut Cpu<P>,
         caller: Option<&Partition<P>>,
         func: Func,
+        regs: &mut Regs,
+    ) -> Result<(), Refusal> {
+        let mut all = self.notifications.lock();
+        self.notify(cpu, caller, (func, &mut all), regs)
+    }
+
+    #[inline(never)]
+    fn notify(
+        &self,
+        cpu: &mut Cpu<P>,
+        caller: Option<&Partition<P>>,
+        (func, all): (Func, &mut Notifications),
         regs: &mut Regs,
     ) -> Result<(), Refusal> {
         let [_, w1, w2, w3, w4, ..] = regs.x;
@@ -36,25 +65,50 @@ impl<P: Port> Spmc<P> {
         let bits = bitmap(w3, w4);
         match func {
             Func::NotificationBitmapCreate => {
-                let contexts = u16::try_from(w2 as u32).map_err(|_| Refusal::BitmapContexts)?;
-                self.notifications.lock().create(vm(second)?, contexts)?;
+                let contexts = u16::try_from(flags).map_err(|_| Refusal::BitmapContexts)?;
+                all.create(vm(second)?, contexts)?;
                 // From now on it may be raised, whether or not FFA_FEATURES asked for its number first.
                 self.port.donate_schedule_receiver();
             }
-            Func::NotificationBitmapDestroy => self.notifications.lock().destroy(vm(second)?)?,
+            Func::NotificationBitmapDestroy => all.destroy(vm(second)?)?,
             Func::NotificationBind => {
                 if flags & !PER_CONTEXT != 0 {
                     return Err(Refusal::BadFlags);
                 }
                 self.check_binding(caller, second, first)?;
-                self.notifications.lock().bind(second, first, bits, flags & PER_CONTEXT != 0)?;
+                all.bind(second, first, bits, flags & PER_CONTEXT != 0)?;
             }
             Func::NotificationUnbind => {
                 self.check_binding(caller, second, first)?;
-                self.notifications.lock().unbind(second, first, bits)?;
+                all.unbind(second, first, bits)?;
             }
-            Func::NotificationGet => return self.notification_get(caller, second, first.0, flags, regs),
-            Func::NotificationInfoGet => return self.notification_info_get(regs),
+            Func::NotificationSet => {
+                check_self(caller, first, Refusal::ForgedSource)?;
+                let context = (flags >> 16) as u16;
+                let one = (flags & PER_CONTEXT != 0).then_some(context);
+                if flags & 0xffff & !(PER_CONTEXT | DELAY) != 0 || (one.is_none() && context != 0) {
+                    return Err(Refusal::BadFlags);
+                }
+                let to = self.check_signal(first, second)?;
+                if let Some(contexts) = all.set(second, first, bits, one)? {
+                    self.tell_receiver(cpu, all, to, contexts, flags & DELAY != 0);
+                }
+            }
+            Func::NotificationGet => {
+                check_self(caller, second, Refusal::NotReceiverItself)?;
+                let got = all.get(second, first.0, Wanted::from_bits(flags).ok_or(Refusal::BadFlags)?)?;
+                if let Some(partition) = caller {
+                    self.calm(partition, all.quiet(second));
+                }
+                tell_pending(&got, regs);
+                return Ok(());
+            }
+            Func::NotificationInfoGet => {
+                let mut info = Info::new(regs.fid() & SMC64 != 0);
+                all.info(&mut info)?;
+                tell_info(&info, regs);
+                return Ok(());
+            }
             // The dispatcher sends no others here.
             _ => return Err(Refusal::UnknownCall),
         }
@@ -100,31 +154,6 @@ impl<P: Port> Spmc<P> {
         self.partitions.look_up(id).map(|p| End::partition(p.index)).ok_or(Refusal::UnknownPartition)
     }
 
-    /// Answers FFA_NOTIFICATION_SET.
-    pub(crate) fn notification_set(
-        &self,
-        cpu: &mut Cpu<P>,
-        caller: Option<&Partition<P>>,
-        regs: &mut Regs,
-    ) -> Result<(), Refusal> {
-        let [_, w1, w2, w3, w4, ..] = regs.x;
-        let (sender, receiver) = endpoints(w1);
-        let flags = w2 as u32;
-        check_self(caller, sender, Refusal::ForgedSource)?;
-        let context = (flags >> 16) as u16;
-        if flags & 0xffff & !(PER_CONTEXT | DELAY) != 0 || (flags & PER_CONTEXT == 0 && context != 0) {
-            return Err(Refusal::BadFlags);
-        }
-        let to = self.check_signal(sender, receiver)?;
-        let one = (flags & PER_CONTEXT != 0).then_some(context);
-        let mut all = self.notifications.lock();
-        if let Some(contexts) = all.set(receiver, sender, bitmap(w3, w4), one)? {
-            self.tell_receiver(cpu, &all, to, contexts, flags & DELAY != 0);
-        }
-        regs.set_success(0);
-        Ok(())
-    }
-
     /// Tells of a new signal: these contexts of a partition by the notification pending interrupt, and the Normal world's
     /// scheduler, if it has asked for that, by the schedule-receiver interrupt; with `delay` not before this CPU runs
     /// that world again. What the signal was entered in is still locked: what NOTIFICATION_GET takes back must not be
@@ -159,38 +188,6 @@ impl<P: Port> Spmc<P> {
         }
     }
 
-    fn notification_get(
-        &self,
-        caller: Option<&Partition<P>>,
-        receiver: PartitionId,
-        context: u16,
-        flags: u32,
-        regs: &mut Regs,
-    ) -> Result<(), Refusal> {
-        check_self(caller, receiver, Refusal::NotReceiverItself)?;
-        let wanted = Wanted::from_bits(flags).ok_or(Refusal::BadFlags)?;
-        let got = {
-            let mut all = self.notifications.lock();
-            let got = all.get(receiver, context, wanted)?;
-            if let Some(partition) = caller {
-                self.calm(partition, all.quiet(receiver));
-            }
-            got
-        };
-        let (sp, vm) = (got.from_partitions, got.from_vms);
-        regs.set8([
-            Func::Success.id32() as u64,
-            0,
-            sp as u32 as u64,
-            sp >> 32,
-            vm as u32 as u64,
-            vm >> 32,
-            got.from_framework,
-            0,
-        ]);
-        Ok(())
-    }
-
     /// Takes the notification pending interrupt back from those of a partition's contexts that have nothing to ask for.
     fn calm(&self, partition: &Partition<P>, contexts: u32) {
         for context in partition.contexts().iter().filter(|c| contexts >> c.vcpu & 1 != 0) {
@@ -198,18 +195,6 @@ impl<P: Port> Spmc<P> {
                 self.refresh(context);
             }
         }
-    }
-
-    /// Lists the receivers that the scheduler has to run: identifiers of 16 bits packed from x3 on.
-    fn notification_info_get(&self, regs: &mut Regs) -> Result<(), Refusal> {
-        let wide = regs.fid() & SMC64;
-        let mut info = Info::new(wide != 0);
-        self.notifications.lock().info(&mut info)?;
-        // w2: more to come; the number of lists in bits [11:7]; contexts in each list, two bits from 12 on.
-        let told = info.more as u64 | (info.lists as u64) << 7 | info.counts << 12;
-        let [a, b, c, d, e] = info.words;
-        regs.set8([(Func::Success.id32() | wide) as u64, 0, told, a, b, c, d, e]);
-        Ok(())
     }
 
     /// Answers FFA_MSG_SEND2: copies the message in the caller's TX buffer to its receiver's RX buffer.
@@ -229,10 +214,8 @@ impl<P: Port> Spmc<P> {
         if w2 as u32 & !DELAY != 0 {
             return Err(Refusal::BadFlags);
         }
-        let version = caller.map_or(self.normal.version.get(), |p| p.version());
-        let from = caller.map_or(&self.normal.mailbox, |p| &p.mailbox);
-        let pair = from.lock().pair().ok_or(Refusal::BufferNotMapped)?;
-        let header = Header::read(self.port, &pair, version)?;
+        let pair = self.mailbox_for(caller).lock().pair().ok_or(Refusal::BufferNotMapped)?;
+        let header = Header::read(self.port, &pair, self.version_for(caller))?;
         if header.sender != own {
             return Err(Refusal::ForgedSource);
         }
@@ -240,16 +223,17 @@ impl<P: Port> Spmc<P> {
             return Err(Refusal::ToSelf);
         }
         let delay = w2 as u32 & DELAY != 0;
+        let target = self.partitions.look_up(header.receiver);
         let supervised = match &self.hub {
-            Some(hub) if self.is_supervised(caller, header.receiver)? => Some(hub),
+            Some(hub) if self.is_supervised(caller, target)? => Some(hub),
             _ => None,
         };
-        let target = self.check_ends(caller, &header)?;
+        check_ends(caller, target, header.receiver)?;
         if let Some(hub) = supervised {
-            self.send_supervised(hub, cpu, caller, &header, delay)?;
+            self.send_supervised(hub, cpu, (caller, target), &header, delay)?;
         } else {
-            let to = self.end_of(header.receiver)?;
-            let route = self.route(self.end_of(own)?, to)?;
+            let to = end(target);
+            let route = self.route(end(caller), to)?;
             self.deliver(caller, target, &header).map_err(|why| self.turned_back(route, why))?;
             let mut all = self.notifications.lock();
             let contexts = all.set_rx_full(header.receiver);
@@ -267,8 +251,7 @@ impl<P: Port> Spmc<P> {
         target: Option<&Partition<P>>,
         header: &Header,
     ) -> Result<(), Refusal> {
-        let from = caller.map_or(&self.normal.mailbox, |p| &p.mailbox);
-        let to = target.map_or(&self.normal.mailbox, |p| &p.mailbox);
+        let (from, to) = (self.mailbox_for(caller), self.mailbox_for(target));
         let rank = |p: Option<&Partition<P>>| p.map_or(0, |p| p.index + 1);
         let (from, mut to) = if rank(caller) < rank(target) {
             let from = from.lock();
@@ -301,22 +284,24 @@ impl<P: Port> Spmc<P> {
         delivery.finish();
         Ok(())
     }
+}
 
-    /// Checks that the two ends exchange indirect messages at all. Returns the receiver; `None` is the Normal world.
-    fn check_ends(&self, caller: Option<&Partition<P>>, header: &Header) -> Result<Option<&Partition<P>>, Refusal> {
-        let indirect = |p: &Partition<P>| p.identity.properties.contains(Properties::INDIRECT);
-        let target = if header.receiver.is_secure() {
-            Some(self.partitions.look_up(header.receiver).ok_or(Refusal::UnknownPartition)?)
-        } else if header.receiver == PartitionId::NORMAL_WORLD && caller.is_some() {
-            None
-        } else {
-            return Err(Refusal::UnknownPartition);
-        };
-        if caller.is_some_and(|p| !indirect(p)) || target.is_some_and(|p| !indirect(p)) {
-            return Err(Refusal::NotIndirect);
-        }
-        Ok(target)
+/// Names the end of a partition, or of the Normal world's primary endpoint.
+fn end<P: Port>(endpoint: Option<&Partition<P>>) -> End {
+    endpoint.map_or(End::normal(PartitionId::NORMAL_WORLD), |p| End::partition(p.index))
+}
+
+/// Checks that the two ends exchange indirect messages at all. No `target` is the Normal world, if `receiver` says so.
+fn check_ends<P: Port>(
+    caller: Option<&Partition<P>>,
+    target: Option<&Partition<P>>,
+    receiver: PartitionId,
+) -> Result<(), Refusal> {
+    if target.is_none() && (receiver != PartitionId::NORMAL_WORLD || caller.is_none()) {
+        return Err(Refusal::UnknownPartition);
     }
+    let indirect = |p: &Partition<P>| p.identity.properties.contains(Properties::INDIRECT);
+    if caller.is_none_or(indirect) && target.is_none_or(indirect) { Ok(()) } else { Err(Refusal::NotIndirect) }
 }
 
 fn vm(id: PartitionId) -> Result<PartitionId, Refusal> {

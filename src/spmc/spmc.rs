@@ -4,7 +4,7 @@
 
 use arrayvec::ArrayVec;
 use ffa_abi::func::{SMC64, in_range, without_hint};
-use ffa_abi::{Func, PartitionId, Regs};
+use ffa_abi::{Func, PartitionId, Regs, Version};
 
 use crate::alarm::Alarms;
 use crate::calls;
@@ -250,32 +250,10 @@ impl<P: Port> Spmc<P> {
         match func {
             Func::Run => return self.run_from_normal(cpu, regs),
             Func::DirectReq2 => return self.direct2_from_normal(cpu, regs),
-            Func::NotificationBitmapCreate
-            | Func::NotificationBitmapDestroy
-            | Func::NotificationBind
-            | Func::NotificationUnbind
-            | Func::NotificationGet
-            | Func::NotificationInfoGet => self.notification_call(None, func, regs)?,
-            Func::NotificationSet => self.notification_set(cpu, None, regs)?,
-            Func::MsgSend2 => self.msg_send2(cpu, None, regs)?,
-            Func::RxTxMap => self.rxtx_map(None, fid, regs)?,
-            Func::RxTxUnmap => self.rxtx_unmap(None, regs)?,
             Func::RxRelease => self.rx_release(cpu, None, regs)?,
             Func::RxAcquire => self.rx_acquire(regs)?,
-            Func::PartitionInfoGet => {
-                self.partition_info_get(&self.normal.mailbox, self.normal.version.get(), regs)?;
-            }
-            Func::PartitionInfoGetRegs => self.partition_info_get_regs(self.normal.version.get(), regs)?,
-            Func::MemDonate
-            | Func::MemLend
-            | Func::MemShare
-            | Func::MemRetrieveReq
-            | Func::MemRelinquish
-            | Func::MemReclaim
-            | Func::MemFragRx
-            | Func::MemFragTx => self.memory_call(Caller::Normal, func, Entered::Run, regs)?,
-            // Taken before it came here, or not for the Normal world by the table.
-            _ => return Err(Refusal::UnknownCall),
+            // What it has not got was sorted out by the table.
+            _ => self.common_call(cpu, None, (func, Entered::Run), regs)?,
         }
         Ok(Next::Reply)
     }
@@ -318,25 +296,10 @@ impl<P: Port> Spmc<P> {
             Func::Yield => return Ok(self.give_way(cpu, context, regs)),
             Func::Error => return Ok(self.failed_start(cpu, context, regs)),
             Func::SpmIdGet => regs.set_success(self.id.0 as u64),
-            Func::NotificationBind | Func::NotificationUnbind | Func::NotificationGet => {
-                self.notification_call(Some(partition), func, regs)?
-            }
-            Func::NotificationSet => self.notification_set(cpu, Some(partition), regs)?,
             // Whatever it sends now may be work that a window let through to it alone.
             Func::MsgSend2 if context.call().is_in_window() => return Err(Refusal::WindowChain),
-            Func::MsgSend2 => self.msg_send2(cpu, Some(partition), regs)?,
             Func::Features => self.features(regs, Some(partition))?,
-            Func::RxTxMap => {
-                self.rxtx_map(Some(partition), fid, regs)?;
-                // One that starts has not waited yet, which would give the buffer back: it gets its messages then.
-                if context.call().entered() != Entered::Init {
-                    self.deliver_next(cpu, Some(partition));
-                }
-            }
-            Func::RxTxUnmap => self.rxtx_unmap(Some(partition), regs)?,
             Func::RxRelease => self.rx_release(cpu, Some(partition), regs)?,
-            Func::PartitionInfoGet => self.partition_info_get(&partition.mailbox, partition.version(), regs)?,
-            Func::PartitionInfoGetRegs => self.partition_info_get_regs(partition.version(), regs)?,
             Func::SecondaryEpRegister => self.secondary_ep_register(partition, context, regs)?,
             Func::ConsoleLog => {
                 let wide = fid & ffa_abi::func::SMC64 != 0;
@@ -344,6 +307,41 @@ impl<P: Port> Spmc<P> {
                 partition.line.lock().log(self.port, name, wide, partition.version(), &regs.x)?;
                 regs.set_success(0);
             }
+            // What partitions have not got was sorted out by the table.
+            _ => self.common_call(cpu, Some(partition), (func, context.call().entered()), regs)?,
+        }
+        Ok(Next::Run(context))
+    }
+
+    /// Answers a call that the Normal world (`None`) and partitions make alike.
+    #[inline(never)]
+    fn common_call(
+        &self,
+        cpu: &mut Cpu<P>,
+        caller: Option<&Partition<P>>,
+        (func, entered): (Func, Entered),
+        regs: &mut Regs,
+    ) -> Result<(), Refusal> {
+        match func {
+            Func::RxTxMap => {
+                self.rxtx_map(caller, regs)?;
+                // One that starts has not waited yet, which would give the buffer back: it gets its messages then.
+                if caller.is_some() && entered != Entered::Init {
+                    self.deliver_next(cpu, caller);
+                }
+                Ok(())
+            }
+            Func::RxTxUnmap => self.rxtx_unmap(caller, regs),
+            Func::PartitionInfoGet => self.partition_info_get(caller, regs),
+            Func::PartitionInfoGetRegs => self.partition_info_get_regs(caller, regs),
+            Func::MsgSend2 => self.msg_send2(cpu, caller, regs),
+            Func::NotificationBitmapCreate
+            | Func::NotificationBitmapDestroy
+            | Func::NotificationBind
+            | Func::NotificationUnbind
+            | Func::NotificationSet
+            | Func::NotificationGet
+            | Func::NotificationInfoGet => self.notification_call(cpu, caller, func, regs),
             Func::MemDonate
             | Func::MemLend
             | Func::MemShare
@@ -354,12 +352,21 @@ impl<P: Port> Spmc<P> {
             | Func::MemFragTx
             | Func::MemPermGet
             | Func::MemPermSet => {
-                self.memory_call(Caller::Partition(partition), func, context.call().entered(), regs)?
+                self.memory_call(caller.map_or(Caller::Normal, Caller::Partition), func, entered, regs)
             }
-            // Taken before it came here, or not for partitions by the table.
-            _ => return Err(Refusal::UnknownCall),
+            // Taken before it came here, or nobody's by the table.
+            _ => Err(Refusal::UnknownCall),
         }
-        Ok(Next::Run(context))
+    }
+
+    /// Returns the version in which a caller is served; `None` is the Normal world.
+    pub(crate) fn version_for(&self, caller: Option<&Partition<P>>) -> Version {
+        caller.map_or(&self.normal.version, |p| &p.version).get()
+    }
+
+    /// Returns the mailbox of a caller; `None` is the Normal world.
+    pub(crate) fn mailbox_for<'a>(&'a self, caller: Option<&'a Partition<P>>) -> &'a Mutex<Mailbox> {
+        caller.map_or(&self.normal.mailbox, |p| &p.mailbox)
     }
 
     #[inline(never)]

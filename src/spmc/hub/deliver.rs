@@ -85,11 +85,15 @@ pub(super) fn tell_of_window(
 }
 
 impl<P: Port> Spmc<P> {
-    /// Tells whether a message to `receiver` has an envelope: where both ends opted in; the Normal world speaks as
+    /// Tells whether a message to `target` has an envelope: where both ends opted in; the Normal world speaks as
     /// its counterpart does.
-    pub(crate) fn is_supervised(&self, caller: Option<&Partition<P>>, receiver: PartitionId) -> Result<bool, Refusal> {
+    pub(crate) fn is_supervised(
+        &self,
+        caller: Option<&Partition<P>>,
+        target: Option<&Partition<P>>,
+    ) -> Result<bool, Refusal> {
         let opted = |p: &Partition<P>| p.manifest.hub_queue.is_some();
-        match (caller.map(opted), self.partitions.find(receiver).map(opted)) {
+        match (caller.map(opted), target.map(opted)) {
             (Some(a), Some(b)) if a != b => Err(Refusal::HubMixed),
             (Some(opted), _) | (None, Some(opted)) => Ok(opted),
             (None, None) => Ok(false),
@@ -101,12 +105,11 @@ impl<P: Port> Spmc<P> {
         &self,
         hub: &Hub,
         cpu: &mut Cpu<P>,
-        caller: Option<&Partition<P>>,
+        (caller, target): (Option<&Partition<P>>, Option<&Partition<P>>),
         header: &Header,
         delay: bool,
     ) -> Result<(), Refusal> {
-        let from = seat(caller);
-        let to = seat(self.partitions.find(header.receiver));
+        let (from, to) = (seat(caller), seat(target));
         let now = self.port.now();
         let mut post = hub.post.lock();
         let result = self.take_in((hub, &mut post), caller, (from, to), header, now);

@@ -19,8 +19,8 @@ fn a_partition_has_no_buffers_in_memory_that_is_sent_or_borrowed() {
     p.mailbox.lock().unmap().unwrap();
     let map = |tx: u64, rx: u64| {
         let mut regs = Regs::ZERO;
-        regs.x[1..4].copy_from_slice(&[tx, rx, 1]);
-        w.spmc.rxtx_map(Some(p), Func::RxTxMap.id64(), &mut regs).map_err(|r| r.code())
+        regs.x[..4].copy_from_slice(&[Func::RxTxMap.id64().into(), tx, rx, 1]);
+        w.spmc.rxtx_map(Some(p), &mut regs).map_err(|r| r.code())
     };
     let refused = |at: u64, why: &str| {
         assert_eq!(map(at, own), Err(Error::InvalidParameters), "TX, {why}");

@@ -75,12 +75,9 @@ fn only_ones_own_plain_memory_can_be_sent() {
     let h = share(0, NW, 1).unwrap();
     let mut regs = Regs::ZERO;
     regs.x = [0; 18];
-    regs.x[1..4].copy_from_slice(&[NW, NW + 0x1000, 1]);
+    regs.x[..4].copy_from_slice(&[Func::RxTxMap.id64().into(), NW, NW + 0x1000, 1]);
     w.spmc.normal.mailbox.lock().unmap().unwrap();
-    assert_eq!(
-        w.spmc.rxtx_map(None, Func::RxTxMap.id64(), &mut regs).map_err(|r| r.code()),
-        Err(Error::InvalidParameters)
-    );
+    assert_eq!(w.spmc.rxtx_map(None, &mut regs).map_err(|r| r.code()), Err(Error::InvalidParameters));
     w.spmc.normal.mailbox.lock().map(buffers(0)).unwrap();
     w.reclaim(0, h, 0).unwrap();
 }
