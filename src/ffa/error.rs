@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! FF-A status codes (DEN0077A, "Error codes").
 
+use crate::lines::Lines;
+
 /// Names why a call was refused; [`Error::code`] is what `FFA_ERROR` carries in w2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(i8)]
@@ -52,21 +54,15 @@ impl Error {
     }
 
     /// Returns the specification's name, for console lines.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::NotSupported => "NOT_SUPPORTED",
-            Self::InvalidParameters => "INVALID_PARAMETERS",
-            Self::NoMemory => "NO_MEMORY",
-            Self::Busy => "BUSY",
-            Self::Interrupted => "INTERRUPTED",
-            Self::Denied => "DENIED",
-            Self::Retry => "RETRY",
-            Self::Aborted => "ABORTED",
-            Self::NoData => "NO_DATA",
-            Self::NotReady => "NOT_READY",
-        }
+    pub fn name(self) -> &'static str {
+        NAMES.get((Self::NotSupported as i8 - self as i8) as usize)
     }
 }
+
+/// What [`Error::name`] returns: a line for each, from -1 on.
+static NAMES: Lines<10> = Lines::new(
+    "NOT_SUPPORTED\nINVALID_PARAMETERS\nNO_MEMORY\nBUSY\nINTERRUPTED\nDENIED\nRETRY\nABORTED\nNO_DATA\nNOT_READY\n",
+);
 
 impl core::fmt::Display for Error {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {

@@ -25,22 +25,24 @@ struct Service {
     uuid: Uuid,
     /// It is its partition's first: the one that stands for the partition where each is listed once.
     first: bool,
-    /// The first word of the descriptor for endpoints of v1.0, v1.1 and v1.2.
-    head: [u64; 3],
+    /// The first word of the descriptor, with all properties: those that a version knows are in its [`mask`].
+    head: u64,
 }
 
 /// What all partitions offer, in manifest order; it never changes after boot.
 pub(crate) struct Directory(Vec<Service>);
 
-/// Returns the properties as an endpoint of `version` knows them.
-fn properties(all: Properties, version: Version) -> Properties {
-    if version >= Version::V1_2 {
-        all
+/// Returns what an endpoint of `version` is told of a descriptor's first word: the properties in its upper half that it
+/// knows, and all of the lower half.
+fn mask(version: Version) -> u64 {
+    let properties = if version >= Version::V1_2 {
+        Properties::all()
     } else if version == Version::V1_1 {
-        all - (Properties::RECEIVES_DIRECT2 | Properties::SENDS_DIRECT2)
+        Properties::all() - (Properties::RECEIVES_DIRECT2 | Properties::SENDS_DIRECT2)
     } else {
-        all & (Properties::RECEIVES_DIRECT | Properties::SENDS_DIRECT | Properties::INDIRECT)
-    }
+        Properties::RECEIVES_DIRECT | Properties::SENDS_DIRECT | Properties::INDIRECT
+    };
+    (properties.bits() as u64) << 32 | 0xffff_ffff
 }
 
 impl Directory {
@@ -56,8 +58,7 @@ impl Directory {
 
     /// Adds a service of an endpoint with so many execution contexts; it may be the `first` of several. Boot time.
     pub(crate) fn add(&mut self, id: PartitionId, contexts: usize, all: Properties, uuid: Uuid, first: bool) {
-        let head = [Version::V1_0, Version::V1_1, Version::V1_2]
-            .map(|version| id.0 as u64 | (contexts as u64) << 16 | (properties(all, version).bits() as u64) << 32);
+        let head = id.0 as u64 | (contexts as u64) << 16 | (all.bits() as u64) << 32;
         self.0.push(Service { uuid, first, head });
     }
 
@@ -71,16 +72,15 @@ impl Directory {
         tell: &mut dyn FnMut(usize, &Descriptor) -> Result<(), Refusal>,
     ) -> Result<usize, Refusal> {
         let (all, each_service) = (asked.is_nil(), version >= Version::V1_2);
-        let form = if each_service { 2 } else { usize::from(version == Version::V1_1) };
+        let mask = mask(version);
         let mut count = 0;
         for s in &self.0 {
             let wanted = if all { s.first || each_service } else { s.uuid == asked };
             if !wanted {
                 continue;
             }
-            let head = s.head.get(form).copied().unwrap_or_default();
             let (low, high) = if all { s.uuid.pair() } else { (0, 0) };
-            tell(count, &[head, low, high])?;
+            tell(count, &[s.head & mask, low, high])?;
             count += 1;
         }
         if count == 0 { Err(Refusal::UnknownUuid) } else { Ok(count) }

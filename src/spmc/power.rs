@@ -61,9 +61,8 @@ impl<P: Port> Spmc<P> {
         }
         match number {
             VERSION_REQUEST => {
-                let ours = self.normal.version.negotiate(w3 as u32);
-                let value = ours.map_or_else(|r| r.code().code() as u32, |v| v.bits());
-                message(regs, Func::DirectResp, (self.id, source), VERSION_RESPONSE, &[value as u64, 0, 0, 0]);
+                let answer = self.normal.version.answer(w3 as u32);
+                message(regs, Func::DirectResp, (self.id, source), VERSION_RESPONSE, &[answer as u64, 0, 0, 0]);
                 Ok(Next::Reply)
             }
             PSCI_REQUEST => {

@@ -47,22 +47,11 @@ impl<P: Port> Spmc<P> {
         func: Func,
         regs: &mut Regs,
     ) -> Result<(), Refusal> {
-        let mut all = self.notifications.lock();
-        self.notify(cpu, caller, (func, &mut all), regs)
-    }
-
-    #[inline(never)]
-    fn notify(
-        &self,
-        cpu: &mut Cpu<P>,
-        caller: Option<&Partition<P>>,
-        (func, all): (Func, &mut Notifications),
-        regs: &mut Regs,
-    ) -> Result<(), Refusal> {
         let [_, w1, w2, w3, w4, ..] = regs.x;
         let (first, second) = endpoints(w1);
         let flags = w2 as u32;
         let bits = bitmap(w3, w4);
+        let mut all = self.notifications.lock();
         match func {
             Func::NotificationBitmapCreate => {
                 let contexts = u16::try_from(flags).map_err(|_| Refusal::BitmapContexts)?;
@@ -91,7 +80,7 @@ impl<P: Port> Spmc<P> {
                 }
                 let to = self.check_signal(first, second)?;
                 if let Some(contexts) = all.set(second, first, bits, one)? {
-                    self.tell_receiver(cpu, all, to, contexts, flags & DELAY != 0);
+                    self.tell_receiver(cpu, &all, to, contexts, flags & DELAY != 0);
                 }
             }
             Func::NotificationGet => {
@@ -253,13 +242,10 @@ impl<P: Port> Spmc<P> {
     ) -> Result<(), Refusal> {
         let (from, to) = (self.mailbox_for(caller), self.mailbox_for(target));
         let rank = |p: Option<&Partition<P>>| p.map_or(0, |p| p.index + 1);
-        let (from, mut to) = if rank(caller) < rank(target) {
-            let from = from.lock();
-            (from, to.lock())
-        } else {
-            let to = to.lock();
-            (from.lock(), to)
-        };
+        let in_order = rank(caller) < rank(target);
+        let (first, second) = if in_order { (from, to) } else { (to, from) };
+        let (mut first, mut second) = (first.lock(), second.lock());
+        let (from, to) = if in_order { (&mut first, &mut second) } else { (&mut second, &mut first) };
         let pair = from.pair().ok_or(Refusal::BufferNotMapped)?;
         header.check_end(&pair)?;
         if to.pair().is_none() {
@@ -335,7 +321,7 @@ impl Header {
     fn read<P: Port>(port: &P, pair: &Pair, version: Version) -> Result<Self, Refusal> {
         let len = if version >= Version::V1_2 { Self::V1_2 } else { Self::V1_1 };
         let mut raw = [0; Self::V1_2];
-        port.read(pair.space, pair.tx, raw.get_mut(..len).unwrap_or_default()).map_err(|_| Refusal::BufferFault)?;
+        port.read(pair.space, pair.tx, &mut raw).map_err(|_| Refusal::BufferFault)?;
         let (words, _) = raw.as_chunks::<4>();
         let [flags, reserved, offset, ends, size, ..] = words else { return Err(Refusal::MessageHeader) };
         let [flags, reserved, offset, ends, size] =

@@ -133,7 +133,7 @@ impl<P: Port> Spmc<P> {
                 Err(refusal) => refusal,
             }
         };
-        self.refuse_normal(cpu, fid, refusal, regs)
+        self.refuse_call(cpu, None, (fid, refusal), regs)
     }
 
     /// Answers FFA_ID_GET of a partition.
@@ -145,29 +145,43 @@ impl<P: Port> Spmc<P> {
         Ok(Next::Run(context))
     }
 
+    /// Refuses a call of a partition's context, or of the Normal world (`None`).
     #[cold]
     #[inline(never)]
-    fn refuse_normal(&'static self, cpu: &mut Cpu<P>, fid: u32, refusal: Refusal, regs: &mut Regs) -> Next<P> {
+    fn refuse_call(
+        &'static self,
+        cpu: &mut Cpu<P>,
+        caller: Option<&'static ExecutionContext<P>>,
+        (fid, refusal): (u32, Refusal),
+        regs: &mut Regs,
+    ) -> Next<P> {
         if refusal.may_start_again() || self.hub.is_some() {
-            return self.refuse_normal_for_now(cpu, fid, refusal, regs);
+            return self.refuse_for_now(cpu, caller, (fid, refusal), regs);
         }
-        self.refuse(PartitionId::NORMAL_WORLD, fid, refusal, regs);
-        Next::Reply
+        self.refuse(caller.map_or(PartitionId::NORMAL_WORLD, |context| context.id), fid, refusal, regs);
+        caller.map_or(Next::Reply, Next::Run)
     }
 
-    /// Refuses a call of the Normal world, unless a partition that died can start again for it or the hub has a way.
+    /// Refuses a call, unless a partition that died can start again for the Normal world's or the hub has a way.
     #[inline(never)]
-    fn refuse_normal_for_now(&'static self, cpu: &mut Cpu<P>, fid: u32, refusal: Refusal, regs: &mut Regs) -> Next<P> {
-        if refusal.may_start_again()
+    fn refuse_for_now(
+        &'static self,
+        cpu: &mut Cpu<P>,
+        caller: Option<&'static ExecutionContext<P>>,
+        (fid, refusal): (u32, Refusal),
+        regs: &mut Regs,
+    ) -> Next<P> {
+        if caller.is_none()
+            && refusal.may_start_again()
             && let Some(next) = self.start_again(cpu, fid, regs)
         {
             return next;
         }
         if self.hub.is_some() {
-            return self.refuse_in_hub(cpu, None, (fid, refusal), regs);
+            return self.refuse_in_hub(cpu, caller, (fid, refusal), regs);
         }
-        self.refuse(PartitionId::NORMAL_WORLD, fid, refusal, regs);
-        Next::Reply
+        self.refuse(caller.map_or(PartitionId::NORMAL_WORLD, |context| context.id), fid, refusal, regs);
+        caller.map_or(Next::Reply, Next::Run)
     }
 
     /// Decides what follows after `context`, which ran on this CPU, stopped running.
@@ -208,23 +222,7 @@ impl<P: Port> Spmc<P> {
                 Err(refusal) => refusal,
             }
         };
-        self.refuse_partition(cpu, context, (fid, refusal), regs)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn refuse_partition(
-        &'static self,
-        cpu: &mut Cpu<P>,
-        context: &'static ExecutionContext<P>,
-        (fid, refusal): (u32, Refusal),
-        regs: &mut Regs,
-    ) -> Next<P> {
-        if self.hub.is_some() {
-            return self.refuse_in_hub(cpu, Some(context), (fid, refusal), regs);
-        }
-        self.refuse(context.id, fid, refusal, regs);
-        Next::Run(context)
+        self.refuse_call(cpu, Some(context), (fid, refusal), regs)
     }
 
     #[inline(never)]
@@ -283,8 +281,7 @@ impl<P: Port> Spmc<P> {
         }
         row.check_model(context.call().entered())?;
         if func == Func::Version {
-            let ours = partition.version.negotiate(regs.x[1] as u32);
-            regs.set8([ours.map_or_else(|r| r.code().code() as u32, |v| v.bits()) as u64, 0, 0, 0, 0, 0, 0, 0]);
+            regs.set8([partition.version.answer(regs.x[1] as u32) as u64, 0, 0, 0, 0, 0, 0, 0]);
             return Ok(Next::Run(context));
         }
         partition.version.settle();
@@ -397,7 +394,7 @@ impl<P: Port> Spmc<P> {
             Exit::SecureInterrupt => self.secure_interrupt(cpu, context, regs),
             Exit::Fault if self.is_over(context) => Next::Run(context),
             Exit::Fault => {
-                self.report_fault(context);
+                self.say(context, format_args!(": {}", self.port.fault()));
                 self.abort(cpu, context, regs)
             }
         }
@@ -411,12 +408,6 @@ impl<P: Port> Spmc<P> {
         let Some(partition) = partition.filter(|_| self.port.fault().is_translation()) else { return false };
         let changes = partition.stage2.lock().changes();
         context.looks_at_tables(changes)
-    }
-
-    fn report_fault(&self, context: &ExecutionContext<P>) {
-        let fault = self.port.fault();
-        let name = self.partitions.get(context.partition as usize).map_or("?", |p| &p.identity.name);
-        self.port.log(format_args!("{name}: vcpu {}: {fault}", u64::from(context.vcpu)));
     }
 
     /// Answers a call that is not FF-A: EL3's answer where the manifests allow the call, and the few of SMCCC that a

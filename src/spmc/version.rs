@@ -45,7 +45,13 @@ impl Negotiated {
         self.0.store(IMPLEMENTED.bits(), Ordering::Relaxed);
     }
 
-    /// Answers a request for `bits`: our version, or the reason for refusing.
+    /// Answers a request for `bits` as w0 does: our version, or the status code of a refusal.
+    #[inline(never)]
+    pub(crate) fn answer(&self, bits: u32) -> u32 {
+        self.negotiate(bits).map_or_else(|refusal| refusal.code().code() as u32, |version| version.bits())
+    }
+
+    /// Decides on a request for `bits`: our version, or the reason for refusing.
     ///
     /// An older minor version is noted, so that the endpoint is served in it; a newer one gets ours, and it is
     /// the caller's to decide whether that is enough. Once settled only the same answer is given again.

@@ -15,7 +15,7 @@ impl<P: Port> Spmc<P> {
     fn target_of_run(&'static self, cpu: &Cpu<P>, w1: u64) -> Result<&'static ExecutionContext<P>, Refusal> {
         let id = PartitionId((w1 >> 16) as u16);
         let vcpu = w1 as u16;
-        let partition = self.partitions.find(id).ok_or(Refusal::UnknownPartition)?;
+        let partition = self.partitions.look_up(id).ok_or(Refusal::UnknownPartition)?;
         let context = partition.contexts().get(vcpu as usize).ok_or(Refusal::UnknownVcpu)?;
         if partition.is_per_cpu() && vcpu as usize != cpu.index {
             return Err(Refusal::OtherCpu);
