@@ -133,7 +133,9 @@ fn build<P: Port>(
         memory: (Ipa(base.0), entry.mem_size),
         boot_info,
     };
-    let mut partition = Partition::new(port, (index, position), identity, manifest, stage2);
+    // There is room for as many as the manifest can name.
+    let _ = loaded.try_push(Partition::new(port, (index, position), identity, manifest, stage2));
+    let Some(partition) = loaded.last_mut() else { return Err(LeftOut) };
     if let Some(pair) = partition.boot_mailbox() {
         // Nothing is mapped yet: this cannot fail.
         let _ = partition.mailbox.lock().map(pair);
@@ -142,9 +144,8 @@ fn build<P: Port>(
         partition.pristine = keep_pristine(port, entry, package_len, places);
     }
     if let Some(digest) = digest.flatten() {
-        report(port, &partition, package_len, &digest);
+        report(port, partition, package_len, &digest);
     }
-    let _ = loaded.try_push(partition);
     Ok(())
 }
 
@@ -220,15 +221,17 @@ fn map_all<P: Port>(port: &P, candidate: &Candidate<'_>, stage2: &mut Stage2) ->
     let end = Pa(at.0 + entry.mem_size);
     loop {
         // The regions inside do not overlap.
-        let next = manifest
-            .memory_regions
-            .iter()
-            .filter(|r| r.attributes.space() == Space::Secure && (at..end).contains(&r.base))
-            .min_by_key(|r| r.base);
-        let gap = next.map_or(end, |r| r.base).0.saturating_sub(at.0) / PAGE_SIZE;
-        map("its own memory", Space::Secure, at, gap, Access::all(), MemoryType::Normal)?;
-        let Some(next) = next else { return Ok(()) };
-        at = Pa(next.base.0 + next.size());
+        let (mut next, mut behind) = (end, end);
+        for r in &manifest.memory_regions {
+            if r.attributes.space() == Space::Secure && (at..next).contains(&r.base) {
+                (next, behind) = (r.base, Pa(r.base.0 + r.size()));
+            }
+        }
+        map("its own memory", Space::Secure, at, (next.0 - at.0) / PAGE_SIZE, Access::all(), MemoryType::Normal)?;
+        if next == end {
+            return Ok(());
+        }
+        at = behind;
     }
 }
 

@@ -7,6 +7,7 @@ mod state;
 mod table;
 
 use alloc::boxed::Box;
+use core::array;
 
 use arrayvec::ArrayVec;
 use ffa_abi::{PartitionId, Version};
@@ -89,7 +90,9 @@ pub struct Partition<P: Port> {
     pub(crate) index: usize,
     /// Its position in the SPMC manifest: vm1 is 0.
     pub(crate) manifest_index: usize,
-    pub(crate) contexts: &'static [ExecutionContext<P>],
+    pub(crate) contexts: ArrayVec<&'static ExecutionContext<P>, MAX_CPUS>,
+    /// Which of them serves each CPU.
+    serving: [Option<&'static ExecutionContext<P>>; MAX_CPUS],
     pub(crate) version: Negotiated,
     pub(crate) mailbox: Mutex<Mailbox>,
     pub(crate) stage2: Mutex<Stage2>,
@@ -110,12 +113,14 @@ impl<P: Port> Partition<P> {
         manifest: &'static PartitionManifest,
         stage2: Stage2,
     ) -> Self {
-        let contexts: &'static mut ArrayVec<_, MAX_CPUS> = Box::leak(Box::default());
+        let mut contexts = ArrayVec::new();
         for vcpu in 0..manifest.execution_contexts {
             let context = ExecutionContext::new(port.new_context(), &identity, index, vcpu, manifest.ns_interrupts);
             // The manifest was checked: there is room.
-            let _ = contexts.try_push(context);
+            let _ = contexts.try_push(&*Box::leak(Box::new(context)));
         }
+        let (first, many) = (contexts.first().copied(), contexts.len() > 1);
+        let serving = array::from_fn(|cpu| if many { contexts.get(cpu).copied() } else { first });
         let roots = stage2.roots();
         Self {
             identity,
@@ -123,6 +128,7 @@ impl<P: Port> Partition<P> {
             index,
             manifest_index,
             contexts,
+            serving,
             version: Negotiated::default(),
             mailbox: Mutex::new(Mailbox::default()),
             stage2: Mutex::new(stage2),
@@ -146,13 +152,13 @@ impl<P: Port> Partition<P> {
 
     /// Returns the execution context that serves CPU `cpu`.
     #[inline(always)]
-    pub(crate) fn context_for(&self, cpu: usize) -> Option<&ExecutionContext<P>> {
-        if self.contexts.len() == 1 { self.contexts.first() } else { self.contexts.get(cpu) }
+    pub(crate) fn context_for(&self, cpu: usize) -> Option<&'static ExecutionContext<P>> {
+        *self.serving.get(cpu)?
     }
 
     /// Returns its execution contexts.
-    pub fn contexts(&self) -> &'static [ExecutionContext<P>] {
-        self.contexts
+    pub fn contexts(&self) -> &[&'static ExecutionContext<P>] {
+        &self.contexts
     }
 
     /// Returns the version that it negotiated, for replies in its form.

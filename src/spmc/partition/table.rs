@@ -60,8 +60,8 @@ impl<P: Port> Partitions<P> {
 
     /// Follows a link.
     #[inline(always)]
-    pub(crate) fn context(&self, link: Link) -> Option<&ExecutionContext<P>> {
-        self.list.get(link.partition as usize)?.contexts.get(link.vcpu as usize)
+    pub(crate) fn context(&self, link: Link) -> Option<&'static ExecutionContext<P>> {
+        self.list.get(link.partition as usize)?.contexts.get(link.vcpu as usize).copied()
     }
 
     /// Returns the partitions in manifest order.
