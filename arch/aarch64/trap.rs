@@ -125,29 +125,36 @@ fn system_register(cpu: &PerCpu, context: &Context, regs: &mut Regs, esr: u64) -
         use_group(cpu, context, Groups::RARE);
         return None;
     }
-    if is_timer(register) {
-        // The Normal world's timers keep running in the hardware: they must be able to preempt this very context.
-        if is_read {
-            set_register(context, regs, rt, read_timer(context, register));
-        } else {
-            write_timer(context, register, register_value(context, regs, rt));
-            skip(context);
-            return Some(Exit::Timer);
+    // The Normal world's timers keep running in the hardware: they must be able to preempt this very context.
+    let is_timer = is_timer(register);
+    if is_read {
+        let value = if is_timer { Some(read_timer(context, register)) } else { read(context, register) };
+        let Some(value) = value else {
+            undefined(context);
+            return None;
+        };
+        set_register(context, regs, rt, value);
+    } else {
+        let value = register_value(context, regs, rt);
+        if is_timer {
+            write_timer(context, register, value);
+        } else if register == CSSELR {
+            context.csselr.store(value & 0x1f, Relaxed);
+        } else if register != OSLAR && !is_harmless(register) {
+            // Any other register is not the partition's.
+            undefined(context);
+            return None;
         }
-    } else if is_read {
-        match read(context, register) {
-            Some(value) => set_register(context, regs, rt, value),
-            None => {
-                undefined(context);
-                return None;
-            }
-        }
-    } else if !write(context, register, register_value(context, regs, rt)) {
-        undefined(context);
-        return None;
     }
     skip(context);
-    None
+    (is_timer && !is_read).then_some(Exit::Timer)
+}
+
+/// Tells whether a register reads as zero and ignores writes: those are harmless at their reset values, and start-up
+/// code of many systems reads and writes them.
+fn is_harmless(register: u64) -> bool {
+    const REGISTERS: [u32; 5] = [ACTLR as u32, MDSCR as u32, OSDLR as u32, PMCR as u32, PMUSERENR as u32];
+    REGISTERS.contains(&(register as u32))
 }
 
 /// CNTP_* and CNTV_*_EL0: op1 3, CRn 14, CRm 2 and 3.
@@ -207,21 +214,8 @@ fn read(context: &Context, register: u64) -> Option<u64> {
         CSSELR => Some(context.csselr.load(Relaxed)),
         CCSIDR => Some(with_csselr(context, || mrs!("ccsidr_el1"))),
         CCSIDR2 => (mrs!("S3_0_C0_C7_2") >> 20 & 0xf != 0).then(|| with_csselr(context, || mrs!("S3_1_C0_C0_2"))),
-        // Harmless at their reset values: start-up code of many systems reads and writes them.
-        ACTLR | MDSCR | OSDLR | PMCR | PMUSERENR => Some(0),
+        _ if is_harmless(register) => Some(0),
         _ => idregs::read(register),
-    }
-}
-
-fn write(context: &Context, register: u64, value: u64) -> bool {
-    match register {
-        CSSELR => {
-            context.csselr.store(value & 0x1f, Relaxed);
-            true
-        }
-        ACTLR | MDSCR | OSLAR | OSDLR | PMCR | PMUSERENR => true,
-        // Any other register is not the partition's.
-        _ => false,
     }
 }
 
