@@ -103,9 +103,13 @@ pub(crate) fn list_cpus(mpidrs: &[u64]) -> Result<(), u64> {
     if !mpidrs.contains(&own) {
         return Err(own);
     }
-    let others = mpidrs.iter().filter(|&&mpidr| mpidr != own);
-    for (slot, mpidr) in MPIDRS.iter().zip(core::iter::once(&own).chain(others)) {
-        slot.store(*mpidr, Relaxed);
+    let mut others = 0;
+    for &mpidr in mpidrs {
+        let number = if mpidr == own { 0 } else { others + 1 };
+        others = others.max(number);
+        if let Some(slot) = MPIDRS.get(number) {
+            slot.store(mpidr, Relaxed);
+        }
     }
     Ok(())
 }

@@ -32,8 +32,9 @@ pub(crate) fn digest(bytes: &[u8]) -> [u8; 32] {
     compress(&mut state, blocks);
     // The padding: a one bit, zeroes, the length in bits at the end of the last block, which may be one more.
     let mut block = [0; BLOCK];
-    for (to, from) in block.iter_mut().zip(rest.iter().chain(&[0x80])) {
-        *to = *from;
+    if let Some((data, [end, ..])) = block.split_at_mut_checked(rest.len()) {
+        data.copy_from_slice(rest);
+        *end = 0x80;
     }
     if rest.len() + 9 > BLOCK {
         compress(&mut state, &[block]);
@@ -44,9 +45,7 @@ pub(crate) fn digest(bytes: &[u8]) -> [u8; 32] {
     }
     compress(&mut state, &[block]);
     let mut out = [0; 32];
-    for (to, from) in out.as_chunks_mut::<4>().0.iter_mut().zip(state) {
-        *to = from.to_be_bytes();
-    }
+    out.copy_from_slice(state.map(u32::to_be_bytes).as_flattened());
     out
 }
 
