@@ -117,7 +117,7 @@ pub(crate) fn event(e: &EventRecord, clock: Clock) -> Row {
 }
 
 pub(crate) fn dead_letter(d: &DeadLetterRecord, clock: Clock) -> Row {
-    let envelope = Envelope::decode(&d.envelope).ok();
+    let envelope = Envelope::from_words(d.envelope).ok();
     let number = |of: fn(&Envelope) -> u64| envelope.as_ref().map_or(Value::None, |e| Value::Number(of(e)));
     vec![
         ("number", Value::Number(d.number)),

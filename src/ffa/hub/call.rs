@@ -57,7 +57,6 @@ impl List {
     }
 
     /// Lists from an index or a number on that is in its range; `None` if that call lists nothing.
-    #[inline(always)]
     fn of(code: CallCode, from: u64) -> Option<Self> {
         let index = from as u32;
         Some(match code {
@@ -123,19 +122,6 @@ impl HubCall {
         }
     }
 
-    /// Tells whether only the coordinator may make it.
-    pub const fn changes(&self) -> bool {
-        match self {
-            Self::OpenWindow(_)
-            | Self::CloseWindow(_)
-            | Self::ForgetSummaries
-            | Self::PurgeDeadLetters
-            | Self::Control(..)
-            | Self::CancelTask(_) => true,
-            Self::Describe | Self::List(_) | Self::Keep(_) | Self::Fetch(_) => false,
-        }
-    }
-
     /// Writes x3 to x7.
     pub const fn encode(&self) -> [u64; 5] {
         let code = self.code().code() as u64;
@@ -164,20 +150,60 @@ impl HubCall {
     }
 
     /// Reads x3 to x7.
-    #[inline(never)]
     pub fn decode(x: [u64; 5]) -> Result<Self, HubError> {
-        let [x3, x4, x5, x6, x7] = x;
-        let code = CallCode::from_code(x3 & 0xff).ok_or(HubError::UnknownCall)?;
-        if code == CallCode::OpenWindow {
-            return OpenWindow::decode(x).map(Self::OpenWindow);
+        let Request { code, of, what, number } = Request::read(&x)?;
+        if let Some(list) = List::of(of, number) {
+            return Ok(if code == CallCode::Keep { Self::Keep(list) } else { Self::List(list) });
         }
-        let keeps = code == CallCode::Keep;
-        let (rest, more) = match code {
-            CallCode::Control | CallCode::Keep => (x3 >> 16, x3 >> 8 & 0xff),
-            _ => (x3 >> 8, 0),
+        Ok(match code {
+            CallCode::Describe => Self::Describe,
+            CallCode::OpenWindow => Self::OpenWindow(OpenWindow::of(&x)),
+            CallCode::ForgetSummaries => Self::ForgetSummaries,
+            CallCode::PurgeDeadLetters => Self::PurgeDeadLetters,
+            CallCode::CloseWindow => Self::CloseWindow(number as u32),
+            CallCode::Fetch => Self::Fetch(number as u32),
+            CallCode::CancelTask => Self::CancelTask(number),
+            CallCode::Control => Self::Control(what, PartitionId(number as u16)),
+            // Lists, which were read above.
+            _ => return Err(HubError::Malformed),
+        })
+    }
+}
+
+/// What the registers of a call say once every field is known to be in its range, before any is taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Which call it is.
+    pub code: CallCode,
+    /// The call whose argument `number` is: for [`CallCode::Keep`] what is kept, else `code`.
+    pub of: CallCode,
+    /// What [`CallCode::Control`] does.
+    pub what: Control,
+    /// x4: an index, a number, an identifier.
+    pub number: u64,
+}
+
+impl Request {
+    /// Reads x3 to x7. What a window is to be is checked, and left to [`OpenWindow::of`].
+    pub fn read(x: &[u64; 5]) -> Result<Self, HubError> {
+        let [x3, number, x5, x6, x7] = *x;
+        let code = CallCode::from_code(x3 & 0xff).ok_or(HubError::UnknownCall)?;
+        let (mut of, mut what, more) = (code, Control::Reset, x3 >> 8 & 0xff);
+        let rest = match code {
+            CallCode::OpenWindow => {
+                OpenWindow::check(x3, number)?;
+                return Ok(Self { code, of, what, number });
+            }
+            CallCode::Control => {
+                what = Control::from_code(more).ok_or(HubError::Malformed)?;
+                x3 >> 16
+            }
+            CallCode::Keep => {
+                of = CallCode::from_code(more).filter(|of| of.lists()).ok_or(HubError::Malformed)?;
+                x3 >> 16
+            }
+            _ => x3 >> 8,
         };
-        // Whose argument it is that x4 holds, and how many bits that has.
-        let of = if keeps { CallCode::from_code(more).ok_or(HubError::Malformed)? } else { code };
         let bits = match of {
             CallCode::Describe | CallCode::ForgetSummaries | CallCode::PurgeDeadLetters => 0,
             CallCode::Events | CallCode::DeadLetter | CallCode::CancelTask => 64,
@@ -185,48 +211,74 @@ impl HubCall {
             // An index, an offset or the identifier of a window.
             _ => 32,
         };
-        if (rest | x5 | x6 | x7 | x4.unbounded_shr(bits)) != 0 {
+        if (rest | x5 | x6 | x7 | number.unbounded_shr(bits)) != 0 {
             return Err(HubError::Malformed);
         }
-        if let Some(list) = List::of(of, x4) {
-            return Ok(if keeps { Self::Keep(list) } else { Self::List(list) });
-        }
-        Ok(match code {
-            CallCode::Describe => Self::Describe,
-            CallCode::ForgetSummaries => Self::ForgetSummaries,
-            CallCode::PurgeDeadLetters => Self::PurgeDeadLetters,
-            CallCode::CloseWindow => Self::CloseWindow(x4 as u32),
-            CallCode::Fetch => Self::Fetch(x4 as u32),
-            CallCode::CancelTask => Self::CancelTask(x4),
-            CallCode::Control => {
-                let what = Control::from_code(more).ok_or(HubError::Malformed)?;
-                Self::Control(what, PartitionId(x4 as u16))
-            }
-            // Read above, or kept although it is no list.
-            _ => return Err(HubError::Malformed),
-        })
+        Ok(Self { code, of, what, number })
+    }
+}
+
+impl CallCode {
+    /// Tells whether only the coordinator may make it.
+    pub const fn changes(self) -> bool {
+        matches!(
+            self,
+            Self::OpenWindow
+                | Self::CloseWindow
+                | Self::ForgetSummaries
+                | Self::PurgeDeadLetters
+                | Self::Control
+                | Self::CancelTask
+        )
+    }
+
+    /// Tells whether it lists something, or one entry of something.
+    pub const fn lists(self) -> bool {
+        matches!(
+            self,
+            Self::Windows
+                | Self::Summaries
+                | Self::Events
+                | Self::Partitions
+                | Self::DeadLetters
+                | Self::DeadLetter
+                | Self::Routes
+        )
     }
 }
 
 impl OpenWindow {
-    fn decode([x3, ids, correlation, low, high]: [u64; 5]) -> Result<Self, HubError> {
-        let direction = Direction::from_code(x3 >> 8 & 0xf).ok_or(HubError::Malformed)?;
-        let count = (x3 >> 12 & 0xf) as u8;
-        if !(2..=MAX_PARTICIPANTS as u8).contains(&count) {
+    /// Checks x3 and x4.
+    fn check(x3: u64, ids: u64) -> Result<(), HubError> {
+        Direction::from_code(x3 >> 8 & 0xf).ok_or(HubError::Malformed)?;
+        let count = x3 >> 12 & 0xf;
+        if !(2..=MAX_PARTICIPANTS as u64).contains(&count) {
             return Err(HubError::ParticipantCount);
         }
-        let (limit, lifetime_ms) = ((x3 >> 16) as u16, (x3 >> 32) as u32);
-        if limit == 0 || lifetime_ms == 0 || ids.unbounded_shr(16 * count as u32) != 0 {
+        if x3 >> 16 & 0xffff == 0 || x3 >> 32 == 0 || ids.unbounded_shr(16 * count as u32) != 0 {
             return Err(HubError::Malformed);
         }
-        let participants = [0, 16, 32, 48].map(|shift| PartitionId((ids >> shift) as u16));
-        for (n, id) in participants.iter().enumerate().take(count.into()) {
-            if participants.iter().take(n).any(|other| other == id) {
-                return Err(HubError::ParticipantTwice);
+        for one in 1..count {
+            for other in 0..one {
+                if (ids >> (16 * one) ^ ids >> (16 * other)) & 0xffff == 0 {
+                    return Err(HubError::ParticipantTwice);
+                }
             }
         }
-        let purpose = Uuid::from_pair(low, high);
-        Ok(Self { count, participants, direction, correlation, purpose, lifetime_ms, limit })
+        Ok(())
+    }
+
+    /// Reads x3 to x7 of a [`Request`] for a window.
+    pub fn of(&[x3, ids, correlation, low, high]: &[u64; 5]) -> Self {
+        Self {
+            count: (x3 >> 12 & 0xf) as u8,
+            participants: [0, 16, 32, 48].map(|shift| PartitionId((ids >> shift) as u16)),
+            direction: if x3 >> 8 & 0xf == 0 { Direction::Both } else { Direction::FromFirst },
+            correlation,
+            purpose: Uuid::from_pair(low, high),
+            lifetime_ms: (x3 >> 32) as u32,
+            limit: (x3 >> 16) as u16,
+        }
     }
 
     /// Returns those who take part.

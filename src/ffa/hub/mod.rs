@@ -13,7 +13,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-pub use call::{Description, HubCall, List, OpenWindow};
+pub use call::{Description, HubCall, List, OpenWindow, Request};
 pub use record::{DeadLetterRecord, EventRecord, PartitionRecord, RouteRecord, WindowRecord, Words};
 
 use crate::Uuid;

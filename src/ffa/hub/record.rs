@@ -15,9 +15,10 @@ const fn pack([a, b, c, d]: [u16; 4]) -> u64 {
     a as u64 | (b as u64) << 16 | (c as u64) << 32 | (d as u64) << 48
 }
 
-/// Puts bytes, from offset `at` on, where there are zeroes.
-fn put(words: &mut Words, at: usize, bytes: &[u8]) {
-    for (at, &byte) in (at..).zip(bytes) {
+/// Puts a text, cut to what fits in a field that ends at `end`, from offset `at` on where there are zeroes.
+#[inline(never)]
+fn put(words: &mut Words, (at, end): (usize, usize), text: &[u8]) {
+    for (at, &byte) in (at..end).zip(text) {
         if let Some(word) = words.get_mut(at / 8) {
             *word |= u64::from(byte) << (at % 8 * 8);
         }
@@ -35,7 +36,6 @@ fn bytes_of<const N: usize>(words: &Words) -> [u8; N] {
 }
 
 /// Copies a text, cut to what fits, with zeroes behind it.
-#[inline(never)]
 fn set(to: &mut [u8], text: &str) {
     to.fill(0);
     to.iter_mut().zip(text.bytes()).for_each(|(to, byte)| *to = byte);
@@ -233,19 +233,19 @@ impl PartitionRecord {
     /// Writes the record.
     pub fn encode(&self) -> [u8; PARTITION_RECORD] {
         let mut words = Words::default();
-        self.write(&mut words);
+        self.write(&mut words, &self.name);
         bytes_of(&words)
     }
 
-    /// Writes the record where there are zeroes, eight bytes at a time.
+    /// Writes the record where there are zeroes, with this name.
     #[inline]
-    pub fn write(&self, words: &mut Words) {
+    pub fn write(&self, words: &mut Words, name: &[u8]) {
         let kind = u16::from_le_bytes([self.flags, self.contexts]);
         let [front, states, counts, ..] = words;
         *front = pack([self.id.0, kind, 0, 0]) | u64::from(self.refusals) << 32;
         *states = u64::from_le_bytes(self.states);
         *counts = pack([self.windows, self.queued, self.unacknowledged, self.breaker.code().into()]);
-        put(words, 23, &self.name);
+        put(words, (23, 54), name);
     }
 
     /// Reads a record.
@@ -328,19 +328,19 @@ impl EventRecord {
     /// Writes the record.
     pub fn encode(&self) -> [u8; EVENT_RECORD] {
         let mut words = Words::default();
-        self.write(&mut words);
+        self.write(&mut words, &self.text);
         bytes_of(&words)
     }
 
-    /// Writes the record where there are zeroes, eight bytes at a time.
+    /// Writes the record where there are zeroes, with this text.
     #[inline]
-    pub fn write(&self, words: &mut Words) {
+    pub fn write(&self, words: &mut Words, text: &[u8]) {
         let [sequence, time, about, outcome, ..] = words;
         *sequence = self.sequence;
         *time = self.time;
         *about = pack([self.who.0, self.other.0, 0, 0]) | u64::from(self.detail) << 32;
         *outcome = u64::from(self.status as u32) | pack([0, 0, self.kind.code().into(), self.repeats]);
-        put(words, 32, &self.text);
+        put(words, (32, 96), text);
     }
 
     /// Reads a record; `None` if a field means nothing.
@@ -379,8 +379,8 @@ pub struct DeadLetterRecord {
     pub reason: DeadReason,
     /// How often it was delivered.
     pub deliveries: u8,
-    /// Its envelope as it was sent.
-    pub envelope: [u8; envelope::SIZE],
+    /// Its envelope as it was sent, eight bytes at a time.
+    pub envelope: [u64; envelope::WORDS],
 }
 
 impl DeadLetterRecord {
@@ -394,12 +394,12 @@ impl DeadLetterRecord {
     /// Writes the record where there are zeroes, eight bytes at a time.
     #[inline]
     pub fn write(&self, words: &mut Words) {
-        let [number, time, about, ..] = words;
+        let [number, time, about, envelope @ .., _] = words;
         *number = self.number;
         *time = self.time;
         let fate = u16::from_le_bytes([self.reason.code(), self.deliveries]);
         *about = pack([self.from.0, self.to.0, self.len, fate]);
-        put(words, 24, &self.envelope);
+        *envelope = self.envelope;
     }
 
     /// Reads a record; `None` if a field means nothing.
@@ -407,7 +407,11 @@ impl DeadLetterRecord {
         let mut r = Reader(bytes);
         let (number, time) = (r.u64()?, r.u64()?);
         let (from, to, len) = (PartitionId(r.u16()?), PartitionId(r.u16()?), r.u16()?);
-        let reason = DeadReason::from_code(r.u8()?.into())?;
-        Some(Self { number, time, from, to, len, reason, deliveries: r.u8()?, envelope: r.bytes()? })
+        let (reason, deliveries) = (DeadReason::from_code(r.u8()?.into())?, r.u8()?);
+        let mut envelope = [0; envelope::WORDS];
+        for word in &mut envelope {
+            *word = r.u64()?;
+        }
+        Some(Self { number, time, from, to, len, reason, deliveries, envelope })
     }
 }

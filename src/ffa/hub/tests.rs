@@ -151,7 +151,7 @@ fn records_survive_the_buffer() {
         len: 20,
         reason: DeadReason::Attempts,
         deliveries: 5,
-        envelope: [7; 64],
+        envelope: [7; 8],
     };
     assert_eq!(DeadLetterRecord::decode(&letter.encode()), Some(letter));
     let (from, to) = (PartitionId(0x8001), PartitionId(0));

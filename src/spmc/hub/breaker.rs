@@ -158,6 +158,7 @@ impl Breaker {
     }
 
     /// Closes it, whatever it was.
+    #[inline(never)]
     pub(crate) fn reset(&mut self) {
         *self = Self { trips: self.trips, ..Self::default() };
     }

@@ -87,8 +87,8 @@ impl Events {
         self.next
     }
 
-    /// Shows the first event from a sequence number on.
-    pub(crate) fn from(&self, sequence: u64) -> Option<EventRecord> {
+    /// Shows the first event from a sequence number on, and its text.
+    pub(crate) fn from(&self, sequence: u64) -> Option<(EventRecord, &'static str)> {
         let mut first: Option<&Entry> = None;
         for entry in self.ring.iter().flatten() {
             if entry.sequence >= sequence && first.is_none_or(|f| entry.sequence < f.sequence) {
@@ -97,7 +97,7 @@ impl Events {
         }
         let entry = first?;
         let e = &entry.event;
-        let mut record = EventRecord {
+        let record = EventRecord {
             sequence: entry.sequence,
             time: e.time,
             kind: e.kind,
@@ -108,8 +108,7 @@ impl Events {
             repeats: entry.repeats,
             text: [0; 64],
         };
-        record.set_text(e.text);
-        Some(record)
+        Some((record, e.text))
     }
 }
 
@@ -127,9 +126,10 @@ mod tests {
         let mut events = Events::default();
         events.push(event(1, 5));
         (0..1000).for_each(|n| events.push(event(2, 10 + n)));
-        let first = events.from(0).unwrap();
+        let (first, _) = events.from(0).unwrap();
         assert_eq!((first.sequence, first.who, first.repeats), (1, PartitionId(1), 0));
-        let second = events.from(2).unwrap();
+        let (second, why) = events.from(2).unwrap();
+        assert_eq!(why, "why");
         assert_eq!((second.sequence, second.who, second.repeats, second.time), (1001, PartitionId(2), 999, 1009));
         assert_eq!(events.from(1002), None);
         assert_eq!(events.next(), 1002);
@@ -141,11 +141,11 @@ mod tests {
         (0..EVENTS as u16 + 10).for_each(|n| events.push(event(n, n.into())));
         let mut at = 0;
         let mut seen = alloc::vec::Vec::new();
-        while let Some(e) = events.from(at) {
+        while let Some((e, _)) = events.from(at) {
             seen.push(e.who.0);
             at = e.sequence + 1;
         }
         assert!(seen.iter().copied().eq(10..EVENTS as u16 + 10), "{seen:?}");
-        assert_eq!(events.from(21).unwrap().who, PartitionId(20));
+        assert_eq!(events.from(21).unwrap().0.who, PartitionId(20));
     }
 }

@@ -48,10 +48,13 @@ impl Kept {
         let rest = self.words.get(offset / 8..self.len.div_ceil(8)).filter(|_| offset < self.len)?;
         let (shift, mut rest) = (offset % 8 * 8, rest.iter().copied());
         let mut word = rest.next().unwrap_or(0);
-        Some([(); FETCHED / 8].map(|()| {
-            let low = core::mem::replace(&mut word, rest.next().unwrap_or(0));
-            low >> shift | word.unbounded_shl(64 - shift as u32)
-        }))
+        let mut fetched = [0; FETCHED / 8];
+        for to in &mut fetched {
+            let next = rest.next().unwrap_or(0);
+            *to = word >> shift | next.unbounded_shl(64 - shift as u32);
+            word = next;
+        }
+        Some(fetched)
     }
 }
 

@@ -235,8 +235,14 @@ impl Post {
     }
 
     #[inline]
-    fn route_mut(&mut self, from: Seat, to: Seat) -> Option<&mut Breaker> {
-        Some(&mut self.spoke_mut(to)?.inbox.senders.get_mut(usize::from(from.0))?.route)
+    fn route_mut(&mut self, from: Seat, to: Seat) -> Option<(&mut Breaker, &Limits)> {
+        let inbox = &mut self.spokes.get_mut(usize::from(to.0))?.inbox;
+        Some((&mut inbox.senders.get_mut(usize::from(from.0))?.route, &self.bounds.limits))
+    }
+
+    #[inline]
+    fn breaker(&mut self, seat: Seat) -> Option<(&mut Breaker, &Limits)> {
+        Some((&mut self.spokes.get_mut(usize::from(seat.0))?.breaker, &self.bounds.limits))
     }
 
     #[inline]
@@ -329,7 +335,6 @@ impl Post {
     /// or paused. A direct message has no ack: where a spoke takes no envelopes, that it did not die of the one before
     /// is as good as one.
     pub(crate) fn pass_direct(&mut self, from: Seat, to: Seat, now: u64) -> Result<(), Refusal> {
-        let limits = self.bounds.limits;
         let coordinator = self.bounds.coordinator;
         let supervised = coordinator == Some(from);
         for seat in [from, to] {
@@ -340,8 +345,7 @@ impl Post {
                 return Err(Refusal::Paused);
             }
             let acks = self.takes_part(seat);
-            let Some(spoke) = self.spoke_mut(seat) else { continue };
-            let breaker = &mut spoke.breaker;
+            let Some((breaker, limits)) = self.breaker(seat) else { continue };
             let passes = if breaker.state() == State::Isolated {
                 false
             } else if acks {
@@ -351,7 +355,7 @@ impl Post {
                 true
             } else {
                 let passes = breaker.passes(now);
-                breaker.enter(now, &limits);
+                breaker.enter(now, limits);
                 passes || supervised
             };
             self.note(seat);
@@ -433,12 +437,11 @@ impl Post {
     #[inline]
     pub(crate) fn commit(&mut self, from: Seat, to: Seat, place: usize, e: &Envelope, len: usize, now: u64) {
         let deadline = now.saturating_add(u64::from(e.time_to_live).saturating_mul(self.bounds.millisecond));
-        let limits = self.bounds.limits;
         if self.suspects & (from.bit() | to.bit()) != 0 {
             self.enter_suspects(from, to, now);
         }
-        if let Some(route) = self.route_mut(from, to) {
-            route.enter(now, &limits);
+        if let Some((route, limits)) = self.route_mut(from, to) {
+            route.enter(now, limits);
         }
         let Some(inbox) = self.inbox_mut(to) else { return };
         inbox.log.write(place, from, e, len, deadline);
@@ -462,10 +465,9 @@ impl Post {
     #[cold]
     #[inline(never)]
     fn enter_suspects(&mut self, from: Seat, to: Seat, now: u64) {
-        let limits = self.bounds.limits;
         for seat in [from, to] {
-            if let Some(spoke) = self.spoke_mut(seat) {
-                spoke.breaker.enter(now, &limits);
+            if let Some((breaker, limits)) = self.breaker(seat) {
+                breaker.enter(now, limits);
             }
         }
     }
@@ -476,9 +478,9 @@ impl Post {
         let mut passes = true;
         if self.suspects & (from.bit() | to.bit()) != 0 {
             for seat in [from, to] {
-                passes = passes && self.spoke_mut(seat).is_none_or(|s| s.breaker.passes(now));
+                passes = passes && self.breaker(seat).is_none_or(|(b, _)| b.passes(now));
             }
         }
-        passes && self.route_mut(from, to).is_none_or(|r| r.passes(now))
+        passes && self.route_mut(from, to).is_none_or(|(r, _)| r.passes(now))
     }
 }

@@ -5,9 +5,9 @@
 //! lists go to the caller's RX buffer.
 
 use ffa_abi::hub::{
-    BreakerState, Closed, Control, DEAD_LETTER_RECORD, DeadLetterRecord, Description, EVENT_RECORD, EventKind, HubCall,
-    HubError, List, MAX_PARTICIPANTS, OpenWindow, PARTITION_RECORD, PartitionRecord, ROUTE_RECORD, RouteRecord,
-    VERSION, WINDOW_RECORD, WindowRecord, Words,
+    BreakerState, CallCode, Closed, Control, DeadLetterRecord, Description, EventKind, HubError, MAX_PARTICIPANTS,
+    OpenWindow, PARTITION_RECORD, PartitionRecord, ROUTE_RECORD, Request, RouteRecord, VERSION, WIDEST_RECORD,
+    WindowRecord, Words,
 };
 use ffa_abi::{Func, PartitionId, Regs};
 
@@ -82,12 +82,14 @@ struct Query<'a> {
     hub: &'a Hub,
     post: &'a Post,
     caller: &'a Caller<'a>,
-    list: List,
+    /// What is listed, and from where.
+    list: CallCode,
+    from: u64,
     now: u64,
 }
 
 /// What x4 to x7 of the response hold.
-type Answer = Result<[u64; 4], HubError>;
+type Answer = [u64; 4];
 
 impl<P: Port> Spmc<P> {
     /// Serves a direct request.
@@ -101,79 +103,103 @@ impl<P: Port> Spmc<P> {
             None => To::Nowhere,
         };
         let [_, w1, _, x3, x4, x5, x6, x7, ..] = regs.x;
-        let answer = match &self.hub {
+        let mut answer = [0; 4];
+        let result = match &self.hub {
             Some(hub) => {
                 let caller = Caller { id, end, to, coordinates: hub.coordinator == Some(end) };
-                HubCall::decode([x3, x4, x5, x6, x7]).and_then(|call| self.hub_call(hub, cpu, &caller, &call))
+                self.hub_call(hub, cpu, &caller, &[x3, x4, x5, x6, x7], &mut answer)
             }
             // Found there before.
             None => Err(HubError::NotHere),
         };
-        let (status, [a, b, c, d]) = match answer {
-            Ok(values) => (0, values),
-            Err(why) => (why.code() as u64, [0; 4]),
-        };
+        let status = result.map_or_else(|why| why.code().into(), |()| 0);
         let ends = (w1 & 0xffff) << 16 | w1 >> 16 & 0xffff;
+        let [a, b, c, d] = answer;
         regs.set8([Func::DirectResp.id64() as u64, ends, 0, status, a, b, c, d]);
     }
 
-    fn hub_call(&self, hub: &Hub, cpu: &Cpu<P>, caller: &Caller<'_>, call: &HubCall) -> Answer {
-        if call.changes() && !caller.coordinates {
+    /// Does as it is asked. The answer is filled in last, so that it is zero where there is an error.
+    fn hub_call(
+        &self,
+        hub: &Hub,
+        cpu: &Cpu<P>,
+        caller: &Caller<'_>,
+        x: &[u64; 5],
+        answer: &mut Answer,
+    ) -> Result<(), HubError> {
+        let Request { code, of, what, number } = Request::read(x)?;
+        if code.changes() && !caller.coordinates {
             return Err(HubError::NotCoordinator);
         }
         let now = self.port.now();
-        match *call {
-            HubCall::Describe => Ok(self.description(hub, caller).encode()),
-            HubCall::OpenWindow(ref asked) => self.open_window(hub, cpu, caller, asked, now),
-            HubCall::CloseWindow(id) => {
+        let [first, ..] = answer;
+        match code {
+            CallCode::Describe => *answer = self.description(hub, caller).encode(),
+            CallCode::OpenWindow => *first = self.open_window(hub, cpu, caller, &OpenWindow::of(x), now)?.into(),
+            CallCode::CloseWindow => {
                 self.sweep(hub, now);
-                hub.windows.close(id, Closed::ByCoordinator, now)?;
+                hub.windows.close(number as u32, Closed::ByCoordinator, now)?;
                 self.tell_of_windows(hub);
-                Ok([0; 4])
             }
-            HubCall::ForgetSummaries => Ok([hub.windows.forget() as u64, 0, 0, 0]),
-            HubCall::PurgeDeadLetters => Ok([hub.post.lock().dead.purge(None), 0, 0, 0]),
-            HubCall::Control(what, id) => self.control(hub, cpu, what, id, now),
-            HubCall::CancelTask(task) => {
+            CallCode::ForgetSummaries => *first = hub.windows.forget() as u64,
+            CallCode::PurgeDeadLetters => *first = hub.post.lock().dead.purge(None),
+            CallCode::Control => self.control(hub, cpu, what, PartitionId(number as u16), now)?,
+            CallCode::CancelTask => {
                 let mut post = hub.post.lock();
-                let count = post.cancel(task);
+                *first = post.cancel(number);
                 self.publish(hub, cpu, post);
-                Ok([count, 0, 0, 0])
             }
-            HubCall::List(list) => self.show(hub, caller, list, now),
-            HubCall::Keep(list) => {
-                let kept = caller.kept(hub)?;
-                self.show(hub, &Caller { to: To::Kept(kept), ..*caller }, list, now)
+            CallCode::Keep => {
+                let caller = Caller { to: To::Kept(caller.kept(hub)?), ..*caller };
+                self.show(hub, &caller, of, number, now, answer)?;
             }
-            HubCall::Fetch(offset) => caller.kept(hub)?.lock().fetch(offset as usize).ok_or(HubError::NoSuchEntry),
+            CallCode::Fetch => {
+                *answer = caller.kept(hub)?.lock().fetch(number as usize).ok_or(HubError::NoSuchEntry)?;
+            }
+            CallCode::Windows
+            | CallCode::Summaries
+            | CallCode::Events
+            | CallCode::Partitions
+            | CallCode::DeadLetters
+            | CallCode::DeadLetter
+            | CallCode::Routes => self.show(hub, caller, code, number, now, answer)?,
         }
+        Ok(())
     }
 
     /// Lists something where the caller wants it. An RX buffer is the caller's afterwards, unless there was nothing to
     /// write.
-    fn show(&self, hub: &Hub, caller: &Caller<'_>, list: List, now: u64) -> Answer {
+    #[inline(never)]
+    fn show(
+        &self,
+        hub: &Hub,
+        caller: &Caller<'_>,
+        list: CallCode,
+        from: u64,
+        now: u64,
+        answer: &mut Answer,
+    ) -> Result<(), HubError> {
         self.sweep(hub, now);
         // Before where the list goes to, and before what is listed, as ever.
         let post = &hub.post.lock();
-        let query = Query { hub, post, caller, list, now };
-        let letter = match list {
-            List::DeadLetter(number) => Some(self.letter(&query, number)?),
-            _ => None,
-        };
+        let query = Query { hub, post, caller, list, from, now };
+        if list == CallCode::DeadLetter {
+            self.letter(&query)?;
+        }
         match caller.to {
             To::Mailbox(mailbox) => {
                 let mut mailbox = mailbox.lock();
                 let mut delivery = mailbox.begin_delivery().map_err(no_delivery)?;
-                let answer = self.fill(&query, letter, &mut Sheet::Delivery(&mut delivery))?;
+                self.fill(&query, &mut Sheet::Delivery(&mut delivery), answer)?;
                 if delivery.filled() > 0 {
                     delivery.finish();
                 }
-                Ok(answer)
+                Ok(())
             }
             To::Kept(kept) => {
                 let mut kept = kept.lock();
                 kept.clear();
-                self.fill(&query, letter, &mut Sheet::Kept(&mut kept))
+                self.fill(&query, &mut Sheet::Kept(&mut kept), answer)
             }
             To::Nowhere => Err(HubError::NoBuffer),
         }
@@ -181,15 +207,16 @@ impl<P: Port> Spmc<P> {
 
     /// Lists all that there is and that fits, or one dead letter with its payload.
     #[inline(never)]
-    fn fill(&self, query: &Query<'_>, letter: Option<(&[u64], u16)>, sheet: &mut Sheet<'_, '_>) -> Answer {
-        let (size, mut at, mut skip) = match query.list {
-            List::Windows(from) | List::Summaries(from) => (WINDOW_RECORD, 0, from),
-            List::Events(from) => (EVENT_RECORD, from, 0),
-            List::Partitions(from) => (PARTITION_RECORD, 0, from),
-            List::DeadLetters(from) => (DEAD_LETTER_RECORD, 0, from),
-            List::DeadLetter(number) => (DEAD_LETTER_RECORD, number, 0),
-            List::Routes(from) => (ROUTE_RECORD, 0, from),
+    fn fill(&self, query: &Query<'_>, sheet: &mut Sheet<'_, '_>, answer: &mut Answer) -> Result<(), HubError> {
+        let size = match query.list {
+            CallCode::Partitions => PARTITION_RECORD,
+            CallCode::Routes => ROUTE_RECORD,
+            // Windows, events and dead letters.
+            _ => WIDEST_RECORD,
         };
+        // Events and dead letters have numbers, others are counted.
+        let numbered = matches!(query.list, CallCode::Events | CallCode::DeadLetter);
+        let (mut at, mut skip) = if numbered { (query.from, 0) } else { (0, query.from) };
         let (mut count, mut more, mut record) = (0, false, Words::default());
         while let Some((next, seen)) = self.item(query, at, &mut record) {
             at = next;
@@ -205,65 +232,73 @@ impl<P: Port> Spmc<P> {
                 break;
             }
             count += 1;
-            if let Some((payload, len)) = letter {
-                let whole = sheet.append(self.port, payload, len.into())?;
+            if query.list == CallCode::DeadLetter {
+                let (letter, payload) = self.letter(query)?;
+                let whole = sheet.append(self.port, payload, letter.len.into())?;
                 if !whole && let Sheet::Delivery(_) = sheet {
                     return Err(HubError::NoBuffer);
                 }
                 // A payload that cannot be kept is left away; the record has its length.
-                return Ok([1, size as u64 + if whole { len.into() } else { 0 }, 0, 0]);
+                *answer = [1, size as u64 + if whole { letter.len.into() } else { 0 }, 0, 0];
+                return Ok(());
             }
         }
-        let evicted = if let List::DeadLetters(_) = query.list { query.post.dead.counts().1 } else { 0 };
-        Ok([count, size as u64, more.into(), evicted])
+        let evicted = if query.list == CallCode::DeadLetters { query.post.dead.counts().1 } else { 0 };
+        *answer = [count, size as u64, more.into(), evicted];
+        Ok(())
     }
 
     /// Writes the record of what a list has at a place, or behind it: a number of an event or a dead letter, else an
     /// index. Returns where what follows is looked for, and whether the caller may see this.
     #[inline(never)]
     fn item(&self, query: &Query<'_>, at: u64, record: &mut Words) -> Option<(u64, bool)> {
-        let Query { hub, post, caller, list, now } = *query;
+        let Query { hub, post, caller, list, now, .. } = *query;
         let index = at as usize;
         record.fill(0);
         let (found, seen) = match list {
-            List::Windows(_) | List::Summaries(_) => {
-                let r = hub.windows.nth(index, matches!(list, List::Windows(_)))?;
-                r.write(record);
-                (at, caller.sees(r.participants()))
-            }
-            List::Events(_) => {
-                let r = hub.events.lock().from(at)?;
-                r.write(record);
+            CallCode::Events => {
+                let (r, text) = hub.events.lock().from(at)?;
+                r.write(record, text.as_bytes());
                 (r.sequence, caller.sees(&[r.who, r.other]))
             }
-            List::Partitions(_) => {
+            CallCode::Partitions => {
                 let p = self.partitions.get(index)?;
-                self.partition_record(hub, post, p, now).write(record);
+                self.partition_record(hub, post, p, now).write(record, p.identity.name.as_bytes());
                 (at, hub.coordinator == Some(End::partition(p.index)) || caller.sees(&[p.id()]))
             }
-            List::DeadLetters(_) | List::DeadLetter(_) => {
+            CallCode::DeadLetters | CallCode::DeadLetter => {
                 let r = self.dead_record(post.dead.from(at)?);
                 r.write(record);
                 (r.number, caller.sees(&[r.from, r.to]))
             }
-            List::Routes(_) => {
+            CallCode::Routes => {
                 let (n, from, to, (breaker, until)) = post.broken_route(index, now)?;
                 let r = RouteRecord { from: self.id_of(from), to: self.id_of(to), breaker, until };
                 r.write(record);
                 (n as u64, caller.sees(&[r.from, r.to]))
             }
+            // Open windows, or summaries: nothing else is asked for.
+            _ => {
+                let mut seen = false;
+                hub.windows.nth(index, list == CallCode::Windows, &mut |r| {
+                    r.write(record);
+                    seen = caller.sees(r.participants());
+                })?;
+                (at, seen)
+            }
         };
         Some((found.wrapping_add(1), seen))
     }
 
-    /// Finds the payload of a dead letter that is to be read alone, and how many bytes it has.
-    fn letter<'p>(&self, query: &Query<'p>, number: u64) -> Result<(&'p [u64], u16), HubError> {
-        let (letter, payload) = query.post.dead.read(number).ok_or(HubError::NoSuchEntry)?;
+    /// Finds the dead letter that is to be read alone, and its payload.
+    #[inline(never)]
+    fn letter<'p>(&self, query: &Query<'p>) -> Result<(&'p Letter, &'p [u64]), HubError> {
+        let (letter, payload) = query.post.dead.read(query.from).ok_or(HubError::NoSuchEntry)?;
         let seen = query.caller.sees(&[self.id_of(letter.from), self.id_of(letter.to)]);
-        if seen { Ok((payload, letter.len)) } else { Err(HubError::Rights) }
+        if seen { Ok((letter, payload)) } else { Err(HubError::Rights) }
     }
 
-    fn control(&self, hub: &Hub, cpu: &Cpu<P>, what: Control, id: PartitionId, now: u64) -> Answer {
+    fn control(&self, hub: &Hub, cpu: &Cpu<P>, what: Control, id: PartitionId, now: u64) -> Result<(), HubError> {
         let end = self.participant(id)?;
         if hub.coordinator == Some(end) {
             return Err(HubError::CoordinatorInWindow);
@@ -279,7 +314,7 @@ impl<P: Port> Spmc<P> {
         }
         self.publish(hub, cpu, post);
         hub.note(Event::about(now, EventKind::Breaker, id, what.text()));
-        Ok([0; 4])
+        Ok(())
     }
 
     fn dead_record(&self, letter: &Letter) -> DeadLetterRecord {
@@ -291,7 +326,7 @@ impl<P: Port> Spmc<P> {
             len: letter.len,
             reason: letter.reason,
             deliveries: letter.deliveries,
-            envelope: letter.envelope.encode(),
+            envelope: letter.envelope.to_words(),
         }
     }
 
@@ -311,9 +346,19 @@ impl<P: Port> Spmc<P> {
         }
     }
 
-    fn open_window(&self, hub: &Hub, cpu: &Cpu<P>, caller: &Caller<'_>, asked: &OpenWindow, now: u64) -> Answer {
-        let mut ends = [caller.end; MAX_PARTICIPANTS];
-        for (to, &id) in ends.iter_mut().zip(asked.participants()) {
+    /// Opens a window. Returns its identifier.
+    fn open_window(
+        &self,
+        hub: &Hub,
+        cpu: &Cpu<P>,
+        caller: &Caller<'_>,
+        asked: &OpenWindow,
+        now: u64,
+    ) -> Result<u32, HubError> {
+        // The counter's frequency is that of a register of 32 bits.
+        let lifetime = u64::from(asked.lifetime_ms) * (self.port.counter_hz() & 0xffff_ffff) / 1000;
+        let mut terms = Terms { record: WindowRecord::of(asked, lifetime), ends: [caller.end; MAX_PARTICIPANTS] };
+        for (to, &id) in terms.ends.iter_mut().zip(terms.record.participants()) {
             let end = self.participant(id)?;
             if end == caller.end {
                 return Err(HubError::CoordinatorInWindow);
@@ -323,9 +368,7 @@ impl<P: Port> Spmc<P> {
             }
             *to = end;
         }
-        let lifetime = (asked.lifetime_ms as u64).saturating_mul(self.port.counter_hz()) / 1000;
-        let terms = Terms { record: WindowRecord::of(asked, lifetime), ends };
-        let id = hub.windows.open(&terms, now)?;
+        let id = hub.windows.open(&mut terms, now)?;
         self.appoint(cpu, now.saturating_add(lifetime));
         // One that died or was cut off meanwhile closed its windows before this one was there.
         for &end in terms.participants() {
@@ -333,9 +376,9 @@ impl<P: Port> Spmc<P> {
                 hub.windows.close_of(Some(end), Closed::ParticipantDied, now);
             }
         }
-        tell_of_window(hub, now, EventKind::WindowOpened, (id, asked.participants), "");
+        tell_of_window(hub, now, EventKind::WindowOpened, (id, terms.record.participants), "");
         self.tell_of_windows(hub);
-        Ok([id as u64, 0, 0, 0])
+        Ok(id)
     }
 
     /// Finds an endpoint that can take part in anything here. VMs share a row of the table, so they cannot.
@@ -352,6 +395,7 @@ impl<P: Port> Spmc<P> {
         down || hub.post.lock().cut() & Seat::of(end).bit() != 0
     }
 
+    /// Describes a partition, but for its name.
     fn partition_record(&self, hub: &Hub, post: &Post, p: &Partition<P>, now: u64) -> PartitionRecord {
         let end = End::partition(p.index);
         let mut states = [0u8; 8];
@@ -364,7 +408,7 @@ impl<P: Port> Spmc<P> {
         flags |= if hub.coordinator == Some(end) { PartitionRecord::COORDINATOR } else { 0 };
         flags |= if p.standing.is_closed() { PartitionRecord::DOWN } else { 0 };
         let (queued, unacknowledged, breaker) = self.post_state(post, Seat::of(end), now);
-        let mut record = PartitionRecord {
+        PartitionRecord {
             id: p.id(),
             flags,
             contexts: p.contexts().len() as u8,
@@ -375,9 +419,7 @@ impl<P: Port> Spmc<P> {
             refusals: hub.refusals.get(end.row()).map_or(0, |n| n.load(Ordering::Relaxed)),
             breaker,
             name: [0; 31],
-        };
-        record.set_name(&p.identity.name);
-        record
+        }
     }
 
     /// Returns the messages that wait for an endpoint, those of them that it has been handed, and its breaker.

@@ -205,13 +205,20 @@ impl Windows {
         }
     }
 
-    /// Opens a window. What is over by now is closed first.
-    pub(crate) fn open(&self, terms: &Terms, now: u64) -> Result<u32, HubError> {
+    /// Opens a window, and notes its identifier and the time in its terms. What is over by now is closed first.
+    pub(crate) fn open(&self, terms: &mut Terms, now: u64) -> Result<u32, HubError> {
         self.sweep(now);
-        let mut table = self.table.lock();
-        let asked = &terms.record;
-        let known = |r: &WindowRecord| r.correlation == asked.correlation;
-        if table.open.iter().flatten().any(|t| known(&t.record)) || table.summaries.iter().any(known) {
+        let table = &mut *self.table.lock();
+        let mut known = table.summaries.iter().any(|r| r.correlation == terms.record.correlation);
+        let mut place = None;
+        for (index, (slot, entry)) in self.slots.iter().zip(&mut table.open).enumerate() {
+            match entry {
+                Some(other) => known |= other.record.correlation == terms.record.correlation,
+                None if place.is_none() => place = Some((index, slot, entry)),
+                None => {}
+            }
+        }
+        if known {
             return Err(HubError::CorrelationReused);
         }
         let mut taken = false;
@@ -219,20 +226,18 @@ impl Windows {
         if taken {
             return Err(HubError::PairHasWindow);
         }
-        let index = table.open.iter().position(Option::is_none).ok_or(HubError::TooManyWindows)?;
-        let (Some(entry), Some(slot)) = (table.open.get_mut(index), self.slots.get(index)) else {
-            return Err(HubError::TooManyWindows);
-        };
+        let (index, slot, entry) = place.ok_or(HubError::TooManyWindows)?;
         let generation = (slot.word.load(Ordering::Relaxed) >> GENERATION) as u32;
         let token = Token::new(index, generation);
+        (terms.record.id, terms.record.opened) = (token.id(), now);
         slot.opened.store(now, Ordering::Relaxed);
-        slot.lifetime.store(asked.lifetime, Ordering::Relaxed);
-        slot.limit.store(asked.limit.into(), Ordering::Relaxed);
+        slot.lifetime.store(terms.record.lifetime, Ordering::Relaxed);
+        slot.limit.store(terms.record.limit.into(), Ordering::Relaxed);
         slot.word.store((generation as u64) << GENERATION | OPEN, Ordering::Release);
         self.each_pair(terms, &mut |pair, forward| {
             pair.store(token.0 | if forward { Token::FORWARD } else { 0 }, Ordering::Relaxed);
         });
-        *entry = Some(Terms { record: WindowRecord { id: token.id(), opened: now, ..*asked }, ..*terms });
+        *entry = Some(*terms);
         Ok(token.id())
     }
 
@@ -307,20 +312,28 @@ impl Windows {
         any
     }
 
-    /// Shows the `n`-th of the open windows, or of the summaries, the oldest first.
-    pub(crate) fn nth(&self, mut n: usize, open: bool) -> Option<WindowRecord> {
+    /// Looks at the `n`-th of the open windows, or of the summaries, the oldest first, if there is one.
+    pub(crate) fn nth(&self, mut n: usize, open: bool, look: &mut dyn FnMut(&WindowRecord)) -> Option<()> {
         let table = self.table.lock();
         if !open {
-            return table.summaries.get(n).copied();
+            return table.summaries.get(n).map(look);
         }
         for (slot, terms) in self.slots.iter().zip(&table.open) {
             let Some(terms) = terms else { continue };
             if n == 0 {
-                return Some(slot.record(terms, slot.word.load(Ordering::Acquire)));
+                return Some(look(&slot.record(terms, slot.word.load(Ordering::Acquire))));
             }
             n -= 1;
         }
         None
+    }
+
+    /// Returns the `n`-th summary.
+    #[cfg(test)]
+    pub(crate) fn summary(&self, n: usize) -> Option<WindowRecord> {
+        let mut found = None;
+        self.nth(n, false, &mut |record| found = Some(*record))?;
+        found
     }
 
     /// Returns the summaries of windows that were closed since, one at a time.
@@ -399,14 +412,14 @@ mod loom_tests {
             let mut windows = Windows::default();
             windows.make_room(1).unwrap();
             let windows = Arc::new(windows);
-            let id = windows.open(&terms(2, 1), 0).unwrap();
+            let id = windows.open(&mut terms(2, 1), 0).unwrap();
             let token = windows.find(End::partition(0), End::partition(1)).unwrap();
             let sender = {
                 let windows = windows.clone();
                 thread::spawn(move || windows.admit(token, 1).is_ok())
             };
             windows.close(id, Closed::ByCoordinator, 2).unwrap();
-            let summary = windows.nth(0, false).unwrap();
+            let summary = windows.summary(0).unwrap();
             let passed = sender.join().unwrap();
             assert_eq!(summary.forward, u16::from(passed));
             assert!(windows.admit(token, 3).is_err());
@@ -420,7 +433,7 @@ mod loom_tests {
             let mut windows = Windows::default();
             windows.make_room(1).unwrap();
             let windows = Arc::new(windows);
-            windows.open(&terms(1, 1), 0).unwrap();
+            windows.open(&mut terms(1, 1), 0).unwrap();
             let token = windows.find(End::partition(0), End::partition(1)).unwrap();
             let sender = {
                 let windows = windows.clone();
@@ -429,7 +442,7 @@ mod loom_tests {
             let mine = windows.admit(token, 1).is_ok();
             let theirs = sender.join().unwrap();
             assert!(mine != theirs);
-            windows.open(&terms(1, 2), 2).unwrap();
+            windows.open(&mut terms(1, 2), 2).unwrap();
             assert!(windows.admit(token, 3).is_err(), "an old token opens nothing");
         });
     }

@@ -140,7 +140,7 @@ impl Post {
         }
         inbox.counts.acked += 1;
         self.remove(by);
-        if let Some(route) = self.route_mut(of, by) {
+        if let Some((route, _)) = self.route_mut(of, by) {
             route.succeed();
         }
         for seat in [of, by] {

@@ -11,11 +11,10 @@ impl Post {
     /// Notes a strike against an endpoint. If it is one too many, the endpoint is cut off and what waits for it dies.
     /// Tells whether that happened.
     pub(crate) fn strike(&mut self, seat: Seat, strike: Strike, now: u64) -> bool {
-        let limits = self.bounds.limits;
         if self.bounds.coordinator == Some(seat) {
             return false;
         }
-        let tripped = self.spoke_mut(seat).is_some_and(|s| s.breaker.strike(strike, now, &limits));
+        let tripped = self.breaker(seat).is_some_and(|(b, limits)| b.strike(strike, now, limits));
         if tripped {
             self.cut_off(seat, now);
         }
@@ -26,9 +25,8 @@ impl Post {
     #[cold]
     #[inline(never)]
     pub(super) fn strike_both(&mut self, (from, to): (Seat, Seat), who: Seat, strike: Strike, now: u64) -> bool {
-        let limits = self.bounds.limits;
-        if let Some(route) = self.route_mut(from, to) {
-            route.strike(strike, now, &limits);
+        if let Some((route, limits)) = self.route_mut(from, to) {
+            route.strike(strike, now, limits);
         }
         self.strike(who, strike, now)
     }
@@ -67,9 +65,8 @@ impl Post {
 
     /// Cuts an endpoint off until the cool-down is over.
     pub(crate) fn trip(&mut self, seat: Seat, now: u64) {
-        let limits = self.bounds.limits;
-        if let Some(spoke) = self.spoke_mut(seat) {
-            spoke.breaker.trip(now, &limits);
+        if let Some((breaker, limits)) = self.breaker(seat) {
+            breaker.trip(now, limits);
         }
         self.cut_off(seat, now);
     }
@@ -84,24 +81,24 @@ impl Post {
 
     /// Lets an endpoint in again, with all its routes.
     pub(crate) fn reset(&mut self, seat: Seat) {
-        if let Some(spoke) = self.spoke_mut(seat) {
-            spoke.breaker.reset();
-        }
-        self.note(seat);
-        for n in 0..self.spokes.len() as u8 {
-            for (from, to) in [(seat, Seat(n)), (Seat(n), seat)] {
-                if let Some(route) = self.route_mut(from, to) {
-                    route.reset();
+        for (n, spoke) in (0..).zip(&mut self.spokes) {
+            let here = seat == Seat(n);
+            if here {
+                spoke.breaker.reset();
+            }
+            for (n, sender) in (0..).zip(&mut spoke.inbox.senders) {
+                if here || seat == Seat(n) {
+                    sender.route.reset();
                 }
             }
         }
+        self.note(seat);
     }
 
     /// Cuts a route off until the cool-down is over.
     pub(crate) fn trip_route(&mut self, from: Seat, to: Seat, now: u64) {
-        let limits = self.bounds.limits;
-        if let Some(route) = self.route_mut(from, to) {
-            route.trip(now, &limits);
+        if let Some((route, limits)) = self.route_mut(from, to) {
+            route.trip(now, limits);
         }
     }
 
