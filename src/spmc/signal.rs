@@ -80,7 +80,7 @@ impl<P: Port> Spmc<P> {
                 }
                 let to = self.check_signal(first, second)?;
                 if let Some(contexts) = all.set(second, first, bits, one)? {
-                    self.tell_receiver(cpu, &all, to, contexts, flags & DELAY != 0);
+                    self.tell_receiver(cpu, &all, to, (contexts, flags & DELAY != 0));
                 }
             }
             Func::NotificationGet => {
@@ -124,38 +124,50 @@ impl<P: Port> Spmc<P> {
         self.check_signal(sender, receiver).map(drop)
     }
 
-    /// Checks that `sender` may signal to `receiver` by the routing policy. Returns the latter's end.
+    /// Checks that `sender` may signal to `receiver` by the routing policy. Returns the latter, if it is a partition.
     #[inline(never)]
-    fn check_signal(&self, sender: PartitionId, receiver: PartitionId) -> Result<End, Refusal> {
-        if !sender.is_secure() && !receiver.is_secure() {
-            // Between VMs it is their hypervisor's business.
+    fn check_signal(&self, sender: PartitionId, receiver: PartitionId) -> Result<Option<&Partition<P>>, Refusal> {
+        let (from, to) = (self.partitions.look_up(sender), self.partitions.look_up(receiver));
+        let is_unknown = |id: PartitionId, p: Option<&Partition<P>>| p.is_none() && id.is_secure();
+        // Between VMs it is their hypervisor's business.
+        let are_vms = from.is_none() && to.is_none();
+        if are_vms || is_unknown(sender, from) || is_unknown(receiver, to) {
             return Err(Refusal::UnknownPartition);
         }
-        let (from, to) = (self.end_of(sender)?, self.end_of(receiver)?);
-        self.routing.check(from, to, Use::Messages).map(|()| to)
+        self.routing.check(end(sender, from), end(receiver, to), Use::Messages).map(|()| to)
     }
 
     /// Finds an endpoint in the routing table.
-    pub(crate) fn end_of(&self, id: PartitionId) -> Result<End, Refusal> {
-        if !id.is_secure() {
-            return Ok(End::normal(id));
-        }
-        self.partitions.look_up(id).map(|p| End::partition(p.index)).ok_or(Refusal::UnknownPartition)
+    pub(crate) fn end_of(&self, id: PartitionId) -> Option<End> {
+        let partition = self.partitions.look_up(id);
+        (partition.is_some() || !id.is_secure()).then(|| end(id, partition))
+    }
+
+    /// Signals that a message is in an endpoint's RX buffer, and tells of it.
+    pub(crate) fn tell_of_message(
+        &self,
+        cpu: &mut Cpu<P>,
+        all: &mut Notifications,
+        receiver: PartitionId,
+        delay: bool,
+    ) {
+        let contexts = all.set_rx_full(receiver);
+        self.tell_receiver(cpu, all, self.partitions.look_up(receiver), (contexts, delay));
     }
 
     /// Tells of a new signal: these contexts of a partition by the notification pending interrupt, and the Normal world's
     /// scheduler, if it has asked for that, by the schedule-receiver interrupt; with `delay` not before this CPU runs
     /// that world again. What the signal was entered in is still locked: what NOTIFICATION_GET takes back must not be
     /// what came after it.
-    pub(crate) fn tell_receiver(
+    #[inline(never)]
+    fn tell_receiver(
         &self,
         cpu: &mut Cpu<P>,
         all: &Notifications,
-        receiver: End,
-        contexts: u32,
-        delay: bool,
+        receiver: Option<&Partition<P>>,
+        (contexts, delay): (u32, bool),
     ) {
-        if let Some(partition) = self.partitions.get(receiver.row()) {
+        if let Some(partition) = receiver {
             for context in partition.contexts().iter().filter(|c| contexts >> c.vcpu & 1 != 0) {
                 self.pend_slot(partition, context, Slot::NOTIFICATION);
             }
@@ -221,12 +233,9 @@ impl<P: Port> Spmc<P> {
         if let Some(hub) = supervised {
             self.send_supervised(hub, cpu, (caller, target), &header, delay)?;
         } else {
-            let to = end(target);
-            let route = self.route(end(caller), to)?;
+            let route = self.route(end(own, caller), end(header.receiver, target))?;
             self.deliver(caller, target, &header).map_err(|why| self.turned_back(route, why))?;
-            let mut all = self.notifications.lock();
-            let contexts = all.set_rx_full(header.receiver);
-            self.tell_receiver(cpu, &all, to, contexts, delay);
+            self.tell_of_message(cpu, &mut self.notifications.lock(), header.receiver, delay);
         }
         regs.set_success(0);
         Ok(())
@@ -272,9 +281,9 @@ impl<P: Port> Spmc<P> {
     }
 }
 
-/// Names the end of a partition, or of the Normal world's primary endpoint.
-fn end<P: Port>(endpoint: Option<&Partition<P>>) -> End {
-    endpoint.map_or(End::normal(PartitionId::NORMAL_WORLD), |p| End::partition(p.index))
+/// Names the end of a route that has this identifier, which is a partition's or the Normal world's.
+fn end<P: Port>(id: PartitionId, partition: Option<&Partition<P>>) -> End {
+    partition.map_or(End::normal(id), |p| End::partition(p.index))
 }
 
 /// Checks that the two ends exchange indirect messages at all. No `target` is the Normal world, if `receiver` says so.

@@ -263,11 +263,8 @@ impl<P: Port> Spmc<P> {
         while delivered != 0 {
             let seat = Seat(delivered.trailing_zeros() as u8);
             delivered &= delivered - 1;
-            if let Some((_, id)) = self.box_of(seat)
-                && let Ok(to) = self.end_of(id)
-            {
-                let contexts = all.set_rx_full(id);
-                self.tell_receiver(cpu, &all, to, contexts, delay);
+            if let Some((_, id)) = self.box_of(seat) {
+                self.tell_of_message(cpu, &mut all, id, delay);
             }
         }
     }

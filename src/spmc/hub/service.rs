@@ -386,7 +386,7 @@ impl<P: Port> Spmc<P> {
         if !id.is_secure() && id != PartitionId::NORMAL_WORLD {
             return Err(HubError::UnknownParticipant);
         }
-        self.end_of(id).map_err(|_| HubError::UnknownParticipant)
+        self.end_of(id).ok_or(HubError::UnknownParticipant)
     }
 
     /// Tells whether an endpoint is down or cut off.

@@ -170,7 +170,8 @@ impl<P: Port> Spmc<P> {
             return Err(Refusal::MemToNormalWorld);
         }
         let to = self.partitions.look_up(receiver).ok_or(Refusal::UnknownPartition)?;
-        self.routing.check(self.end_of(sender)?, End::partition(to.index), Use::Memory)
+        let from = self.end_of(sender).ok_or(Refusal::UnknownPartition)?;
+        self.routing.check(from, End::partition(to.index), Use::Memory)
     }
 
     /// Notes the ranges in `bytes`.
