@@ -42,7 +42,7 @@ impl Regs {
     }
 
     /// Writes `FFA_SUCCESS32` with w2 = `value` (DEN0077A, "FFA_SUCCESS").
-    #[inline(always)]
+    #[inline(never)]
     pub fn set_success(&mut self, value: u64) {
         self.set8([Func::Success.id32() as u64, 0, value, 0, 0, 0, 0, 0]);
     }

@@ -12,8 +12,6 @@ use crate::{Port, Spmc};
 /// Bytes of a descriptor from v1.1 on; v1.0 has the first eight of them.
 const DESCRIPTOR: usize = 24;
 const DESCRIPTOR_V1_0: usize = 8;
-/// 64-bit words that are gathered before they are written to the RX buffer: a few descriptors of either form.
-const BATCH: usize = 12;
 /// Flag bit 0: only the count is wanted.
 const COUNT_ONLY: u64 = 1;
 
@@ -102,19 +100,9 @@ impl<P: Port> Spmc<P> {
             let size = if version >= Version::V1_1 { DESCRIPTOR } else { DESCRIPTOR_V1_0 };
             let mut mailbox = self.mailbox_for(caller).lock();
             let mut delivery = mailbox.begin_delivery()?;
-            let (mut batch, mut filled) = ([0; BATCH], 0);
             let count = self.directory.list(uuid, version, &mut |_, words| {
-                for (place, word) in batch.iter_mut().skip(filled).zip(words).take(size / 8) {
-                    *place = *word;
-                    filled += 1;
-                }
-                if filled == BATCH {
-                    filled = 0;
-                    delivery.append_words(self.port, &batch)?;
-                }
-                Ok(())
+                delivery.append_words(self.port, words.get(..size / 8).unwrap_or_default())
             })?;
-            delivery.append_words(self.port, batch.get(..filled).unwrap_or_default())?;
             delivery.finish();
             (count, size)
         };

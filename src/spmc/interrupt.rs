@@ -73,15 +73,6 @@ impl Slot {
     }
 }
 
-/// Says how the partition takes an interrupt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pin {
-    /// As a virtual IRQ.
-    Irq,
-    /// As a virtual FIQ.
-    Fiq,
-}
-
 /// The levels of a context's two interrupt lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lines {
@@ -128,17 +119,14 @@ impl Interrupts {
         self.pending.fetch_and(!slot.bit(), Ordering::SeqCst) & slot.bit() != 0
     }
 
-    /// Lets an interrupt through by `pin`, or keeps it pending.
-    pub(crate) fn enable(&self, slot: Slot, on: bool, pin: Pin) {
-        let bit = slot.bit();
-        match pin {
-            Pin::Irq => self.fiq.fetch_and(!bit, Ordering::SeqCst),
-            Pin::Fiq => self.fiq.fetch_or(bit, Ordering::SeqCst),
-        };
-        if on {
-            self.enabled.fetch_or(bit, Ordering::SeqCst);
-        } else {
-            self.enabled.fetch_and(!bit, Ordering::SeqCst);
+    /// Lets an interrupt through, as a virtual FIQ or IRQ, or keeps it pending.
+    pub(crate) fn enable(&self, slot: Slot, on: bool, fiq: bool) {
+        for (set, member) in [(&self.fiq, fiq), (&self.enabled, on)] {
+            if member {
+                set.fetch_or(slot.bit(), Ordering::SeqCst);
+            } else {
+                set.fetch_and(!slot.bit(), Ordering::SeqCst);
+            }
         }
     }
 
@@ -223,9 +211,9 @@ mod tests {
         let set = Interrupts::default();
         set.pend(A);
         assert_eq!((set.lines(), set.take()), (Lines::default(), None));
-        set.enable(A, true, Pin::Irq);
+        set.enable(A, true, false);
         assert_eq!(set.lines(), Lines { irq: true, fiq: false });
-        set.enable(A, true, Pin::Fiq);
+        set.enable(A, true, true);
         assert_eq!(set.lines(), Lines { irq: false, fiq: true });
         assert_eq!((set.take(), set.take()), (Some(A), None));
         assert_eq!(set.lines(), Lines::default());
@@ -237,7 +225,7 @@ mod tests {
     fn an_active_interrupt_does_not_keep_another_one_back() {
         let set = Interrupts::default();
         for slot in [A, B] {
-            set.enable(slot, true, Pin::Irq);
+            set.enable(slot, true, false);
         }
         set.pend(A);
         assert_eq!(set.take(), Some(A));
@@ -250,10 +238,10 @@ mod tests {
     #[test]
     fn a_context_is_woken_once_for_an_interrupt_and_never_for_a_quiet_one() {
         let set = Interrupts::default();
-        set.enable(QUIET_ONE, true, Pin::Irq);
+        set.enable(QUIET_ONE, true, false);
         set.pend(QUIET_ONE);
         assert_eq!(set.wakes_for(), None);
-        set.enable(B, true, Pin::Irq);
+        set.enable(B, true, false);
         set.pend(B);
         assert_eq!(set.wakes_for(), Some(B));
         set.tell();

@@ -4,7 +4,7 @@
 
 use ffa_abi::Regs;
 
-use crate::interrupt::{Pin, Slot};
+use crate::interrupt::Slot;
 use crate::partition::{ExecutionContext, Partition, State};
 use crate::{Cpu, Port, Spmc};
 
@@ -36,9 +36,7 @@ impl<P: Port> Spmc<P> {
     ) -> bool {
         let [_, a, b, c, ..] = regs.x;
         let done = match fid {
-            ENABLE => {
-                enable(partition, context, a as u32, b as u32 != 0, if c as u32 == 0 { Pin::Irq } else { Pin::Fiq })
-            }
+            ENABLE => enable(partition, context, a as u32, b as u32 != 0, c as u32 != 0),
             GET => {
                 let slot = context.interrupts.take();
                 regs.x[0] = slot.map_or(NO_INTERRUPT, |slot| slot.id(&partition.manifest) as u64);
@@ -110,7 +108,13 @@ impl<P: Port> Spmc<P> {
     }
 }
 
-fn enable<P: Port>(partition: &Partition<P>, context: &ExecutionContext<P>, id: u32, on: bool, pin: Pin) -> Option<()> {
-    context.interrupts.enable(Slot::find(&partition.manifest, id)?, on, pin);
+fn enable<P: Port>(
+    partition: &Partition<P>,
+    context: &ExecutionContext<P>,
+    id: u32,
+    on: bool,
+    fiq: bool,
+) -> Option<()> {
+    context.interrupts.enable(Slot::find(&partition.manifest, id)?, on, fiq);
     Some(())
 }
