@@ -6,7 +6,7 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed};
 
 use buddy_system_allocator::Heap;
-use spin::Mutex;
+use spin::{Mutex, MutexGuard};
 use spmc::Pa;
 
 use crate::mmu;
@@ -101,12 +101,18 @@ pub(crate) static POOL: Pool = Pool {
 };
 
 impl Pool {
+    /// Waits for the free pages: the copy that all share but [`Pool::free`].
+    #[inline(never)]
+    fn lock(&self) -> MutexGuard<'_, Free> {
+        self.free.lock()
+    }
+
     /// Gives the pool everything between the image's end and the end of the SPMC's span. Boot time, once.
     pub(crate) fn init(&self) {
         let start = mmu::pool_start();
         let end = mmu::own_memory().1;
         // SAFETY: linker.ld keeps this range free of anything else, and stage 1 maps it for data.
-        unsafe { self.free.lock().heap.add_to_heap(start as usize, end as usize) };
+        unsafe { self.lock().heap.add_to_heap(start as usize, end as usize) };
         self.count.store((end - start) / PAGE, Relaxed);
     }
 
@@ -119,7 +125,7 @@ impl Pool {
         }
         // SAFETY: stage 1 maps the range for data, no Rust object lives outside the span, and the caller gives up memory
         // that no partition's tables name.
-        unsafe { self.free.lock().heap.add_to_heap(pa.0 as usize, end as usize) };
+        unsafe { self.lock().heap.add_to_heap(pa.0 as usize, end as usize) };
         self.count.fetch_add(len / PAGE, Relaxed);
         true
     }
@@ -137,7 +143,7 @@ impl Pool {
     }
 
     pub(crate) fn alloc(&self) -> Option<Pa> {
-        let page = self.free.lock().alloc()?;
+        let page = self.lock().alloc()?;
         let pa = Pa(page.as_ptr() as u64);
         // SAFETY: the page was the allocator's and is now this function's alone; it is whole and aligned.
         unsafe { clear_page(page) };
@@ -151,7 +157,7 @@ impl Pool {
     fn chunk(&self, layout: Layout) -> Option<NonNull<u8>> {
         let pages = (layout.size() as u64).div_ceil(PAGE).checked_next_power_of_two()?;
         let layout = Layout::from_size_align((pages * PAGE) as usize, layout.align().max(PAGE as usize)).ok()?;
-        let chunk = self.free.lock().heap.alloc(layout).ok()?;
+        let chunk = self.lock().heap.alloc(layout).ok()?;
         self.count.fetch_sub(pages, Relaxed);
         Some(chunk)
     }
@@ -173,7 +179,7 @@ impl Pool {
         if Layout::array::<T>(count).ok()?.size() > PAGE_LAYOUT.size() || align_of::<T>() > PAGE_LAYOUT.align() {
             return None;
         }
-        let page = self.free.lock().alloc()?.cast::<T>();
+        let page = self.lock().alloc()?.cast::<T>();
         self.count.fetch_sub(1, Relaxed);
         for index in 0..count {
             // SAFETY: the page was the allocator's and is now this function's alone; so many values fit in it.
@@ -224,6 +230,7 @@ unsafe impl GlobalAlloc for BootHeap {
         }
     }
 
+    #[inline(never)]
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
         let _ = self.free.compare_exchange(at.wrapping_add(layout.size()), at, Relaxed, Relaxed);
     }

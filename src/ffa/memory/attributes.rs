@@ -75,6 +75,13 @@ pub enum MemoryKind {
     OtherNormal,
 }
 
+impl MemoryKind {
+    /// Tells whether endpoints may say it of memory that they send or retrieve.
+    pub const fn is_usable(self) -> bool {
+        matches!(self, Self::NotSpecified | Self::Normal)
+    }
+}
+
 /// Memory region attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attributes {

@@ -54,6 +54,7 @@ pub struct Region<'a> {
     from: &'a [u8],
     form: Form,
     access_at: usize,
+    access_end: usize,
     /// Who owns the memory.
     pub sender: PartitionId,
     /// Memory type, cacheability, shareability, security.
@@ -135,21 +136,23 @@ impl<'a> Region<'a> {
             }
             (form, at)
         };
-        let region = Self {
+        // Two 32-bit numbers, one of them times 32 at most.
+        let access_end = access_at.saturating_add(receivers.saturating_mul(form.access()));
+        if receivers != 0 && access_end > from.len() {
+            return Err(Malformed::Length);
+        }
+        Ok(Self {
             from,
             form,
             access_at,
+            access_end,
             sender: PartitionId(first as u16),
             attributes,
             flags: Flags(high(first)),
             handle: Handle(handle),
             tag,
             receivers,
-        };
-        if region.receivers != 0 && region.access_end()? > from.len() {
-            return Err(Malformed::Length);
-        }
-        Ok(region)
+        })
     }
 
     /// Returns the form in which it is written.
@@ -158,15 +161,17 @@ impl<'a> Region<'a> {
     }
 
     /// Returns the offset behind the last access descriptor.
-    pub fn access_end(&self) -> Result<usize, Malformed> {
-        let size = self.receivers.checked_mul(self.form.access());
-        size.and_then(|n| n.checked_add(self.access_at)).ok_or(Malformed::Length)
+    pub const fn access_end(&self) -> usize {
+        self.access_end
     }
 
     /// Decodes an access descriptor.
     pub fn access(&self, index: usize) -> Result<Access, Malformed> {
-        let at = index.checked_mul(self.form.access()).and_then(|n| n.checked_add(self.access_at));
-        Access::decode(self.from, at.ok_or(Malformed::Length)?, self.form)
+        if index >= self.receivers {
+            return Err(Malformed::Length);
+        }
+        // It ends at `access_end` at the latest.
+        Access::decode(self.from, self.access_at + index * self.form.access(), self.form)
     }
 
     /// Decodes the access descriptors one by one.
@@ -177,7 +182,7 @@ impl<'a> Region<'a> {
     /// Decodes the composite descriptor at `offset`: behind the access descriptors, and its header within the bytes.
     pub fn composite(&self, offset: u32) -> Result<Composite, Malformed> {
         let at = offset as usize;
-        if at % 16 != 0 || at < self.access_end()? {
+        if at % 16 != 0 || at < self.access_end {
             return Err(Malformed::Offset);
         }
         let [counts, reserved] = pair(self.from, at)?;

@@ -5,7 +5,7 @@ use ffa_abi::memory::{Form, RANGE_SIZE};
 use ffa_abi::{Func, PartitionId, Regs};
 
 use super::send::{Chunk, HEAD};
-use super::table::{Held, Kind, NOTHING_TO_TELL, Phase, Transaction};
+use super::table::{Held, Kind, Phase, Transaction};
 use super::{Caller, handle};
 use crate::refusal::Refusal;
 use crate::{Port, Spmc};
@@ -42,17 +42,18 @@ impl<P: Port> Spmc<P> {
     pub(super) fn fragment_rx(&self, caller: Caller<'_, P>, regs: &mut Regs) -> Result<(), Refusal> {
         let [_, _, _, offset, owner, ..] = regs.x;
         let mut t = self.memory.table.find(handle(regs))?;
-        let next = *t.next_for(&caller).ok_or(Refusal::MemHandle)?;
+        let untold = *t.untold_to(&caller).ok_or(Refusal::MemHandle)?;
         check_owner(owner, t.sender)?;
-        if next >= t.ranges.len() {
+        if untold == 0 {
             return Err(Refusal::MemFragment);
         }
+        let next = t.ranges.len() - untold;
         let start = Form::of(self.version_of(&caller)).composite(caller.told_of(&t)) + RANGE_SIZE;
         let expected = start as u64 + u64::from(next) * RANGE_SIZE as u64;
         if u64::from(offset as u32) != expected {
             return Err(Refusal::MemFragment);
         }
-        let bytes = self.tell_ranges(&caller, &mut t, &mut Chunk([0; HEAD]), 0, next)?.into();
+        let bytes = self.tell_ranges(&caller, &mut t, &mut Chunk([0; HEAD]), 0, next)?;
         let (low, high) = t.handle().words();
         let owner = if matches!(caller, Caller::Normal) { u64::from(t.sender.0) << 16 } else { 0 };
         regs.set8([Func::MemFragTx.id32().into(), low.into(), high.into(), bytes, owner, 0, 0, 0]);
@@ -62,7 +63,7 @@ impl<P: Port> Spmc<P> {
 
     /// Ends a donation whose receiver has it, and knows all of it.
     pub(super) fn end_if_told(&self, t: Held<'_>) {
-        let told = t.receivers().iter().all(|r| r.mapped.is_some() && r.next == NOTHING_TO_TELL);
+        let told = t.receivers().iter().all(|r| r.mapped.is_some() && r.untold == 0);
         if told && t.kind == Kind::Donate {
             self.memory.table.close(self.port, t);
         }

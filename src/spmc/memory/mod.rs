@@ -132,16 +132,17 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Copies as many bytes as there are left and as fit; returns how many. The first call refuses a message that is
-    /// longer than the buffer.
-    fn read<P: Port>(&mut self, port: &P, out: &mut [u8]) -> Result<u32, Refusal> {
+    /// Copies as many bytes as there are left and as fit, and returns them. The first call refuses a message that is longer
+    /// than the buffer.
+    #[inline(never)]
+    fn read<'o, P: Port>(&mut self, port: &P, out: &'o mut [u8]) -> Result<&'o [u8], Refusal> {
         let pair = self.mailbox.pair().ok_or(Refusal::BufferNotMapped)?;
         let n = self.left.min(out.len() as u64);
         let out = out.get_mut(..n as usize).filter(|_| self.at + self.left <= pair.len).ok_or(Refusal::MemLength)?;
         port.read(pair.space, Pa(pair.tx.0 + self.at), out).map_err(|_| Refusal::BufferFault)?;
         self.at += n;
         self.left -= n;
-        Ok(n as u32)
+        Ok(out)
     }
 }
 
@@ -156,19 +157,22 @@ impl<P: Port> Spmc<P> {
     ) -> Result<(), Refusal> {
         let wide = regs.fid() & SMC64 != 0;
         match func {
-            Func::MemShare => self.send(caller, Kind::Share, wide, regs),
-            Func::MemLend => self.send(caller, Kind::Lend, wide, regs),
-            Func::MemDonate => self.send(caller, Kind::Donate, wide, regs),
-            Func::MemFragTx => self.fragment_tx(caller, regs),
-            Func::MemFragRx => self.fragment_rx(caller, regs),
-            Func::MemRetrieveReq => self.retrieve(caller, wide, regs),
-            Func::MemRelinquish => self.relinquish(caller, regs),
-            Func::MemReclaim => self.reclaim(caller, regs),
-            Func::MemPermGet => self.perm_get(caller, wide, regs),
-            Func::MemPermSet => self.perm_set(caller, wide, entered, regs),
+            Func::MemReclaim => self.reclaim(caller, regs)?,
+            Func::MemRelinquish => self.relinquish(caller)?,
+            Func::MemPermSet => self.perm_set(caller, wide, entered, regs)?,
+            Func::MemShare => return self.send(caller, Kind::Share, wide, regs),
+            Func::MemLend => return self.send(caller, Kind::Lend, wide, regs),
+            Func::MemDonate => return self.send(caller, Kind::Donate, wide, regs),
+            Func::MemFragTx => return self.fragment_tx(caller, regs),
+            Func::MemFragRx => return self.fragment_rx(caller, regs),
+            Func::MemRetrieveReq => return self.retrieve(caller, wide, regs),
+            Func::MemPermGet => return self.perm_get(caller, wide, regs),
             // The table of calls sends no other here.
-            _ => Err(Refusal::UnknownCall),
+            _ => return Err(Refusal::UnknownCall),
         }
+        // These answer with nothing more.
+        regs.set_success(0);
+        Ok(())
     }
 
     fn mailbox_of<'a>(&'a self, caller: &Caller<'a, P>) -> &'a Mutex<Mailbox> {

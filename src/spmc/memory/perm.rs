@@ -59,7 +59,7 @@ impl<P: Port> Spmc<P> {
         caller: Caller<'_, P>,
         wide: bool,
         entered: Entered,
-        regs: &mut Regs,
+        regs: &Regs,
     ) -> Result<(), Refusal> {
         let [_, at, pages, bits, ..] = regs.x;
         let Caller::Partition(partition) = caller else { return Err(Refusal::UnknownCall) };
@@ -71,8 +71,6 @@ impl<P: Port> Spmc<P> {
         let access = decode(bits as u32)?;
         let mut stage2 = partition.stage2.lock();
         let mut walk = stage2.walk(self.port, Space::Secure);
-        walk.change(&RangeList::one(at, pages), &mut any_range, Check::Own, Change::Access(access))?;
-        regs.set_success(0);
-        Ok(())
+        walk.change(&RangeList::one(at, pages), &mut any_range, Check::Own, Change::Access(access))
     }
 }

@@ -11,7 +11,7 @@ use crate::{Port, Spmc};
 
 impl<P: Port> Spmc<P> {
     /// Gives the owner back what nobody has mapped any more.
-    pub(super) fn reclaim(&self, caller: Caller<'_, P>, regs: &mut Regs) -> Result<(), Refusal> {
+    pub(super) fn reclaim(&self, caller: Caller<'_, P>, regs: &Regs) -> Result<(), Refusal> {
         let [_, _, _, flags, ..] = regs.x;
         let zero = zero_flag(Flags(flags as u32))?;
         let t = self.find_sent(&caller, regs, Phase::Open)?;
@@ -23,7 +23,6 @@ impl<P: Port> Spmc<P> {
         }
         self.restore(&caller, &t);
         self.memory.table.close(self.port, t);
-        regs.set_success(0);
         Ok(())
     }
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `FFA_MEM_RELINQUISH` (DEN0077A v1.1, section 16.6), and what becomes of loans when a partition dies.
 
-use ffa_abi::Regs;
 use ffa_abi::memory::{Data, Relinquish};
 
-use super::table::{Held, Kind, NOTHING_TO_TELL, Phase};
+use super::table::{Held, Kind, Phase};
 use super::{Caller, zero_flag};
 use crate::partition::Partition;
 use crate::refusal::Refusal;
@@ -13,11 +12,10 @@ use crate::{Port, Spmc};
 
 impl<P: Port> Spmc<P> {
     /// Unmaps what the caller retrieved: when this returns no CPU can reach it through the caller's tables.
-    pub(super) fn relinquish(&self, caller: Caller<'_, P>, regs: &mut Regs) -> Result<(), Refusal> {
+    pub(super) fn relinquish(&self, caller: Caller<'_, P>) -> Result<(), Refusal> {
         let mut request = [0; Relinquish::SIZE];
         let len = Relinquish::SIZE as u32;
-        self.reader(&caller, len).read(self.port, &mut request)?;
-        let request = Relinquish::decode(&request)?;
+        let request = Relinquish::decode(self.reader(&caller, len).read(self.port, &mut request)?)?;
         let zero = zero_flag(request.flags)?;
         // The Normal world never is a receiver.
         let Caller::Partition(partition) = caller else { return Err(Refusal::MemReceiver) };
@@ -37,7 +35,6 @@ impl<P: Port> Spmc<P> {
         }
         t.zero_after |= zero;
         self.give_up(partition, t);
-        regs.set_success(0);
         Ok(())
     }
 
@@ -47,7 +44,7 @@ impl<P: Port> Spmc<P> {
         self.rewrite(&Caller::Partition(partition), &t, Change::Forget);
         if let Some(receiver) = t.receiver(partition.id()) {
             receiver.mapped = None;
-            receiver.next = NOTHING_TO_TELL;
+            receiver.untold = 0;
         }
         if t.is_retrieved() {
             return;

@@ -8,7 +8,7 @@ use ffa_abi::memory::{
 use ffa_abi::{Func, Regs};
 
 use super::send::{Chunk, HEAD};
-use super::table::{Held, Kind, NOTHING_TO_TELL, Phase, Transaction};
+use super::table::{Held, Kind, Phase, Transaction};
 use super::{Caller, lengths};
 use crate::partition::Partition;
 use crate::refusal::Refusal;
@@ -17,23 +17,19 @@ use crate::{Port, Space, Spmc};
 
 /// Settles what a receiver gets: what it asks for, within what the owner gave and what the kind allows.
 fn settle(t: &Transaction, given: Data, asked: Permissions) -> Result<Permissions, Refusal> {
-    let data = match (given, asked.data) {
-        // A donation gives everything.
-        (Data::NotSpecified | Data::ReadWrite, Data::NotSpecified | Data::ReadWrite) => Data::ReadWrite,
-        (Data::NotSpecified | Data::ReadWrite, Data::ReadOnly) => Data::ReadOnly,
-        (Data::ReadOnly, Data::NotSpecified | Data::ReadOnly) => Data::ReadOnly,
-        (Data::ReadOnly, Data::ReadWrite) => return Err(Refusal::MemMorePermission),
-    };
-    let alone = t.kind == Kind::Donate || t.kind == Kind::Lend && t.receivers().len() == 1;
-    let instruction = match (alone, asked.instruction) {
-        // The only user of the memory says itself whether it executes there; for others nobody does.
-        (true, Instruction::Executable) => Instruction::Executable,
-        (true, Instruction::NotExecutable) => Instruction::NotExecutable,
-        (false, Instruction::NotSpecified) => Instruction::NotExecutable,
-        (true, Instruction::NotSpecified) | (false, Instruction::NotExecutable | Instruction::Executable) => {
-            return Err(Refusal::MemPermissions);
-        }
-    };
+    if given == Data::ReadOnly && asked.data == Data::ReadWrite {
+        return Err(Refusal::MemMorePermission);
+    }
+    // A donation gives everything.
+    let read_only = given == Data::ReadOnly || asked.data == Data::ReadOnly;
+    let data = if read_only { Data::ReadOnly } else { Data::ReadWrite };
+    // The only user of the memory says itself whether it executes there; for others nobody does.
+    let says = asked.instruction != Instruction::NotSpecified;
+    if says != t.kind.is_for_one(t.receivers().len()) {
+        return Err(Refusal::MemPermissions);
+    }
+    let executes = asked.instruction == Instruction::Executable;
+    let instruction = if executes { Instruction::Executable } else { Instruction::NotExecutable };
     Ok(Permissions { data, instruction })
 }
 
@@ -59,10 +55,7 @@ fn check_region(region: &Region<'_>, t: &Transaction) -> Result<(), Refusal> {
     if region.attributes.non_secure {
         return Err(Refusal::MemAttributes);
     }
-    match region.attributes.kind {
-        MemoryKind::NotSpecified | MemoryKind::Normal => Ok(()),
-        MemoryKind::Device(_) | MemoryKind::OtherNormal => Err(Refusal::MemKind),
-    }
+    if region.attributes.kind.is_usable() { Ok(()) } else { Err(Refusal::MemKind) }
 }
 
 impl<P: Port> Spmc<P> {
@@ -72,9 +65,11 @@ impl<P: Port> Spmc<P> {
         if total != fragment || total as usize > HEAD {
             return Err(Refusal::MemLength);
         }
-        let mut request = Chunk::ZERO;
-        let region = self.read_region(&caller, &mut self.reader(&caller, fragment), &mut request);
-        let region = region.as_ref().map_err(|why| *why)?;
+        let mut request = Chunk::<HEAD>::ZERO;
+        let mut reader = self.reader(&caller, fragment);
+        let region = Region::decode(reader.read(self.port, &mut request.0)?, self.version_of(&caller));
+        drop(reader);
+        let region = region.as_ref()?;
         let t = self.memory.table.find(region.handle)?;
         match caller {
             Caller::Normal if region.receivers == 0 => self.describe(region, t, regs),
@@ -92,7 +87,7 @@ impl<P: Port> Spmc<P> {
         mut t: Held<'_>,
         regs: &mut Regs,
     ) -> Result<(), Refusal> {
-        if region.receivers == 0 || region.access_end()? != len {
+        if region.receivers == 0 || region.access_end() != len {
             return Err(Refusal::MemLength);
         }
         let receiver = *t.receiver(partition.id()).ok_or(Refusal::MemReceiver)?;
@@ -225,14 +220,14 @@ impl<P: Port> Spmc<P> {
         }
         w.composite(t.pages, t.ranges.expected)?;
         let used = w.len();
-        let bytes = self.tell_ranges(&caller, t, &mut chunk, used, 0)?.into();
+        let bytes = self.tell_ranges(&caller, t, &mut chunk, used, 0)?;
         let total = u64::from(composite) + RANGE_SIZE as u64 * (1 + u64::from(t.ranges.expected));
         regs.set8([Func::MemRetrieveResp.id32().into(), total, bytes, 0, 0, 0, 0, 0]);
         Ok(())
     }
 
     /// Writes the first `used` bytes of `chunk` into the caller's RX buffer, then ranges from `from` on, as many as fit.
-    /// Notes which one has to be told next, and returns the bytes written.
+    /// Notes how many are left to be told, and returns the bytes written.
     pub(super) fn tell_ranges(
         &self,
         caller: &Caller<'_, P>,
@@ -240,7 +235,7 @@ impl<P: Port> Spmc<P> {
         chunk: &mut Chunk<HEAD>,
         mut used: usize,
         from: u32,
-    ) -> Result<u32, Refusal> {
+    ) -> Result<u64, Refusal> {
         let mut mailbox = self.mailbox_of(caller).lock();
         let mut delivery = mailbox.begin_delivery()?;
         let room = delivery.room().saturating_sub(used as u64) / RANGE_SIZE as u64;
@@ -255,12 +250,11 @@ impl<P: Port> Spmc<P> {
             used += RANGE_SIZE;
         }
         delivery.append(self.port, chunk.0.get(..used).unwrap_or(&[]))?;
-        let bytes = delivery.filled() as u32;
+        let bytes = delivery.filled();
         delivery.finish();
-        let told = from + fit;
-        let next = if told == t.ranges.len() { NOTHING_TO_TELL } else { told };
-        if let Some(place) = t.next_for(caller) {
-            *place = next;
+        let untold = t.ranges.len() - from - fit;
+        if let Some(place) = t.untold_to(caller) {
+            *place = untold;
         }
         Ok(bytes)
     }

@@ -43,15 +43,14 @@ fn check_region<P: Port>(region: &Region<'_>, caller: &Caller<'_, P>, kind: Kind
     if region.attributes.non_secure {
         return Err(Refusal::MemAttributes);
     }
-    // One receiver that is to be the only user chooses the attributes itself.
-    let left_open = kind == Kind::Donate || kind == Kind::Lend && region.receivers == 1;
-    match region.attributes.kind {
-        MemoryKind::NotSpecified if left_open => Ok(()),
-        MemoryKind::Normal if !left_open => Ok(()),
-        MemoryKind::Device(_) | MemoryKind::OtherNormal if !left_open => Err(Refusal::MemKind),
-        MemoryKind::NotSpecified | MemoryKind::Normal | MemoryKind::Device(_) | MemoryKind::OtherNormal => {
-            Err(Refusal::MemAttributes)
-        }
+    let left_open = kind.is_for_one(region.receivers);
+    let expected = if left_open { MemoryKind::NotSpecified } else { MemoryKind::Normal };
+    if region.attributes.kind == expected {
+        Ok(())
+    } else if left_open || region.attributes.kind.is_usable() {
+        Err(Refusal::MemAttributes)
+    } else {
+        Err(Refusal::MemKind)
     }
 }
 
@@ -93,19 +92,6 @@ impl<P: Port> Spmc<P> {
         outcome
     }
 
-    /// Reads the header of a transaction descriptor and what lies behind it, as much as `head` holds.
-    #[inline(never)]
-    pub(super) fn read_region<'h>(
-        &self,
-        caller: &Caller<'_, P>,
-        reader: &mut Reader<'_>,
-        head: &'h mut Chunk<HEAD>,
-    ) -> Result<Region<'h>, Refusal> {
-        let n = reader.read(self.port, &mut head.0)?;
-        let head = head.0.get(..n as usize).ok_or(Refusal::MemLength)?;
-        Ok(Region::decode(head, self.version_of(caller))?)
-    }
-
     fn first_fragment(
         &self,
         caller: &Caller<'_, P>,
@@ -115,9 +101,9 @@ impl<P: Port> Spmc<P> {
         t: &mut Transaction,
     ) -> Result<(), Refusal> {
         let mut reader = self.reader(caller, fragment);
-        let mut head = Chunk::ZERO;
-        let region = self.read_region(caller, &mut reader, &mut head);
-        let region = region.as_ref().map_err(|why| *why)?;
+        let mut head = Chunk::<HEAD>::ZERO;
+        let region = Region::decode(reader.read(self.port, &mut head.0)?, self.version_of(caller));
+        let region = region.as_ref()?;
         check_region(region, caller, kind)?;
         let offset = self.receivers(region, kind, t)?;
         let composite = region.composite(offset)?;
@@ -144,7 +130,7 @@ impl<P: Port> Spmc<P> {
 
     /// Checks the receivers and notes them; returns the composite's offset, on which all must agree.
     fn receivers(&self, region: &Region<'_>, kind: Kind, t: &mut Transaction) -> Result<u32, Refusal> {
-        let mut offset = None;
+        let mut offset = 0;
         for index in 0..region.receivers {
             let access = region.access(index);
             let access = access.as_ref()?;
@@ -153,13 +139,16 @@ impl<P: Port> Spmc<P> {
             if t.receiver(access.receiver).is_some() {
                 return Err(Refusal::MemReceivers);
             }
-            if *offset.get_or_insert(access.composite) != access.composite {
+            if index == 0 {
+                offset = access.composite;
+            }
+            if access.composite != offset {
                 return Err(Refusal::MemOffset);
             }
             t.add(Receiver::new(access.receiver, access.permissions.data))?;
             t.set_impdef(self.port, self.memory.left_by(region.sender), index, access)?;
         }
-        offset.ok_or(Refusal::MemReceivers)
+        Ok(offset)
     }
 
     fn check_receiver(&self, sender: PartitionId, receiver: PartitionId) -> Result<(), Refusal> {
@@ -198,8 +187,7 @@ impl<P: Port> Spmc<P> {
         // Ranges come by as many bytes at a time.
         let mut chunk = Chunk::<512>::ZERO;
         while reader.left > 0 {
-            let n = reader.read(self.port, &mut chunk.0)?;
-            self.take_ranges(t, chunk.0.get(..n as usize).unwrap_or(&[]))?;
+            self.take_ranges(t, reader.read(self.port, &mut chunk.0)?)?;
         }
         Ok(())
     }

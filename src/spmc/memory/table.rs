@@ -30,14 +30,17 @@ const PER_PAGE: usize = PAGE_SIZE as usize / size_of::<Mutex<Transaction>>();
 const MAX_PAGES: usize = MAX_OPEN.div_ceil(PER_PAGE);
 const INDEX_BITS: u32 = 16;
 const NONE: u16 = u16::MAX;
-/// The next range to tell whoever has been told all, or was never told any.
-pub(super) const NOTHING_TO_TELL: u32 = u32::MAX;
 
 // A power of two, so that a place is found by a shift.
 #[cfg(not(loom))]
 const _: () = assert!(PER_PAGE == 32);
 
 impl Kind {
+    /// Tells whether one receiver is to be the only user: it then chooses attributes and instruction access itself.
+    pub(super) fn is_for_one(self, receivers: usize) -> bool {
+        self == Self::Donate || self == Self::Lend && receivers == 1
+    }
+
     /// Returns the type as a retrieve response tells it.
     pub(super) const fn flag(self) -> u32 {
         match self {
@@ -69,14 +72,14 @@ pub(super) struct Receiver {
     pub(super) data: Data,
     /// How it has the memory mapped, if it has.
     pub(super) mapped: Option<Data>,
-    /// The next range that a retrieve response has to tell it.
-    pub(super) next: u32,
+    /// How many of the last ranges a retrieve response still has to tell it.
+    pub(super) untold: u32,
 }
 
 impl Receiver {
     /// Makes a receiver that has not retrieved.
     pub(super) const fn new(id: PartitionId, data: Data) -> Self {
-        Self { id, data, mapped: None, next: NOTHING_TO_TELL }
+        Self { id, data, mapped: None, untold: 0 }
     }
 }
 
@@ -109,8 +112,8 @@ pub(super) struct Transaction {
     pub(super) pages_so_far: u32,
     /// Bytes of the descriptor received so far.
     pub(super) offset: u32,
-    /// The next range that a hypervisor's retrieve has to be told.
-    pub(super) hypervisor_next: u32,
+    /// How many of the last ranges a hypervisor's retrieve still has to be told.
+    untold_to_hypervisor: u32,
 }
 
 impl Transaction {
@@ -133,7 +136,7 @@ impl Transaction {
             pages: 0,
             pages_so_far: 0,
             offset: 0,
-            hypervisor_next: NOTHING_TO_TELL,
+            untold_to_hypervisor: 0,
         }
     }
 
@@ -159,11 +162,11 @@ impl Transaction {
         self.list.iter_mut().take(self.count.into()).find(|r| r.id == id)
     }
 
-    /// Returns the place of the next range that a retrieve response has to tell the caller.
-    pub(super) fn next_for<P: Port>(&mut self, caller: &Caller<'_, P>) -> Option<&mut u32> {
+    /// Returns the place of how many ranges a retrieve response still has to tell the caller.
+    pub(super) fn untold_to<P: Port>(&mut self, caller: &Caller<'_, P>) -> Option<&mut u32> {
         match caller {
-            Caller::Normal => Some(&mut self.hypervisor_next),
-            Caller::Partition(p) => self.receiver(p.id()).map(|receiver| &mut receiver.next),
+            Caller::Normal => Some(&mut self.untold_to_hypervisor),
+            Caller::Partition(p) => self.receiver(p.id()).map(|receiver| &mut receiver.untold),
         }
     }
 
@@ -209,7 +212,7 @@ impl Transaction {
         self.phase = Phase::Free;
         self.count = 0;
         (self.zero_first, self.zero_after) = (false, false);
-        (self.pages_so_far, self.hypervisor_next) = (0, NOTHING_TO_TELL);
+        (self.pages_so_far, self.untold_to_hypervisor) = (0, 0);
     }
 }
 

@@ -197,7 +197,7 @@ impl<'a, P: Port> Walk<'a, P> {
             while at < end {
                 let stop = end.min((at | (ENTRIES - 1)) + 1);
                 let is_open = self.last.as_ref().is_some_and(|last| last.number == at / ENTRIES);
-                let whole = !is_open && self.open(at, stop, matches!(step, Step::Claim(..)))?;
+                let whole = !is_open && self.open(at, stop, matches!(step, Step::Claim(..)))? == ENTRIES;
                 let (table, places) = match whole {
                     true => (&mut self.middle, at / ENTRIES..at / ENTRIES + 1),
                     false => (&mut self.last, at..stop),
@@ -222,9 +222,10 @@ impl<'a, P: Port> Walk<'a, P> {
     }
 
     /// Opens the tables down to the level-3 table that holds page `at`, as far as they exist or are to be built. Where the
-    /// range up to `to` is the whole of a level-2 entry that is no table, stops at the level-2 table and returns true.
+    /// range up to `to` is the whole of a level-2 entry that is no table, stops at the level-2 table. Returns how many pages
+    /// one entry of the table stands for.
     #[inline(never)]
-    fn open(&mut self, at: u64, to: u64, grow: bool) -> Result<bool, Refusal> {
+    fn open(&mut self, at: u64, to: u64, grow: bool) -> Result<u64, Refusal> {
         let number = at / ENTRIES;
         self.close_last();
         if self.middle.is_none_or(|middle| middle.number != at / GIB) {
@@ -233,10 +234,10 @@ impl<'a, P: Port> Walk<'a, P> {
             let old = Entry(root[(at / GIB % ENTRIES) as usize].load(Relaxed));
             Self::open_table(self.port, &mut self.middle, at / GIB, old, grow)?;
         }
-        let Some(middle) = &self.middle else { return Ok(false) };
+        let Some(middle) = &self.middle else { return Ok(1) };
         let old = middle.get(number);
         if !old.is_table() && to - at == ENTRIES && (self.blocks || !old.is_zero()) {
-            return Ok(true);
+            return Ok(ENTRIES);
         }
         debug_assert!(grow || old.is_table() || old.is_zero(), "a commit would have to split a block");
         Self::open_table(self.port, &mut self.last, number, old, grow)?;
@@ -252,7 +253,7 @@ impl<'a, P: Port> Walk<'a, P> {
             let new = open.new;
             self.replace(number, old.is_valid(), new);
         }
-        Ok(false)
+        Ok(1)
     }
 
     /// Opens the table that `old` points to; with `grow`, a new one where it points to none.
