@@ -118,6 +118,8 @@ impl Change {
             Self::Unclaim => entry,
             Self::Forget => Entry::ZERO,
             Self::Leaf(leaf) => Entry(leaf.wrapping_add(at.0)),
+            // There is nothing to change where nothing is: it has no address to go on from, either.
+            Self::Access(_) | Self::TakeBack { normal: false } if entry.is_zero() => entry,
             Self::Access(access) => entry.with_access(access),
             Self::Send(kind) => send(if entry.is_zero() { Entry(normal(Tag::Owned).0 | at.0) } else { entry }, kind),
             Self::TakeBack { normal } => match entry.shares() {

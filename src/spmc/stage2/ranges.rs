@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use ffa_abi::memory::Range;
 
 use crate::refusal::Refusal;
+use crate::stage2::IPA_BITS;
 use crate::{Ipa, PAGE_SIZE, Pa, Port};
 
 /// Ranges that need no pool page.
@@ -53,10 +54,11 @@ const fn unpack(word: u64) -> (Ipa, u64) {
 }
 
 impl RangeList {
-    /// Makes a list of one range; of pages that no IPA space has, as many as fit.
+    /// Makes a list of one range. What lies beyond the IPA space stays there: the walk has no pages for it.
     pub(crate) fn one(ipa: Ipa, pages: u64) -> Self {
         let list = Self { len: 1, ..Self::default() };
-        list.words[0].store(pack(ipa.0, pages.min((1 << COUNT_BITS) - 1)), Relaxed);
+        let range = pack(ipa.0.min(1 << IPA_BITS), pages.min((1 << COUNT_BITS) - 1));
+        list.words[0].store(range, Relaxed);
         list
     }
 
