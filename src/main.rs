@@ -59,7 +59,7 @@ mod firmware {
         let mut regs = Regs::ZERO;
         absent::ready(&mut regs);
         loop {
-            arch::smc(&mut regs);
+            boot::call_monitor(&mut regs);
             absent::answer(&mut regs);
         }
     }

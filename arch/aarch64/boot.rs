@@ -90,8 +90,14 @@ fn manifest_page(at: u64) -> &'static [u8] {
 pub fn register_secondary_entry() -> bool {
     let mut regs = Regs::ZERO;
     regs.set8([SECONDARY_EP_REGISTER, warm_entry as *const () as u64, 0, 0, 0, 0, 0, 0]);
-    asm::smc(&mut regs);
+    call_monitor(&mut regs);
     [Func::Success.id32(), Func::Success.id64()].contains(&regs.fid())
+}
+
+/// Calls EL3 from a CPU on which no partition has run.
+#[inline(never)]
+pub fn call_monitor(regs: &mut Regs) {
+    asm::smc(regs);
 }
 
 const SECONDARY_EP_REGISTER: u64 = 0xc400_0087;
