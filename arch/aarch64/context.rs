@@ -154,8 +154,8 @@ impl Context {
 
     /// Puts everything at its reset value and the context at its entry point.
     pub(crate) fn reset(&self, entry: &Entry, groups: Groups) {
-        for (slot, value) in self.x.iter().zip(entry.x.iter().copied().chain(core::iter::repeat(0))) {
-            slot.store(value, Relaxed);
+        for (n, slot) in self.x.iter().enumerate() {
+            slot.store(entry.x.get(n).copied().unwrap_or(0), Relaxed);
         }
         for slot in &self.x18 {
             slot.store(0, Relaxed);

@@ -70,10 +70,15 @@ fn end(sp: u64) -> ! {
 
 /// Lists what on this CPU's stack are addresses behind calls: of those who wait for a return, and some that have returned.
 fn callers(sp: u64) {
-    // SAFETY: aligned addresses of words of the stack that are mapped.
-    let words = mmu::stack_from(sp).step_by(8).map(|at| unsafe { (at as *const u64).read_volatile() });
-    for link in words.filter(|&word| follows_call(word)).take(32) {
-        uart::line(format_args!("  maybe called from {link:#x}"));
+    let (mut stack, mut most) = (mmu::stack_from(sp), 32);
+    while stack.start < stack.end && most > 0 {
+        // SAFETY: the aligned address of a word of the stack, which is mapped.
+        let link = unsafe { (stack.start as *const u64).read_volatile() };
+        if follows_call(link) {
+            uart::line(format_args!("  maybe called from {link:#x}"));
+            most -= 1;
+        }
+        stack.start += 8;
     }
 }
 

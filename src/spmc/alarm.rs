@@ -11,9 +11,12 @@
 //! looked after. It is armed on the CPU whose call made that the earliest time. That CPU is on, sets its own timer
 //! without asking another one, and goes on paying for the work that it has brought.
 
-use alloc::vec::Vec;
+use alloc::boxed::Box;
+
+use arrayvec::ArrayVec;
 
 use crate::interrupt::Slot;
+use crate::manifest::{MAX_CPUS, MAX_PARTITIONS};
 use crate::partition::{ExecutionContext, Link, Partition, State};
 use crate::physical::AT_A_TIME;
 use crate::sync::Ordering;
@@ -35,12 +38,12 @@ struct Alarm {
 }
 
 /// The timers of all contexts, and the hub's.
-pub(crate) struct Alarms(Vec<Alarm>);
+pub(crate) struct Alarms(Box<ArrayVec<Alarm, { MAX_PARTITIONS * MAX_CPUS + 1 }>>);
 
 impl Alarms {
     /// Makes a place for every context of `partitions`, at boot.
     pub(crate) fn new<P: Port>(partitions: &[Partition<P>]) -> Self {
-        let mut alarms = Self(Vec::new());
+        let mut alarms = Self(Box::default());
         for context in partitions.iter().flat_map(Partition::contexts) {
             alarms.add(Some(context.link()));
         }
@@ -49,7 +52,8 @@ impl Alarms {
 
     /// Makes a place for a context, or for the hub, at boot.
     pub(crate) fn add(&mut self, context: Option<Link>) {
-        self.0.push(Alarm { context, at: None, rest: 0, cpu: 0 });
+        // There is room for all.
+        let _ = self.0.try_push(Alarm { context, at: None, rest: 0, cpu: 0 });
     }
 
     fn of(&mut self, context: Option<Link>) -> Option<&mut Alarm> {

@@ -25,6 +25,7 @@ impl<'m> Places<'m> {
     }
 
     /// Puts a range out of reach. Returns false when the list is full: then nothing can be placed any more.
+    #[inline(never)]
     pub(super) fn take(&mut self, base: Pa, len: u64) -> bool {
         let fits = self.taken.try_push((base.0, base.0.saturating_add(len))).is_ok();
         if !fits {

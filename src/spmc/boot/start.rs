@@ -90,14 +90,7 @@ impl<P: Port> Spmc<P> {
         regs: &mut Regs,
     ) -> Next<P> {
         let [_, _, code, ..] = regs.x;
-        if let Some(partition) = self.partitions.get(context.partition as usize) {
-            let name = &partition.identity.name;
-            self.port.log(format_args!(
-                "{name}: vcpu {} failed to start: code {}",
-                u64::from(context.vcpu),
-                Status(code)
-            ));
-        }
+        self.say(context, format_args!(" failed to start: code {}", Status(code)));
         self.abort(cpu, context, regs)
     }
 }

@@ -141,14 +141,16 @@ impl<P: Port> Spmc<P> {
             // It has been done; the partition may be running again.
             return;
         }
+        let mut waits = false;
         for c in contexts {
             // Before its state is looked at: if it comes to rest after that, its CPU looks here again on its way back to
             // the Normal world.
             c.interrupts.pend(Slot::AT_REST);
             let _ = c.state.try_move(State::Idle, State::Aborted);
             let _ = c.state.try_move(State::Reset, State::Aborted);
+            waits |= c.state().is_alive();
         }
-        if contexts.iter().any(|c| c.state().is_alive()) {
+        if waits {
             self.port.log(format_args!("{}: waits for its other contexts to come to rest", partition.identity.name));
             return;
         }
@@ -158,18 +160,19 @@ impl<P: Port> Spmc<P> {
         self.release_memory(partition);
         self.notifications.lock().forget(partition.id());
         *partition.mailbox.lock() = Mailbox::default();
-        match partition.manifest.abort_action {
+        let how = match partition.manifest.abort_action {
             // There is nobody to propagate to: the SPMC outlives every partition.
-            AbortAction::Stop | AbortAction::Propagate => self.stop(partition, "stopped"),
+            AbortAction::Stop | AbortAction::Propagate => "stopped",
             AbortAction::Destroy => {
                 self.scrub(partition, false);
-                self.stop(partition, "destroyed, its memory scrubbed");
+                "destroyed, its memory scrubbed"
             }
             AbortAction::Restart => match self.restart(partition) {
-                Ok(()) => {}
-                Err(why) => self.stop(partition, why),
+                Ok(()) => return,
+                Err(why) => why,
             },
-        }
+        };
+        self.stop(partition, how);
     }
 
     fn stop(&self, partition: &Partition<P>, how: &str) {
