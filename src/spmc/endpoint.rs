@@ -44,7 +44,7 @@ impl<P: Port> Spmc<P> {
     pub(crate) fn features(&self, regs: &mut Regs, partition: Option<&Partition<P>>) -> Result<(), Refusal> {
         let version = self.version_for(partition);
         let [_, asked, ..] = regs.x;
-        let told = features::query(asked as u32, partition.map(|p| &*p.manifest), version)?;
+        let told = features::query(asked as u32, partition.map(|p| p.manifest), version)?;
         if asked as u32 == features::SCHEDULE_RECEIVER {
             self.port.donate_schedule_receiver();
         }

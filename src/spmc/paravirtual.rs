@@ -39,7 +39,7 @@ impl<P: Port> Spmc<P> {
             ENABLE => enable(partition, context, a as u32, b as u32 != 0, c as u32 != 0),
             GET => {
                 let slot = context.interrupts.take();
-                regs.x[0] = slot.map_or(NO_INTERRUPT, |slot| slot.id(&partition.manifest) as u64);
+                regs.x[0] = slot.map_or(NO_INTERRUPT, |slot| slot.id(partition.manifest) as u64);
                 self.refresh(context);
                 return true;
             }
@@ -63,7 +63,7 @@ impl<P: Port> Spmc<P> {
         physical: u32,
         id: u32,
     ) -> Option<()> {
-        let slot = Slot::find(&partition.manifest, id).filter(|_| physical == id)?;
+        let slot = Slot::find(partition.manifest, id).filter(|_| physical == id)?;
         if !context.interrupts.deactivate(slot) {
             return None;
         }
@@ -78,7 +78,7 @@ impl<P: Port> Spmc<P> {
 
     /// Changes a physical interrupt of the partition's.
     fn reconfigure(&self, partition: &Partition<P>, intid: u32, command: u32, value: u32) -> Option<()> {
-        Slot::own(&partition.manifest, intid)?;
+        Slot::own(partition.manifest, intid)?;
         let done = match command {
             TARGET => self.port.route_interrupt(intid, value as usize),
             // An interrupt of a partition stays Secure.
@@ -115,6 +115,6 @@ fn enable<P: Port>(
     on: bool,
     fiq: bool,
 ) -> Option<()> {
-    context.interrupts.enable(Slot::find(&partition.manifest, id)?, on, fiq);
+    context.interrupts.enable(Slot::find(partition.manifest, id)?, on, fiq);
     Some(())
 }

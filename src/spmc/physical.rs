@@ -145,7 +145,7 @@ impl<P: Port> Spmc<P> {
     /// Makes an interrupt pending in its owner.
     fn arrived(&'static self, cpu: &Cpu<P>, intid: u32) {
         for partition in self.partitions.iter() {
-            if let Some(slot) = Slot::own(&partition.manifest, intid)
+            if let Some(slot) = Slot::own(partition.manifest, intid)
                 && let Some(context) = partition.context_for(cpu.index)
                 && !matches!(context.state(), State::Aborted | State::Stopped)
             {
@@ -254,7 +254,7 @@ impl<P: Port> Spmc<P> {
         slot: Slot,
         regs: &mut Regs,
     ) -> Next<P> {
-        let id = self.partitions.get(target.partition as usize).map_or(0, |p| slot.id(&p.manifest));
+        let id = self.partitions.get(target.partition as usize).map_or(0, |p| slot.id(p.manifest));
         target.interrupts.tell();
         self.refresh(target);
         let depth = caller.map_or(1, |c| c.call().position() + 1);
@@ -320,7 +320,7 @@ impl<P: Port> Spmc<P> {
         let cpu = if partition.is_per_cpu() { context.vcpu as usize } else { cpu };
         while let Some(slot) = context.interrupts.deactivate_any() {
             if slot.is_physical() {
-                self.port.deactivate_interrupt(slot.id(&partition.manifest), cpu);
+                self.port.deactivate_interrupt(slot.id(partition.manifest), cpu);
             }
         }
     }

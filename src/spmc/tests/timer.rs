@@ -173,7 +173,7 @@ fn a_preempted_partition_finds_it_when_it_is_resumed() {
     w.machine.pass_time(1000);
     assert_eq!(interrupted(&mut w, 0), []);
     assert!(irq(&w, 0));
-    assert_eq!(wake(&w, 0), w.spmc.timer_of(&w.partition(1).contexts()[0]).map(|(at, _)| at), "the next one");
+    assert_eq!(wake(&w, 0), w.spmc.timer_of(w.partition(1).contexts()[0]).map(|(at, _)| at), "the next one");
     let run = [Func::Run.id32() as u64, (id(0).0 as u64) << 16, 0, 0, 0, 0, 0, 0];
     w.call(1, run, &mut |_, _, regs| respond(regs, 0));
     assert!(irq(&w, 0));
