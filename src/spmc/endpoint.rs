@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Calls about the caller itself: buffers, features, secondary entry points.
 
-use ffa_abi::{PartitionId, Regs, func::SMC64};
+use ffa_abi::{Func, PartitionId, Regs, func::SMC64};
 
 use crate::features;
 use crate::mailbox::{Pair, check_layout};
@@ -48,7 +48,8 @@ impl<P: Port> Spmc<P> {
         if asked as u32 == features::SCHEDULE_RECEIVER {
             self.port.donate_schedule_receiver();
         }
-        regs.set_success(told);
+        // By itself, like the rest of an answer that is asked for at every probe.
+        regs.set8([Func::Success.id32() as u64, 0, told, 0, 0, 0, 0, 0]);
         Ok(())
     }
 
