@@ -62,7 +62,13 @@ impl Alarms {
 
     /// Finds when the first of a CPU's timers is due.
     fn first(&self, cpu: usize) -> Option<u64> {
-        self.0.iter().filter(|a| a.cpu == cpu).filter_map(|a| a.at).min()
+        let mut first = None;
+        for alarm in self.0.iter().filter(|a| a.cpu == cpu) {
+            if first.is_none_or(|at| alarm.at.is_some_and(|earlier| earlier < at)) {
+                first = alarm.at;
+            }
+        }
+        first
     }
 
     /// Takes one of a CPU's timers that is due.

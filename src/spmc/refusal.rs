@@ -105,15 +105,15 @@ refusals! {
     QueueFull => Busy, "the receiver's queue is full";
     Paused => Busy, "the coordinator paused an endpoint on the way";
     BreakerOpen => Denied, "a circuit breaker on the way is open";
-    NoSuchTicket => NoData, "no message with this ticket waits for the caller's ack";
+    NoSuchTicket => NoData, "no message with this ticket awaits the caller's ack";
     TableMemory => NoMemory, "no table memory is left";
-    MemLength => InvalidParameters, "a length in the descriptor disagrees with its parts or the buffer";
+    MemLength => InvalidParameters, "a descriptor's length disagrees with its parts or the buffer";
     MemDynamicBuffer => InvalidParameters, "memory descriptors go through RX/TX buffers only";
-    MemReserved => InvalidParameters, "a reserved field of the descriptor is not zero";
-    MemOffset => InvalidParameters, "an offset in the descriptor is unaligned or in another part";
-    MemAccessSize => InvalidParameters, "the caller's version has no access descriptors of this size";
+    MemReserved => InvalidParameters, "a descriptor's reserved field is not zero";
+    MemOffset => InvalidParameters, "a descriptor's offset is unaligned or in another part";
+    MemAccessSize => InvalidParameters, "no access descriptors have this size in the caller's version";
     MemPermissions => InvalidParameters, "these permissions are not allowed in this call";
-    MemAttributes => InvalidParameters, "these memory attributes are not allowed in this call";
+    MemAttributes => InvalidParameters, "these attributes are not allowed in this call";
     MemKind => Denied, "only normal, write-back, inner-shareable memory is sent";
     MemRange => InvalidParameters, "a range is empty, unaligned or past the address space";
     MemCount => InvalidParameters, "the page counts disagree";
@@ -135,7 +135,7 @@ refusals! {
     MemRetrieved => Denied, "the memory is retrieved now";
     MemOccupied => Denied, "the receiver has something else there";
     MemZeroShared => InvalidParameters, "shared memory cannot be zeroed";
-    MemZeroReadOnly => Denied, "zeroing without write access, or not offered";
+    MemZeroReadOnly => Denied, "zeroing without write access or offer";
     MemFragment => InvalidParameters, "not the fragment that is expected";
     MemFault => Aborted, "the memory is inaccessible";
 }

@@ -332,9 +332,8 @@ impl Header {
         let mut raw = [0; Self::V1_2];
         port.read(pair.space, pair.tx, &mut raw).map_err(|_| Refusal::BufferFault)?;
         let (words, _) = raw.as_chunks::<4>();
-        let [flags, reserved, offset, ends, size, ..] = words else { return Err(Refusal::MessageHeader) };
-        let [flags, reserved, offset, ends, size] =
-            [flags, reserved, offset, ends, size].map(|word| u32::from_le_bytes(*word));
+        let word = |n: usize| words.get(n).map_or(0, |word| u32::from_le_bytes(*word));
+        let [flags, reserved, offset, ends, size] = [word(0), word(1), word(2), word(3), word(4)];
         let (sender, receiver) = endpoints(ends as u64);
         // A sender of v1.2 may use the short header of v1.1.
         if flags != 0 || reserved != 0 || (offset as usize) < Self::V1_1 || offset % 4 != 0 || size == 0 {
