@@ -55,39 +55,28 @@ impl Uuid {
         if t.len() != 36 {
             return Err(ParseUuidError);
         }
-        let mut out = [0u8; 16];
-        let (mut i, mut n) = (0, 0);
+        let (mut i, mut all) = (0, 0u128);
         while i < 36 {
             if i == 8 || i == 13 || i == 18 || i == 23 {
                 if t[i] != b'-' {
                     return Err(ParseUuidError);
                 }
             } else {
-                let d = match t[i] {
-                    c @ b'0'..=b'9' => c - b'0',
-                    c @ b'a'..=b'f' => c - b'a' + 10,
-                    c @ b'A'..=b'F' => c - b'A' + 10,
-                    // Not a hexadecimal digit.
-                    _ => return Err(ParseUuidError),
-                };
-                out[n / 2] = out[n / 2] << 4 | d;
-                n += 1;
+                let Some(digit) = (t[i] as char).to_digit(16) else { return Err(ParseUuidError) };
+                all = all << 4 | digit as u128;
             }
             i += 1;
         }
-        Ok(Self(out))
+        Ok(Self(all.to_be_bytes()))
     }
 }
 
 impl fmt::Display for Uuid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, b) in self.0.iter().enumerate() {
-            if matches!(i, 4 | 6 | 8 | 10) {
-                f.write_str("-")?;
-            }
-            write!(f, "{:02x}", u64::from(*b))?;
-        }
-        Ok(())
+        let all = u128::from_be_bytes(self.0);
+        let part = |from: u32, bits: u32| (all >> from) as u64 & ((1 << bits) - 1);
+        let [a, b, c, d, e] = [part(96, 32), part(80, 16), part(64, 16), part(48, 16), part(0, 48)];
+        write!(f, "{a:08x}-{b:04x}-{c:04x}-{d:04x}-{e:012x}")
     }
 }
 
