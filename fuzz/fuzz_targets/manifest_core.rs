@@ -3,11 +3,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use spmc::manifest::{CheckedBlob, CoreManifest};
+use spmc::manifest::{CheckedBlob, CoreManifest, Warning};
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(blob) = CheckedBlob::check(bytes) else { return };
-    match CoreManifest::parse_with(&blob, &mut |warning| assert!(!warning.text.is_empty())) {
+    match CoreManifest::parse_with(&blob, &mut |warning: Warning| assert!(!warning.text.is_empty())) {
         // What was accepted keeps its promises.
         Ok(m) => {
             assert!(m.attribute.spmc_id.is_secure());

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use spmc::Pa;
-use spmc::manifest::{CheckedBlob, CoreManifest, PartitionManifest, platform};
+use spmc::manifest::{CheckedBlob, CoreManifest, PartitionManifest, Warning, platform};
 
 const LOAD: Pa = Pa(0xe40_0000);
 
@@ -18,7 +18,7 @@ static CORE: LazyLock<CoreManifest> = LazyLock::new(|| {
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(blob) = CheckedBlob::check(bytes) else { return };
-    let manifest = match PartitionManifest::parse_with(&blob, LOAD, &mut |w| assert!(!w.text.is_empty())) {
+    let manifest = match PartitionManifest::parse_with(&blob, LOAD, &mut |w: Warning| assert!(!w.text.is_empty())) {
         Ok(manifest) => manifest,
         Err(refusal) => return assert!(!refusal.to_string().is_empty()),
     };

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::{fs, io};
 
 use spmc::Pa;
-use spmc::manifest::{CheckedBlob, CoreManifest, Package, PartitionManifest};
+use spmc::manifest::{CheckedBlob, CoreManifest, Package, PartitionManifest, Warning};
 
 use crate::findings::Findings;
 use crate::{flash, layout};
@@ -110,7 +110,7 @@ impl Inputs {
         } else if let Some(list) = listed(&blob, from, findings) {
             self.lists.push((from.into(), list));
         } else {
-            match CoreManifest::parse_with(&blob, &mut |w| findings.told(from, &w)) {
+            match CoreManifest::parse_with(&blob, &mut |w: Warning| findings.told(from, &w)) {
                 Ok(manifest) => self.spmc.push((from.into(), blob.size(), manifest)),
                 Err(refusal) => findings.error(from, refusal),
             }
@@ -141,7 +141,7 @@ impl Inputs {
     ) {
         let own = PartitionManifest::parse(blob, Pa(0)).ok().and_then(|m| m.load_address).map(|a| a.0);
         let load = load.or(own);
-        match PartitionManifest::parse_with(blob, Pa(load.unwrap_or(0)), &mut |w| findings.told(from, &w)) {
+        match PartitionManifest::parse_with(blob, Pa(load.unwrap_or(0)), &mut |w: Warning| findings.told(from, &w)) {
             Ok(manifest) => self.partitions.push(Partition { from: from.into(), manifest, load, package, uuid }),
             Err(refusal) => findings.error(from, refusal),
         }

@@ -10,6 +10,8 @@ use core::fmt;
 use fdt::Fdt;
 use fdt::node::FdtNode;
 
+use super::node::word;
+
 /// Largest blob that is read, in bytes.
 pub(crate) const MAX_BLOB_SIZE: usize = 64 * 1024;
 /// Deepest nesting of nodes, the root being 1: more than any manifest has.
@@ -18,7 +20,7 @@ const MAX_DEPTH: usize = 8;
 const HEADER_SIZE: usize = 40;
 const MAGIC: u32 = 0xd00d_feed;
 /// The version of the format that dtc has written since 2007.
-const VERSION: u32 = 17;
+const VERSION: usize = 17;
 
 const BEGIN_NODE: u32 = 1;
 const END_NODE: u32 = 2;
@@ -73,14 +75,10 @@ pub enum BlobError {
 
 impl fmt::Display for BlobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (what, at) = match *self {
-            Self::Short { bytes } => {
-                return write!(f, "{bytes} bytes, expected at least the {HEADER_SIZE} of a header");
-            }
-            Self::Magic(m) => {
-                return write!(f, "it begins with {:#010x}, expected {:#010x}", u64::from(m), u64::from(MAGIC));
-            }
-            Self::Version(v) => return write!(f, "version {}, expected {}", u64::from(v), u64::from(VERSION)),
+        let (text, number) = match *self {
+            Self::Short { bytes } => return write!(f, "{bytes} bytes, expected at least the 40 of a header"),
+            Self::Magic(m) => ("expected 0xd00dfeed at the beginning, not", m as usize),
+            Self::Version(v) => ("expected version 0x11, not", v as usize),
             Self::TotalSize { total, limit } => {
                 return write!(f, "total size {total:#x}, expected {HEADER_SIZE:#x} to {limit:#x}");
             }
@@ -94,15 +92,14 @@ impl fmt::Display for BlobError {
             Self::StringsEnd => return f.write_str("the strings block does not end with a NUL"),
             Self::StringsText => return f.write_str("the strings block holds a byte that is not printable ASCII"),
             Self::Token { token, at } => {
-                write!(f, "token {:#x}", u64::from(token))?;
-                ("", at)
+                return write!(f, "token {:#x} at offset {at:#x} of the structure block", u64::from(token));
             }
-            Self::Truncated(at) => ("it breaks off", at),
-            Self::NodeName(at) => ("a bad node name", at),
-            Self::PropertyName(at) => ("a bad property name", at),
-            Self::Depth(at) => ("nodes nested too deep", at),
+            Self::Truncated(at) => ("the structure block breaks off at offset", at),
+            Self::NodeName(at) => ("a bad node name at offset", at),
+            Self::PropertyName(at) => ("a bad property name at offset", at),
+            Self::Depth(at) => ("nodes nested too deep at offset", at),
         };
-        write!(f, "{what} at offset {at:#x} of the structure block")
+        write!(f, "{text} {number:#x}")
     }
 }
 
@@ -121,11 +118,9 @@ impl fmt::Debug for CheckedBlob<'_> {
 impl<'a> CheckedBlob<'a> {
     /// Checks a slice that begins with a device tree; what follows its total size is ignored.
     pub fn check(bytes: &'a [u8]) -> Result<Self, BlobError> {
-        let header = Header::read(bytes)?;
-        let structs = bytes.get(header.structs.0..header.structs.1).ok_or(BlobError::StructBlock)?;
-        let strings = bytes.get(header.strings.0..header.strings.1).ok_or(BlobError::StringsBlock)?;
+        let (structs, strings) = blocks(bytes)?;
         check_strings(strings)?;
-        check_structs(Tokens { structs, strings, at: 0 })?;
+        check_structs(structs, strings)?;
         // It looks at magic and size only, which are right.
         let fdt = Fdt::new(bytes).map_err(|_| BlobError::Magic(0))?;
         Ok(Self { fdt })
@@ -133,10 +128,13 @@ impl<'a> CheckedBlob<'a> {
 
     /// Reads the total size that a header claims, so that a caller can map that much before the check.
     pub fn total_size(header: &[u8]) -> Result<usize, BlobError> {
-        if word(header, 0).ok_or(BlobError::Short { bytes: header.len() })? != MAGIC {
-            return Err(BlobError::Magic(word(header, 0).unwrap_or(0)));
+        let (Some(magic), Some(total)) = (word_at(header, 0), word_at(header, 4)) else {
+            return Err(BlobError::Short { bytes: header.len() });
+        };
+        if magic != MAGIC {
+            return Err(BlobError::Magic(magic));
         }
-        let total = offset(header, 4).ok_or(BlobError::Short { bytes: header.len() })?;
+        let total = total as usize;
         if !(HEADER_SIZE..=MAX_BLOB_SIZE).contains(&total) {
             return Err(BlobError::TotalSize { total, limit: MAX_BLOB_SIZE });
         }
@@ -177,55 +175,44 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// The header's fields that matter, each range as (start, end) inside the blob.
-struct Header {
-    structs: (usize, usize),
-    strings: (usize, usize),
-}
-
-impl Header {
-    fn read(bytes: &[u8]) -> Result<Self, BlobError> {
-        let short = BlobError::Short { bytes: bytes.len() };
-        if bytes.len() < HEADER_SIZE {
-            return Err(short);
-        }
-        let field = |at| offset(bytes, at).ok_or(short);
-        let total = CheckedBlob::total_size(bytes)?;
-        if total > bytes.len() {
-            return Err(BlobError::TotalSize { total, limit: bytes.len().min(MAX_BLOB_SIZE) });
-        }
-        let version = word(bytes, 20).ok_or(short)?;
-        let compatible = word(bytes, 24).ok_or(short)?;
-        if version < VERSION || compatible > VERSION {
-            return Err(BlobError::Version(version));
-        }
-        let range = |start: usize, size: usize| {
-            let end = start.checked_add(size)?;
-            (start >= HEADER_SIZE && end <= total).then_some((start, end))
-        };
-        let structs = range(field(8)?, field(36)?).ok_or(BlobError::StructBlock)?;
-        if structs.0 % 4 != 0 || structs.1 % 4 != 0 {
-            return Err(BlobError::StructBlock);
-        }
-        let strings = range(field(12)?, field(32)?).ok_or(BlobError::StringsBlock)?;
-        if strings.0 < structs.1 && structs.0 < strings.1 {
-            return Err(BlobError::StringsBlock);
-        }
-        let reservations = field(16)?;
-        if range(reservations, 16).is_none() || reservations % 8 != 0 {
-            return Err(BlobError::ReservationBlock);
-        }
-        Ok(Self { structs, strings })
+/// Checks the header; returns the structure block and the strings block.
+fn blocks(bytes: &[u8]) -> Result<(&[u8], &[u8]), BlobError> {
+    if bytes.len() < HEADER_SIZE {
+        return Err(BlobError::Short { bytes: bytes.len() });
     }
+    let total = CheckedBlob::total_size(bytes)?;
+    let Some(blob) = bytes.get(..total) else {
+        return Err(BlobError::TotalSize { total, limit: bytes.len().min(MAX_BLOB_SIZE) });
+    };
+    let mut fields = [0; HEADER_SIZE / 4];
+    for (n, field) in fields.iter_mut().enumerate() {
+        *field = word(bytes, n) as usize;
+    }
+    let [_, _, structs_at, strings_at, reservations, version, compatible, _, strings_size, structs_size] = fields;
+    if version < VERSION || compatible > VERSION {
+        return Err(BlobError::Version(version as u32));
+    }
+    let block = |start: usize, size: usize| {
+        let block = blob.get(start..start.checked_add(size)?)?;
+        (start >= HEADER_SIZE).then_some(block)
+    };
+    let structs = block(structs_at, structs_size).ok_or(BlobError::StructBlock)?;
+    if structs_at % 4 != 0 || structs_size % 4 != 0 {
+        return Err(BlobError::StructBlock);
+    }
+    let strings = block(strings_at, strings_size).ok_or(BlobError::StringsBlock)?;
+    if strings_at < structs_at + structs_size && structs_at < strings_at + strings_size {
+        return Err(BlobError::StringsBlock);
+    }
+    if block(reservations, 16).is_none() || reservations % 8 != 0 {
+        return Err(BlobError::ReservationBlock);
+    }
+    Ok((structs, strings))
 }
 
-fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    let end = at.checked_add(4)?;
-    Some(u32::from_be_bytes(bytes.get(at..end)?.try_into().ok()?))
-}
-
-fn offset(bytes: &[u8], at: usize) -> Option<usize> {
-    usize::try_from(word(bytes, at)?).ok()
+/// Reads the word at an offset that is a multiple of 4.
+fn word_at(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.as_chunks::<4>().0.get(at / 4).map(|word| u32::from_be_bytes(*word))
 }
 
 fn check_strings(strings: &[u8]) -> Result<(), BlobError> {
@@ -238,111 +225,62 @@ fn check_strings(strings: &[u8]) -> Result<(), BlobError> {
     Ok(())
 }
 
-/// Checks the order of tokens: one root without a name, in each node first properties, then nodes, at the end END
-/// alone.
-fn check_structs(mut tokens: Tokens<'_>) -> Result<(), BlobError> {
-    let mut depth = 0usize;
+/// Checks each token, and their order: one root without a name, in each node first properties, then nodes, at the end
+/// END alone.
+#[inline(never)]
+fn check_structs(structs: &[u8], strings: &[u8]) -> Result<(), BlobError> {
+    let (mut at, mut depth) = (0, 0);
     // Whether a property may come next: not after a node has ended.
     let mut properties = false;
     loop {
-        let at = tokens.at;
-        let token = tokens.next()?;
-        let outside = BlobError::Token { token: word(tokens.structs, at).unwrap_or(0), at };
-        match token {
-            Token::BeginNode(name) => {
-                if depth == 0 && at != 0 {
-                    return Err(outside);
+        let start = at;
+        let token = word_at(structs, at).ok_or(BlobError::Truncated(at))?;
+        let unexpected = Err(BlobError::Token { token, at });
+        // No sum here overflows: `at` is in the blob, and a length has 32 bits.
+        at += 4;
+        // What follows, padded to a multiple of 4: a name or a value.
+        let length = match token {
+            BEGIN_NODE => {
+                let name = until_nul(structs, at).ok_or(BlobError::Truncated(at))?;
+                if depth == 0 && start != 0 {
+                    return unexpected;
                 }
                 if depth == MAX_DEPTH {
-                    return Err(BlobError::Depth(at));
+                    return Err(BlobError::Depth(start));
                 }
-                let good = name.iter().all(|&b| b.is_ascii_graphic() && b != b'/');
-                if !good || name.is_empty() != (depth == 0) || name.len() > 63 {
-                    return Err(BlobError::NodeName(at.saturating_add(4)));
+                let bad = name.iter().any(|&b| !b.is_ascii_graphic() || b == b'/');
+                if bad || name.is_empty() != (depth == 0) || name.len() > 63 {
+                    return Err(BlobError::NodeName(at));
                 }
-                depth = depth.saturating_add(1);
+                depth += 1;
                 properties = true;
+                name.len() + 1
             }
-            Token::EndNode => {
-                depth = depth.checked_sub(1).ok_or(outside)?;
+            END_NODE if depth != 0 => {
+                depth -= 1;
                 properties = false;
+                0
             }
-            Token::Property => {
-                if !properties {
-                    return Err(outside);
+            PROP if properties => {
+                let (Some(length), Some(name)) = (word_at(structs, at), word_at(structs, at + 4)) else {
+                    return Err(BlobError::Truncated(at));
+                };
+                // The strings block ends with a NUL, so every offset inside it begins a terminated name.
+                if strings.get(name as usize).is_none_or(|&b| b == 0) {
+                    return Err(BlobError::PropertyName(at));
                 }
+                at += 8;
+                length as usize
             }
-            Token::End => {
-                let alone = depth == 0 && at != 0 && tokens.at == tokens.structs.len();
-                return if alone { Ok(()) } else { Err(outside) };
-            }
-        }
-    }
-}
-
-/// What the structure block consists of.
-enum Token<'a> {
-    /// A node begins, with its name.
-    BeginNode(&'a [u8]),
-    /// The last node that began ends.
-    EndNode,
-    /// A property.
-    Property,
-    /// The block ends.
-    End,
-}
-
-/// Reads a structure block, token by token.
-struct Tokens<'a> {
-    structs: &'a [u8],
-    strings: &'a [u8],
-    /// Offset of the next token in the structure block.
-    at: usize,
-}
-
-impl<'a> Tokens<'a> {
-    #[inline(never)]
-    fn next(&mut self) -> Result<Token<'a>, BlobError> {
-        let at = self.at;
-        let token = word(self.structs, at).ok_or(BlobError::Truncated(at))?;
-        self.at = at.saturating_add(4);
-        match token {
-            BEGIN_NODE => self.node_name().map(Token::BeginNode),
-            END_NODE => Ok(Token::EndNode),
-            PROP => self.property(),
-            END => Ok(Token::End),
+            END if depth == 0 && start != 0 && at == structs.len() => return Ok(()),
             // NOP (4) among them.
-            _ => Err(BlobError::Token { token, at }),
+            _ => return unexpected,
+        };
+        let next = at + length.next_multiple_of(4);
+        if next > structs.len() {
+            return Err(BlobError::Truncated(at));
         }
-    }
-
-    fn node_name(&mut self) -> Result<&'a [u8], BlobError> {
-        let at = self.at;
-        let name = until_nul(self.structs, at).ok_or(BlobError::Truncated(at))?;
-        self.skip(name.len().saturating_add(1))?;
-        Ok(name)
-    }
-
-    fn property(&mut self) -> Result<Token<'a>, BlobError> {
-        let cut = BlobError::Truncated(self.at);
-        let length = offset(self.structs, self.at).ok_or(cut)?;
-        let name = offset(self.structs, self.at.saturating_add(4)).ok_or(cut)?;
-        // The strings block ends with a NUL, so every offset inside it begins a terminated name.
-        if self.strings.get(name).is_none_or(|&b| b == 0) {
-            return Err(BlobError::PropertyName(self.at));
-        }
-        self.at = self.at.saturating_add(8);
-        self.skip(length)?;
-        Ok(Token::Property)
-    }
-
-    /// Passes bytes and what pads them to a multiple of 4.
-    fn skip(&mut self, length: usize) -> Result<(), BlobError> {
-        let rest = self.structs.get(self.at..).unwrap_or_default();
-        let padded = length.checked_next_multiple_of(4).filter(|&n| n <= rest.len());
-        let padded = padded.ok_or(BlobError::Truncated(self.at))?;
-        self.at = self.at.saturating_add(padded);
-        Ok(())
+        at = next;
     }
 }
 

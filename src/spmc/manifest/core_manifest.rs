@@ -5,9 +5,9 @@ use arrayvec::ArrayVec;
 use ffa_abi::{PartitionId, Version};
 
 use super::machine::{Cells, read_cpus, read_memory};
-use super::node::{Node, Value, Warn, word};
+use super::node::{Node, Untold, Value, Warn, word};
 use super::property::Property;
-use super::refusal::name;
+use super::refusal::{Details, name};
 use super::{
     Cause, CheckedBlob, File, HubPolicy, MAX_CPUS, MAX_MEMORY_RANGES, MAX_SMCS, MemoryKind, MemoryRange, Name, Refusal,
     RoutingDefault, RoutingPolicy, SmcAllowList, hub, routing,
@@ -84,48 +84,43 @@ const NEWEST: Version = Version::V1_2;
 impl CoreManifest {
     /// Reads the SPMC manifest, dropping its warnings. Fails with the first property that is wrong.
     pub fn parse(blob: &CheckedBlob<'_>) -> Result<Self, Refusal> {
-        Self::parse_with(blob, &mut |_| ())
+        Self::parse_with(blob, &mut Untold)
     }
 
     /// Reads the SPMC manifest and tells what was tolerated in it.
-    pub fn parse_with(blob: &CheckedBlob<'_>, warn: Warn<'_>) -> Result<Self, Refusal> {
-        let root = Node::root(blob, File::Spmc)?;
-        let cells = read_root(&root, warn)?;
-        let (mut attribute, mut quiet, mut policy, mut hub) = (None, None, None, None);
-        let (mut partitions, mut cpus, mut memory) = (ArrayVec::new(), ArrayVec::new(), ArrayVec::new());
-        root.each_child(&mut |node| {
-            match node.name() {
-                "attribute" => attribute = Some(Attribute::read(node, warn)?),
-                "hypervisor" => quiet = Some(read_hypervisor(node, &mut partitions, warn)?),
-                "cpus" => read_cpus(node, &mut cpus)?,
-                routing::NODE => policy = Some(*node),
-                hub::NODE => hub = Some(*node),
-                // Every other node is judged by its device_type.
-                _ => read_memory(node, cells, &mut memory, warn)?,
+    pub fn parse_with(blob: &CheckedBlob<'_>, warn: &mut impl Warn) -> Result<Self, Refusal> {
+        let root = Node::root(blob, File::Spmc);
+        let Some(root) = &root else { return Err(Details::no_root(File::Spmc)) };
+        let cells = read_root(root, warn)?;
+        let mut nodes = [None; 5];
+        let mut memory = ArrayVec::new();
+        // Every other node is judged by its device_type.
+        root.sort_children(&NODES, &mut nodes, &mut |node| read_memory(node, cells, &mut memory, warn))?;
+        let [attribute, hypervisor, cpus_node, policy, hub] = &nodes;
+        let missing = match (attribute, hypervisor, cpus_node) {
+            (None, ..) => "a node \"attribute\"; add attribute { spmc_id; maj_ver; min_ver; }",
+            (_, None, _) => "a node \"hypervisor\"; add hypervisor { compatible = \"hafnium,hafnium\"; vm1 { ... }; }",
+            (.., None) => "a node \"cpus\"; add cpus { ... } with a node for each CPU",
+            (Some(attribute), Some(hypervisor), Some(cpus_node)) => {
+                let mut out = Self {
+                    attribute: Attribute::read(attribute, warn)?,
+                    partitions: ArrayVec::new(),
+                    quiet: false,
+                    cpus: ArrayVec::new(),
+                    memory,
+                    routing: RoutingPolicy::default(),
+                    hub: None,
+                };
+                out.quiet = read_hypervisor(hypervisor, &mut out.partitions, warn)?;
+                read_cpus(cpus_node, &mut out.cpus)?;
+                out.read_policy(policy.as_ref(), hub.as_ref())?;
+                if out.ranges(MemoryKind::Secure).next().is_some() {
+                    return Ok(out);
+                }
+                "a node with device_type = \"memory\": the partitions' Secure RAM"
             }
-            Ok(())
-        })?;
-        let Some(attribute) = attribute else {
-            let rule = "a node \"attribute\"; add attribute { spmc_id; maj_ver; min_ver; } as the SPMD reads it";
-            return Err(root.missing(rule));
         };
-        let Some(quiet) = quiet else {
-            let rule = "a node \"hypervisor\"; add hypervisor { compatible = \"hafnium,hafnium\"; vm1 { ... }; }";
-            return Err(root.missing(rule));
-        };
-        // A node without a CPU has been refused.
-        if cpus.is_empty() {
-            let rule = "a node \"cpus\"; add cpus { ... } with a node for each CPU: its reg is its MPIDR";
-            return Err(root.missing(rule));
-        }
-        if !memory.iter().any(|r: &MemoryRange| r.kind == MemoryKind::Secure) {
-            let rule = "a node with device_type = \"memory\"; add the Secure RAM that the partitions lie in";
-            return Err(root.missing(rule));
-        }
-        let routing = RoutingPolicy::default();
-        let mut out = Self { attribute, partitions, quiet, cpus, memory, routing, hub: None };
-        out.read_policy(policy.as_ref(), hub.as_ref())?;
-        Ok(out)
+        Err(root.missing(missing))
     }
 
     /// Reads the one of the two nodes that there is.
@@ -142,7 +137,7 @@ impl CoreManifest {
             Some(node) if hub.is_some() => Err(node.refuse(
                 "a name",
                 Cause::Text { found: name(routing::NODE) },
-                "one policy; remove it or the hub node, which is a policy by itself",
+                "one policy; remove it or the hub node",
             )),
             Some(node) => routing::read(node, partitions, &mut self.routing),
             None => Ok(()),
@@ -158,48 +153,53 @@ impl CoreManifest {
     pub fn covers(&self, kind: MemoryKind, base: u64, size: u64) -> bool {
         let Some(end) = base.checked_add(size) else { return false };
         let mut at = base;
-        // Each round moves `at` to the end of a range, so no range is used twice.
         while at < end {
-            let next = self.ranges(kind).filter(|r| r.base.0 <= at).filter_map(MemoryRange::end).max();
-            match next {
-                Some(next) if next > at => at = next,
-                // No range goes on from here.
-                _ => return false,
+            let mut next = at;
+            for range in &self.memory {
+                if range.kind == kind && range.base.0 <= at {
+                    next = next.max(range.end().unwrap_or(at));
+                }
             }
+            if next == at {
+                // No range goes on from here.
+                return false;
+            }
+            at = next;
         }
         true
     }
 }
 
+/// The nodes in the root that are read, beside those of memory.
+static NODES: [&str; 5] = ["attribute", "hypervisor", "cpus", routing::NODE, hub::NODE];
+
 static ROOT: &[Property] = &[
-    Property::compatible("arm,ffa-core-manifest-1.0"),
-    Property::range("#address-cells", 0, 2, CELLS),
-    Property::range("#size-cells", 0, 2, CELLS),
-    Property::bytes("interrupt-parent", ""),
+    Property::compatible("compatible: arm,ffa-core-manifest-1.0"),
+    ADDRESS_CELLS,
+    Property::range("#size-cells: 0, 1 or 2", 0, 2),
+    Property::bytes("interrupt-parent"),
 ];
 
-/// The rule for `#address-cells` and `#size-cells`: three and more cells make no 64-bit address.
-pub(super) const CELLS: &str = "0, 1 or 2";
+/// Three and more cells make no 64-bit address.
+pub(super) const ADDRESS_CELLS: Property = Property::range("#address-cells: 0, 1 or 2", 0, 2);
 
 static ATTRIBUTE: &[Property] = &[
-    Property::cell("spmc_id", 0x8000, 0xfffe, "0x8000 to 0xfffe: bit 15 set, and 0xffff is the SPMD's; write <0x8000>")
-        .required(),
-    Property::cell("maj_ver", NEWEST.major, NEWEST.major as u32, "1").required(),
+    Property::cell("spmc_id: 0x8000 to 0xfffe; write <0x8000>", 0x8000, 0xfffe).required(),
+    Property::cell("maj_ver: 1", NEWEST.major, NEWEST.major as u32).required(),
     Property::cell(
-        "min_ver",
+        "min_ver: 0 to 2; the SPMD turns the Secure world off for a newer version than its own",
         0,
         NEWEST.minor as u32,
-        "0 to 2; the SPMD turns the Secure world off for a newer version than its own (1.2 in TF-A 2.12)",
     )
     .required(),
-    Property::cell("exec_state", 0, 0, "0 (AArch64); the SPMC runs in AArch64 only"),
+    Property::cell("exec_state: 0 (AArch64)", 0, 0),
     Property::two_cells("load_address"),
     Property::two_cells("entrypoint"),
-    Property::cell("binary_size", 0, u32::MAX, ""),
+    Property::cell("binary_size", 0, u32::MAX),
 ];
 
 #[inline(never)]
-fn read_root(root: &Node<'_>, warn: Warn<'_>) -> Result<Cells, Refusal> {
+fn read_root(root: &Node<'_>, warn: &mut impl Warn) -> Result<Cells, Refusal> {
     let mut room = root.room();
     let [_, address, size, ..] = root.read(ROOT, &mut room, warn)?;
     // Where they are absent, as Hafnium has it.
@@ -208,11 +208,11 @@ fn read_root(root: &Node<'_>, warn: Warn<'_>) -> Result<Cells, Refusal> {
 
 impl Attribute {
     #[inline(never)]
-    fn read(node: &Node<'_>, warn: Warn<'_>) -> Result<Self, Refusal> {
+    fn read(node: &Node<'_>, warn: &mut impl Warn) -> Result<Self, Refusal> {
         let mut room = node.room();
         let [spmc_id, major, minor, _, load, entrypoint, size, ..] = node.read(ATTRIBUTE, &mut room, warn)?;
         if !Pa(load.number).is_page_aligned() {
-            return Err(load.misaligned(load.number, "write the address that the SPMC is linked and loaded at"));
+            return Err(load.misaligned(load.number));
         }
         Ok(Self {
             spmc_id: PartitionId(spmc_id.number as u16),
@@ -225,22 +225,22 @@ impl Attribute {
     }
 }
 
-static HYPERVISOR: &[Property] =
-    &[Property::compatible("hafnium,hafnium"), Property::flag("ffa_tee_enabled"), Property::flag("quiet-boot")];
+static HYPERVISOR: &[Property] = &[
+    Property::compatible("compatible: hafnium,hafnium"),
+    Property::flag("ffa_tee_enabled"),
+    Property::flag("quiet-boot"),
+];
 
 /// Adds the partitions; returns whether the boot is to be quiet.
 #[inline(never)]
 fn read_hypervisor(
     node: &Node<'_>,
     partitions: &mut ArrayVec<PartitionEntry, MAX_PARTITIONS>,
-    warn: Warn<'_>,
+    warn: &mut impl Warn,
 ) -> Result<bool, Refusal> {
     let mut room = node.room();
     let [_, _, quiet, ..] = node.read(HYPERVISOR, &mut room, warn)?;
-    node.each_child(&mut |vm| {
-        let entry = PartitionEntry::read(vm, partitions, warn)?;
-        partitions.try_push(entry).map_err(|_| node.too_many(MAX_PARTITIONS, "remove partitions"))
-    })?;
+    node.each_child(&mut |vm| PartitionEntry::add(vm, partitions, warn))?;
     crate::boot::sort(partitions, |p| p.number);
     // Numbers are unique and ascending, so the first that is not its place's marks the gap.
     for (p, place) in partitions.iter().zip(1u16..) {
@@ -255,58 +255,61 @@ fn read_hypervisor(
 
 static VM: &[Property] = &[
     Property::flag("is_ffa_partition").required(),
-    Property::text("debug_name", "a string; add a name for the log").required(),
-    Property::number("load_address", "an address; add the address that TB_FW_CONFIG loads the package at").required(),
-    Property::number("mem_size", "at least one page; write the memory that it may use, in bytes").required(),
-    Property::range(
-        "vcpu_count",
-        1,
-        MAX_CPUS as u32,
-        "1, or the number of CPUs (at most 8); write the execution-ctx-count of its manifest",
-    )
-    .required(),
-    Property::not_supported("hyp_loaded", "remove it: partitions are loaded by BL2 as packages"),
-    Property::bytes("smc_whitelist", ""),
+    Property::string("debug_name: a name for the log").required(),
+    Property::number("load_address: the address that TB_FW_CONFIG loads the package at").required(),
+    Property::number("mem_size: at least one page, in bytes").required(),
+    Property::range("vcpu_count: 1, or the number of CPUs; as execution-ctx-count of its manifest", 1, MAX_CPUS as u32)
+        .required(),
+    Property::not_supported("hyp_loaded: remove it, BL2 loads packages"),
+    Property::bytes("smc_whitelist"),
     Property::flag("smc_whitelist_permissive"),
 ];
 
 impl PartitionEntry {
-    fn read(node: &Node<'_>, others: &[Self], warn: Warn<'_>) -> Result<Self, Refusal> {
+    /// Reads a node and adds what it says. The number of its name is below the capacity, and nobody else's.
+    fn add(
+        node: &Node<'_>,
+        partitions: &mut ArrayVec<Self, MAX_PARTITIONS>,
+        warn: &mut impl Warn,
+    ) -> Result<(), Refusal> {
         let number = vm_number(node.name()).ok_or_else(|| {
             let cause = Cause::Text { found: name(node.name()) };
             node.refuse("the node's name", cause, "vm1 to vm16 (vm0 is reserved)")
         })?;
         let mut room = node.room();
         let [_, debug_name, load, size, vcpu_count, _, functions, permissive, ..] = node.read(VM, &mut room, warn)?;
-        if let Some(other) = others.iter().find(|p| p.number == number) {
+        if let Some(other) = partitions.iter().find(|p| p.number == number) {
             let cause = Cause::Duplicate { value: number.into(), other: other.name };
             return Err(node.refuse("", cause, "give each partition its own number"));
         }
-        let mut smcs = SmcAllowList::default();
-        smcs.read(functions, permissive)?;
-        Ok(Self {
+        let entry = Self {
             number,
             name: name(debug_name.text()),
             load_address: Pa(load.number),
             mem_size: check_extent(load, size)?,
             vcpu_count: vcpu_count.number as u16,
-            smcs,
-        })
+            smcs: SmcAllowList::default(),
+        };
+        partitions.try_push(entry).map_err(|_| node.too_many(MAX_PARTITIONS))?;
+        match partitions.last_mut() {
+            Some(entry) => entry.smcs.read(functions, permissive),
+            None => Ok(()),
+        }
     }
 }
 
 /// Checks a partition's memory; returns its size rounded up to whole pages.
 fn check_extent(load: &Value<'_, '_>, size: &Value<'_, '_>) -> Result<u64, Refusal> {
     if !Pa(load.number).is_page_aligned() {
-        return Err(load.misaligned(load.number, "load packages on a page boundary"));
+        return Err(load.misaligned(load.number));
     }
     if size.number == 0 {
-        return Err(size.out_of_rule());
+        return Err(size.out_of_rule(size.number));
     }
     match size.number.checked_next_multiple_of(PAGE_SIZE) {
         Some(rounded) if load.number.checked_add(rounded).is_some() => Ok(rounded),
         // Not even its end is an address.
-        _ => Err(size.wraps(load.number, size.number, "write a smaller size")),
+        _ => Err(size.wraps(load.number, size.number)),
     }
 }
 
@@ -332,11 +335,10 @@ impl SmcAllowList {
             if !may_be_forwarded(function) {
                 return Err(functions.wrong(
                     function.into(),
-                    "a fast call to CPU, SiP or OEM services, to the architecture's, or to TRNG; FF-A, PSCI, SDEI and \
-                     trusted OS calls are never passed on: they change who runs",
+                    "a fast call to CPU, SiP, OEM or architecture services or TRNG: others change who runs",
                 ));
             }
-            let too_many = |_| functions.too_many(MAX_SMCS, "name fewer function identifiers");
+            let too_many = |_| functions.too_many(MAX_SMCS);
             self.functions.try_push(function).map_err(too_many)?;
         }
         Ok(())

@@ -18,10 +18,10 @@
 
 use ffa_abi::PartitionId;
 
-use super::Refusal;
 use super::node::{Node, Value, word};
 use super::property::Property;
 use super::routing::{Party, party};
+use super::{Cause, Refusal};
 
 /// Most windows that can be open at once.
 pub const MAX_WINDOWS: usize = 16;
@@ -105,43 +105,39 @@ impl Default for BreakerPolicy {
 pub(crate) const NODE: &str = "hub";
 
 static HUB: &[Property] = &[
-    Property::compatible("hematite,hub"),
-    Property::text("coordinator", ""),
-    Property::range("id", 0x8000, 0xfffe, "an identifier of the Secure world; set bit 15; 0xffff is the SPMD's"),
-    Property::range("windows", 1, MAX_WINDOWS as u32, "1 to 16"),
-    Property::range("queue-messages", 2, MAX_QUEUE, "2 to 64"),
-    Property::range("message-bytes", 64, 4032, "64 to 4032"),
-    Property::range("high-watermark", 1, 100, "1 to 100 percent"),
-    Property::range("low-watermark", 0, 99, "0 to 99 percent"),
-    Property::range("attempts", 1, 16, "1 to 16"),
-    Property::range("redeliver-ms", 1, 60_000, "1 to 60000"),
-    Property::range("duplicates", 1, 64, "1 to 64"),
-    Property::range("dead-letters", 1, MAX_DEAD_LETTERS, "1 to 256"),
+    Property::compatible("compatible: hematite,hub"),
+    Property::string("coordinator"),
+    Property::range("id: an identifier of the Secure world, 0x8000 to 0xfffe", 0x8000, 0xfffe),
+    Property::range("windows: 1 to 16", 1, MAX_WINDOWS as u32),
+    Property::range("queue-messages: 2 to 64", 2, MAX_QUEUE),
+    Property::range("message-bytes: 64 to 4032", 64, 4032),
+    Property::range("high-watermark: 1 to 100 percent", 1, 100),
+    Property::range("low-watermark: 0 to 99 percent", 0, 99),
+    Property::range("attempts: 1 to 16", 1, 16),
+    Property::range("redeliver-ms: 1 to 60000", 1, 60_000),
+    Property::range("duplicates: 1 to 64", 1, 64),
+    Property::range("dead-letters: 1 to 256", 1, MAX_DEAD_LETTERS),
 ];
 
 /// Reads the node; `partitions` is how many there are.
 #[inline(never)]
 pub(crate) fn read(node: &Node<'_>, partitions: usize) -> Result<HubPolicy, Refusal> {
     let mut room = node.room();
-    #[rustfmt::skip]
-    let [
-        _, coordinator, id, windows, queue_messages, message_bytes, high, low, attempts, redeliver, duplicates, dead, ..
-    ] = node.read_all(HUB, &mut room)?;
-    let absent = HubPolicy::default();
-    let mut hub = HubPolicy {
-        coordinator: party(coordinator, partitions)?,
-        id: PartitionId(id.or(absent.id.0.into()) as u16),
-        windows: windows.or(absent.windows),
-        queue_messages: queue_messages.or(absent.queue_messages),
-        message_bytes: message_bytes.or(absent.message_bytes),
-        high_watermark: high.or(absent.high_watermark),
-        low_watermark: low.or(absent.low_watermark),
-        attempts: attempts.or(absent.attempts),
-        redeliver_ms: redeliver.or(absent.redeliver_ms),
-        duplicates: duplicates.or(absent.duplicates),
-        dead_letters: dead.or(absent.dead_letters),
-        breaker: absent.breaker,
-    };
+    let [_, coordinator, id, numbers @ ..] = node.read_all(HUB, &mut room)?;
+    let mut hub = HubPolicy { coordinator: party(coordinator, partitions)?, ..HubPolicy::default() };
+    hub.id = PartitionId(id.or(hub.id.0.into()) as u16);
+    let mut fields = [
+        &mut hub.windows,
+        &mut hub.queue_messages,
+        &mut hub.message_bytes,
+        &mut hub.high_watermark,
+        &mut hub.low_watermark,
+        &mut hub.attempts,
+        &mut hub.redeliver_ms,
+        &mut hub.duplicates,
+        &mut hub.dead_letters,
+    ];
+    take(numbers, &mut fields);
     node.each_child(&mut |child| {
         if child.name() != "breaker" {
             return Err(node.unknown(child.name()));
@@ -150,37 +146,44 @@ pub(crate) fn read(node: &Node<'_>, partitions: usize) -> Result<HubPolicy, Refu
         Ok(())
     })?;
     if hub.low_watermark >= hub.high_watermark {
-        let rule = "less than high-watermark; leave room between the two, or senders flap";
-        return Err(low.wrong(hub.low_watermark.into(), rule));
+        let rule = "less than high-watermark";
+        let cause = Cause::Value { found: hub.low_watermark.into() };
+        return Err(node.refuse("low-watermark", cause, rule));
     }
     Ok(hub)
 }
 
 static BREAKER: &[Property] = &[
-    count("faults"),
-    count("missing-acks"),
-    count("expiries"),
-    count("denials"),
-    count("duplicates"),
-    Property::range("cool-down-ms", 1, 3_600_000, "1 to 3600000"),
+    Property::range("faults: 0 to 65535", 0, 65535),
+    Property::range("missing-acks: 0 to 65535", 0, 65535),
+    Property::range("expiries: 0 to 65535", 0, 65535),
+    Property::range("denials: 0 to 65535", 0, 65535),
+    Property::range("duplicates: 0 to 65535", 0, 65535),
+    Property::range("cool-down-ms: 1 to 3600000", 1, 3_600_000),
 ];
-
-const fn count(name: &'static str) -> Property {
-    Property::range(name, 0, 65535, "0 to 65535")
-}
 
 fn read_breaker(node: &Node<'_>) -> Result<BreakerPolicy, Refusal> {
     let mut room = node.room();
-    let [faults, missing_acks, expiries, denials, duplicates, cool_down, ..] = node.read_all(BREAKER, &mut room)?;
-    let absent = BreakerPolicy::default();
-    Ok(BreakerPolicy {
-        faults: faults.or(absent.faults),
-        missing_acks: missing_acks.or(absent.missing_acks),
-        expiries: expiries.or(absent.expiries),
-        denials: denials.or(absent.denials),
-        duplicates: duplicates.or(absent.duplicates),
-        cool_down_ms: cool_down.or(absent.cool_down_ms),
-    })
+    let numbers = node.read_all(BREAKER, &mut room)?;
+    let mut breaker = BreakerPolicy::default();
+    let mut fields = [
+        &mut breaker.faults,
+        &mut breaker.missing_acks,
+        &mut breaker.expiries,
+        &mut breaker.denials,
+        &mut breaker.duplicates,
+        &mut breaker.cool_down_ms,
+    ];
+    take(numbers, &mut fields);
+    Ok(breaker)
+}
+
+/// Takes the numbers that a node has into the fields for them, which hold what is so where it has none.
+#[inline(never)]
+fn take(numbers: &[Value<'_, '_>], fields: &mut [&mut u32]) {
+    for (number, field) in numbers.iter().zip(fields) {
+        **field = number.or(**field);
+    }
 }
 
 /// `hub-queue = <messages bytes>` of a partition that takes part in supervised messages.
@@ -194,8 +197,7 @@ pub struct HubQueue {
 
 /// Reads a partition's `hub-queue`.
 pub(crate) fn read_queue(v: &Value<'_, '_>) -> Result<Option<HubQueue>, Refusal> {
-    const RULE: &str = "2 to 64 messages of 64 to 4032 bytes; write two cells: messages, and bytes of the longest with \
-                        its envelope";
+    const RULE: &str = "two cells: 2 to 64 messages, and 64 to 4032 bytes of the longest with its envelope";
     if !v.is_present() {
         return Ok(None);
     }

@@ -3,7 +3,7 @@
 
 use arrayvec::ArrayVec;
 
-use super::core_manifest::CELLS;
+use super::core_manifest::ADDRESS_CELLS;
 use super::node::{Node, Value, Warn, pair};
 use super::property::Property;
 use super::{Cause, Refusal};
@@ -29,6 +29,10 @@ pub enum MemoryKind {
 
 impl MemoryKind {
     const ALL: [Self; 4] = [Self::Secure, Self::NonSecure, Self::SecureDevice, Self::NonSecureDevice];
+
+    const fn is_ram(self) -> bool {
+        matches!(self, Self::Secure | Self::NonSecure)
+    }
 
     /// Returns the `device_type` that names it.
     pub const fn device_type(self) -> &'static str {
@@ -66,12 +70,11 @@ pub(crate) struct Cells {
     pub(crate) size: usize,
 }
 
-static CPUS: &[Property] = &[Property::range("#address-cells", 0, 2, CELLS)];
+static CPUS: &[Property] = &[ADDRESS_CELLS];
 
-static CPU: &[Property] =
-    &[Property::text("device_type", ""), Property::bytes("reg", "the CPU's MPIDR; add reg with its affinity fields")];
+static CPU: &[Property] = &[Property::string("device_type"), Property::bytes("reg: the CPU's MPIDR")];
 
-const WHOLE: &str = "whole entries; write as many cells for each as the parent's #address-cells and #size-cells say";
+const WHOLE: &str = "whole entries, of #address-cells and #size-cells";
 
 /// Reads the `cpus` node: at least one CPU, each once, in the order of the nodes.
 #[inline(never)]
@@ -89,26 +92,23 @@ pub(crate) fn read_cpus(node: &Node<'_>, cpus: &mut ArrayVec<u64, MAX_CPUS>) -> 
         for entry in reg.entries(cells, WHOLE)? {
             let (mpidr, _) = pair(entry, cells);
             if mpidr & !0xff_00ff_ffff != 0 {
-                return Err(
-                    reg.wrong(mpidr, "affinity fields of an MPIDR: Aff3 in bits 39:32, Aff2 to Aff0 in bits 23:0")
-                );
+                return Err(reg.wrong(mpidr, "affinity fields of an MPIDR: bits 39:32 and 23:0"));
             }
             if cpus.contains(&mpidr) {
                 return Err(reg.wrong(mpidr, "an MPIDR that no other CPU has"));
             }
-            let too_many = |_| node.too_many(MAX_CPUS, "name the CPUs that run the Secure world");
+            let too_many = |_| node.too_many(MAX_CPUS);
             cpus.try_push(mpidr).map_err(too_many)?;
         }
         Ok(())
     })?;
     if cpus.is_empty() {
-        return Err(node.missing("a node with device_type = \"cpu\" for each CPU; name the CPUs by MPIDR"));
+        return Err(node.missing("a node with device_type = \"cpu\" for each CPU"));
     }
     Ok(())
 }
 
-static MEMORY: &[Property] =
-    &[Property::text("device_type", ""), Property::bytes("reg", "addresses and sizes; add reg = <address size>")];
+static MEMORY: &[Property] = &[Property::string("device_type"), Property::bytes("reg: addresses and sizes")];
 
 /// Reads any other node of the root: a memory node by its `device_type`.
 #[inline(never)]
@@ -116,11 +116,12 @@ pub(crate) fn read_memory(
     node: &Node<'_>,
     cells: Cells,
     out: &mut ArrayVec<MemoryRange, MAX_MEMORY_RANGES>,
-    warn: Warn<'_>,
+    warn: &mut impl Warn,
 ) -> Result<(), Refusal> {
     let mut room = node.room();
     let [device_type, reg, ..] = node.read_some(MEMORY, &mut room)?;
-    let Some(kind) = MemoryKind::ALL.into_iter().find(|k| k.device_type() == device_type.text()) else {
+    let device_type = device_type.text();
+    let Some(&kind) = MemoryKind::ALL.iter().find(|k| k.device_type() == device_type) else {
         // Something else that the platform describes.
         node.warn(warn, "", "is not known and has no effect");
         return Ok(());
@@ -129,7 +130,7 @@ pub(crate) fn read_memory(
         let (base, size) = pair(entry, cells.address);
         check_range(reg, kind, base, size, out)?;
         let range = MemoryRange { kind, base: Pa(base), size };
-        out.try_push(range).map_err(|_| reg.too_many(MAX_MEMORY_RANGES, "join ranges that touch"))?;
+        out.try_push(range).map_err(|_| reg.too_many(MAX_MEMORY_RANGES))?;
     }
     Ok(())
 }
@@ -142,31 +143,27 @@ fn check_range(
     others: &[MemoryRange],
 ) -> Result<(), Refusal> {
     if size == 0 || base.checked_add(size).is_none() {
-        let fix = "write an address and a size that end inside the address space";
-        return Err(reg.wraps(base, size, fix));
+        return Err(reg.wraps(base, size));
     }
-    let other_world = match kind {
-        MemoryKind::Secure => MemoryKind::NonSecure,
-        MemoryKind::NonSecure => MemoryKind::Secure,
-        // Devices may be listed coarsely: a range of the other world's with a hole for one of this.
-        MemoryKind::SecureDevice | MemoryKind::NonSecureDevice => return Ok(()),
-    };
-    for address in [base, size] {
-        if address % PAGE_SIZE != 0 {
-            return Err(reg.misaligned(address, "describe RAM in whole pages"));
-        }
+    // Devices may be listed coarsely: a range of the other world's with a hole for one of this.
+    if !kind.is_ram() {
+        return Ok(());
+    }
+    if (base | size) % PAGE_SIZE != 0 {
+        return Err(reg.misaligned(if base % PAGE_SIZE != 0 { base } else { size }));
     }
     for other in others {
         let range = (other.base.0, other.size);
-        if other.kind == other_world && overlaps((base, size), range) {
-            let cause = Cause::overlap((base, size), range, other_world.device_type());
-            return Err(reg.refuse(cause, "a page of RAM belongs to one world: correct one of the two"));
+        if other.kind.is_ram() && other.kind != kind && overlaps((base, size), range) {
+            let cause = Cause::overlap((base, size), range, other.kind.device_type());
+            return Err(reg.refuse(cause, "a page belongs to one world"));
         }
     }
     Ok(())
 }
 
 /// Tells whether two ranges, each (base, size) with a size above 0, have a byte in common.
+#[inline(never)]
 pub(crate) fn overlaps(a: (u64, u64), b: (u64, u64)) -> bool {
     a.0 <= last(b.0, b.1) && b.0 <= last(a.0, a.1)
 }

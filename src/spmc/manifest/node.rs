@@ -21,13 +21,29 @@ pub struct Warning {
     pub text: &'static str,
 }
 
-/// Receives warnings; the firmware drops them, the linter prints them.
-pub type Warn<'w> = &'w mut dyn FnMut(Warning);
+/// Receives warnings: the linter prints them, the firmware drops them. A type, so that it does not have their texts.
+pub trait Warn {
+    /// Takes what makes a warning.
+    fn tell(&mut self, warning: &dyn Fn() -> Warning);
+}
+
+impl<F: FnMut(Warning)> Warn for F {
+    fn tell(&mut self, warning: &dyn Fn() -> Warning) {
+        self(warning());
+    }
+}
+
+/// Drops warnings.
+pub(crate) struct Untold;
+
+impl Warn for Untold {
+    fn tell(&mut self, _: &dyn Fn() -> Warning) {}
+}
 
 /// What becomes of the properties that a table does not name.
-enum Others<'w> {
+enum Others {
     /// They are told of.
-    Told(Warn<'w>),
+    Told,
     /// They are refused.
     Refused,
     /// They belong to somebody else.
@@ -45,12 +61,8 @@ pub(crate) struct Node<'a> {
 impl<'a> Node<'a> {
     /// Returns a file's root node.
     #[inline(never)]
-    pub(crate) fn root(blob: &'a CheckedBlob<'a>, file: File) -> Result<Self, Refusal> {
-        match blob.root() {
-            Some(tree) => Ok(Self { file, parent: "", tree }),
-            // A tree that was checked has one.
-            None => Err(Details::of_file(file, "", Cause::Missing, "a root").into()),
-        }
+    pub(crate) fn root(blob: &'a CheckedBlob<'a>, file: File) -> Option<Self> {
+        Some(Self { file, parent: "", tree: blob.root()? })
     }
 
     /// Reads each node inside this one, up to the first that is refused.
@@ -60,6 +72,24 @@ impl<'a> Node<'a> {
             read(&Self { file: self.file, parent: self.name(), tree })?;
         }
         Ok(())
+    }
+
+    /// Finds the nodes inside it that have these names, each the last one of its name, and hands on the others.
+    #[inline(never)]
+    pub(crate) fn sort_children(
+        &self,
+        names: &[&str],
+        found: &mut [Option<Self>],
+        other: &mut dyn FnMut(&Self) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        self.each_child(&mut |child| {
+            let place = names.iter().position(|&n| n == child.name()).and_then(|n| found.get_mut(n));
+            match place {
+                Some(place) => *place = Some(*child),
+                None => other(child)?,
+            }
+            Ok(())
+        })
     }
 
     /// Returns its name.
@@ -91,22 +121,19 @@ impl<'a> Node<'a> {
 
     /// Refuses more nodes in it than fit.
     #[inline(never)]
-    pub(crate) fn too_many(&self, limit: usize, rule: &'static str) -> Refusal {
-        self.refuse("", Cause::TooMany { limit }, rule)
+    pub(crate) fn too_many(&self, limit: usize) -> Refusal {
+        self.refuse("", Cause::TooMany { limit }, "")
     }
 
     /// Refuses because of a node or property that is not known.
     #[inline(never)]
     pub(crate) fn unknown(&self, found: &str) -> Refusal {
-        let rule = "a property or node of this binding; correct or remove it: a policy that is not understood in full \
-                    is not applied in part";
+        let rule = "a property or node of this binding; a policy is understood in full or refused";
         self.refuse("a name", Cause::Text { found: name(found) }, rule)
     }
 
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn warn(&self, warn: Warn<'_>, property: &str, text: &'static str) {
-        warn(Warning { file: self.file, node: self.path(), property: name(property), text });
+    pub(crate) fn warn(&self, warn: &mut impl Warn, property: &str, text: &'static str) {
+        warn.tell(&|| Warning { file: self.file, node: self.path(), property: name(property), text });
     }
 
     /// Makes room for what [`Self::read`] reads.
@@ -122,9 +149,9 @@ impl<'a> Node<'a> {
         &self,
         table: &'static [Property],
         values: &'r mut Room<'n, 'a>,
-        warn: Warn<'_>,
+        warn: &mut impl Warn,
     ) -> Result<&'r Room<'n, 'a>, Refusal> {
-        self.read_with(table, values, Others::Told(warn))
+        self.read_with(table, values, Others::Told, warn)
     }
 
     /// Reads its properties and refuses others.
@@ -134,7 +161,7 @@ impl<'a> Node<'a> {
         table: &'static [Property],
         values: &'r mut Room<'n, 'a>,
     ) -> Result<&'r Room<'n, 'a>, Refusal> {
-        self.read_with(table, values, Others::Refused)
+        self.read_with(table, values, Others::Refused, &mut Untold)
     }
 
     /// Reads some of its properties; others are somebody else's.
@@ -144,7 +171,7 @@ impl<'a> Node<'a> {
         table: &'static [Property],
         values: &'r mut Room<'n, 'a>,
     ) -> Result<&'r Room<'n, 'a>, Refusal> {
-        self.read_with(table, values, Others::Ignored)
+        self.read_with(table, values, Others::Ignored, &mut Untold)
     }
 
     #[inline(never)]
@@ -152,23 +179,24 @@ impl<'a> Node<'a> {
         &self,
         table: &'static [Property],
         values: &'r mut Room<'n, 'a>,
-        mut others: Others<'_>,
+        others: Others,
+        warn: &mut impl Warn,
     ) -> Result<&'r Room<'n, 'a>, Refusal> {
         let rows = values.get_mut(..table.len()).unwrap_or_default();
         for (value, property) in rows.iter_mut().zip(table) {
             value.property = property;
         }
         for (property, bytes) in self.tree.properties() {
-            let value = rows.iter_mut().find(|v| v.property.name == property);
+            let value = rows.iter_mut().find(|v| v.property.is_called(property));
             let Some(value) = value else {
-                match &mut others {
-                    Others::Told(warn) => self.warn(warn, property, "is not known and has no effect"),
+                match others {
+                    Others::Told => self.warn(warn, property, "is not known and has no effect"),
                     Others::Refused => return Err(self.unknown(property)),
                     Others::Ignored => (),
                 }
                 continue;
             };
-            value.set(bytes, &mut others)?;
+            value.set(bytes, warn)?;
         }
         match rows.iter().find(|v| v.property.required && v.bytes.is_none()) {
             Some(v) => Err(v.missing()),
@@ -184,7 +212,7 @@ const MAX_ROWS: usize = super::root::PROPERTIES.len();
 pub(crate) type Room<'n, 'a> = [Value<'n, 'a>; MAX_ROWS];
 
 /// Stands behind the last row.
-static NONE: Property = Property::bytes("", "");
+static NONE: Property = Property::bytes("");
 
 /// What a node has for a row of its table.
 #[derive(Clone, Copy)]
@@ -198,7 +226,7 @@ pub(crate) struct Value<'n, 'a> {
 
 impl<'a> Value<'_, 'a> {
     pub(crate) fn refuse(&self, cause: Cause, rule: &'static str) -> Refusal {
-        self.node.refuse(self.property.name, cause, rule)
+        self.node.refuse(self.property.name(), cause, rule)
     }
 
     /// Refuses a number.
@@ -207,9 +235,28 @@ impl<'a> Value<'_, 'a> {
         self.refuse(Cause::Value { found }, rule)
     }
 
-    /// Refuses a number by the table's rule.
-    pub(crate) fn out_of_rule(&self) -> Refusal {
-        self.wrong(self.number, self.property.rule)
+    /// Refuses by the table's rule.
+    #[inline(never)]
+    pub(crate) fn refuse_by_rule(&self, cause: Cause) -> Refusal {
+        let (name, rule) = self.property.parts();
+        self.node.refuse(name, cause, rule)
+    }
+
+    /// Refuses its number by the table's rule.
+    #[inline(never)]
+    pub(crate) fn out_of_rule(&self, found: u64) -> Refusal {
+        self.refuse_by_rule(Cause::Value { found })
+    }
+
+    /// Refuses a text by the table's rule.
+    #[inline(never)]
+    pub(crate) fn text_out_of_rule(&self, found: &str) -> Refusal {
+        self.refuse_by_rule(Cause::Text { found: name(found) })
+    }
+
+    /// Refuses its length by the table's rule.
+    pub(crate) fn length_out_of_rule(&self) -> Refusal {
+        self.refuse_by_rule(Cause::Length { bytes: self.bytes().len() })
     }
 
     /// Refuses a text.
@@ -226,20 +273,20 @@ impl<'a> Value<'_, 'a> {
 
     /// Refuses an address that is not a multiple of 4 KiB.
     #[inline(never)]
-    pub(crate) fn misaligned(&self, address: u64, rule: &'static str) -> Refusal {
-        self.refuse(Cause::Misaligned { address }, rule)
+    pub(crate) fn misaligned(&self, address: u64) -> Refusal {
+        self.refuse(Cause::Misaligned { address }, "")
     }
 
     /// Refuses a range that passes the end of the address space.
     #[inline(never)]
-    pub(crate) fn wraps(&self, base: u64, size: u64, rule: &'static str) -> Refusal {
-        self.refuse(Cause::Wraps { base, size }, rule)
+    pub(crate) fn wraps(&self, base: u64, size: u64) -> Refusal {
+        self.refuse(Cause::Wraps { base, size }, "")
     }
 
     /// Refuses more than fit.
     #[inline(never)]
-    pub(crate) fn too_many(&self, limit: usize, rule: &'static str) -> Refusal {
-        self.refuse(Cause::TooMany { limit }, rule)
+    pub(crate) fn too_many(&self, limit: usize) -> Refusal {
+        self.refuse(Cause::TooMany { limit }, "")
     }
 
     /// Refuses its length.
@@ -248,30 +295,30 @@ impl<'a> Value<'_, 'a> {
         self.refuse(Cause::Length { bytes: self.bytes().len() }, rule)
     }
 
-    /// Returns the table's rule.
-    pub(crate) const fn rule(&self) -> &'static str {
-        self.property.rule
-    }
-
     /// Refuses because it is absent.
     #[inline(never)]
     pub(crate) fn missing(&self) -> Refusal {
-        self.refuse(Cause::Missing, self.property.rule)
+        self.refuse_by_rule(Cause::Missing)
     }
 
-    pub(crate) fn warn(&self, warn: Warn<'_>, text: &'static str) {
-        self.node.warn(warn, self.property.name, text);
+    pub(crate) fn warn(&self, warn: &mut impl Warn, text: &'static str) {
+        warn.tell(&|| Warning {
+            file: self.node.file,
+            node: self.node.path(),
+            property: name(self.property.name()),
+            text,
+        });
     }
 
     /// Takes the value that the node has, if it is of its kind.
-    fn set(&mut self, bytes: &'a [u8], others: &mut Others<'_>) -> Result<(), Refusal> {
+    fn set(&mut self, bytes: &'a [u8], warn: &mut impl Warn) -> Result<(), Refusal> {
         self.bytes = Some(bytes);
         let mut odd = None;
         match self.property.kind {
             Kind::Flag => {
                 self.number = 1;
                 if !bytes.is_empty() {
-                    return Err(self.length("none: its presence is its value; write the name alone, or remove it"));
+                    return Err(self.length("none: its presence is its value"));
                 }
             }
             Kind::Number => self.number = self.cells()?,
@@ -282,36 +329,39 @@ impl<'a> Value<'_, 'a> {
                 if number > u32::MAX.into() {
                     return Err(self.wrong(number, "a number of 32 bits"));
                 }
-                odd = (number & !known != 0).then_some(self.property.rule);
+                odd = (number & !known != 0).then_some("has bits beyond those that are known: no effect");
                 self.number = number & known;
             }
             Kind::Cell => {
                 if bytes.len() != 4 {
-                    return Err(self.length("one cell (4 bytes); the SPMD reads a two-cell value as its high half, 0"));
+                    return Err(self.length("one cell (4 bytes), which is what the SPMD reads"));
                 }
                 self.number = self.checked()?;
             }
             Kind::TwoCells => {
                 self.number = self.cells()?;
-                odd =
-                    (bytes.len() == 4).then_some("has one cell; the SPMD reads two and ignores it: write <0x0 0x...>");
+                odd = (bytes.len() == 4).then_some("has one cell; the SPMD reads two and ignores it");
             }
             Kind::Text => {
                 if self.texts().count() != 1 || !self.is_text() {
-                    return Err(self.length("one string that ends with a NUL; write one string in \" \""));
+                    return Err(self.length("one string in \" \""));
                 }
             }
             Kind::Texts => self.check_texts()?,
             Kind::Compatible => {
                 self.check_texts()?;
-                if !self.texts().any(|t| t == self.property.rule) {
-                    return Err(self.wrong_text(self.text(), self.property.rule));
+                if !self.texts().any(|t| t == self.property.rule()) {
+                    return Err(self.text_out_of_rule(self.text()));
                 }
             }
             Kind::Bytes => (),
-            Kind::NotSupported => return Err(self.refuse(Cause::NotSupported, self.property.rule)),
+            Kind::NotSupported => return Err(self.refuse_by_rule(Cause::NotSupported)),
+            Kind::Dma => {
+                let rule = "remove it: there is no SMMU support, so the device must not do DMA";
+                return Err(self.refuse(Cause::NotSupported, rule));
+            }
         }
-        if let (Some(text), Others::Told(warn)) = (odd, others) {
+        if let Some(text) = odd {
             self.warn(warn, text);
         }
         Ok(())
@@ -329,7 +379,7 @@ impl<'a> Value<'_, 'a> {
     fn checked(&self) -> Result<u64, Refusal> {
         let number = self.cells()?;
         let good = number >= self.property.least.into() && number <= self.property.most.into();
-        if good { Ok(number) } else { Err(self.wrong(number, self.property.rule)) }
+        if good { Ok(number) } else { Err(self.out_of_rule(number)) }
     }
 
     fn is_text(&self) -> bool {
@@ -337,7 +387,7 @@ impl<'a> Value<'_, 'a> {
     }
 
     pub(crate) fn check_texts(&self) -> Result<(), Refusal> {
-        if self.is_text() { Ok(()) } else { Err(self.length("strings that end with a NUL; write strings in \" \"")) }
+        if self.is_text() { Ok(()) } else { Err(self.length("strings in \" \"")) }
     }
 
     /// Tells whether the node has it.

@@ -43,13 +43,13 @@ impl<'a> Package<'a> {
             1 => PackageVersion::V1,
             2 => PackageVersion::V2,
             // A format of the future.
-            n => return Err(wrong("version", n as usize, "1 or 2; make it with sptool -i, version 1 or 2")),
+            n => return Err(wrong("version", n as usize, "1 or 2")),
         };
         let manifest = range("pm_size", header.manifest, header.manifest_size)?;
         let image = range("img_size", header.image, header.image_size)?;
         check_order(version, &manifest, &image)?;
         let bytes = memory.get(..image.end).ok_or_else(|| {
-            let rule = "an end inside its mem_size; enlarge that in the SPMC manifest, or make the package smaller";
+            let rule = "an end inside its mem_size in the SPMC manifest; enlarge that";
             wrong("img_size", image.end, rule)
         })?;
         Ok(Self { version, bytes, manifest, image })
@@ -83,14 +83,13 @@ impl Header {
     fn read(memory: &[u8]) -> Result<Self, Refusal> {
         let cut = || {
             let cause = Cause::Length { bytes: memory.len() };
-            refuse("header", cause, "at least 24; give the partition at least a page of memory")
+            refuse("header", cause, "at least 24; enlarge its mem_size")
         };
         let (words, _) = memory.get(..HEADER_SIZE).ok_or_else(cut)?.as_chunks::<4>();
         let [magic, version, manifest, manifest_size, image, image_size] = words else { return Err(cut()) };
         let magic = u32::from_le_bytes(*magic);
         if magic != MAGIC {
-            let rule =
-                "0x474b5053 (\"SPKG\"); check that TB_FW_CONFIG loads the package at the load_address of its vm node";
+            let rule = "0x474b5053 (\"SPKG\"); load the package (TB_FW_CONFIG) at the load_address of its vm node";
             return Err(wrong("magic", magic as usize, rule));
         }
         let offset = |w: &[u8; 4]| u32::from_le_bytes(*w) as usize;
@@ -108,30 +107,22 @@ impl Header {
 fn check_order(version: PackageVersion, manifest: &Range<usize>, image: &Range<usize>) -> Result<(), Refusal> {
     match version {
         PackageVersion::V1 if manifest.start != HEADER_SIZE => {
-            return Err(wrong(
-                "pm_offset",
-                manifest.start,
-                "24 in version 1: right after the header; make the package with sptool",
-            ));
+            return Err(wrong("pm_offset", manifest.start, "24 in version 1"));
         }
         PackageVersion::V2 if manifest.start == 0 || !manifest.start.is_multiple_of(PAGE) => {
-            return Err(wrong(
-                "pm_offset",
-                manifest.start,
-                "a multiple of 0x1000 above 0 in version 2; make the package with sptool",
-            ));
+            return Err(wrong("pm_offset", manifest.start, "a multiple of 0x1000 above 0 in version 2"));
         }
         PackageVersion::V1 | PackageVersion::V2 => (),
     }
     if !image.start.is_multiple_of(PAGE) {
-        return Err(wrong("img_offset", image.start, "a multiple of 0x1000; make the package with sptool"));
+        return Err(wrong("img_offset", image.start, "a multiple of 0x1000"));
     }
     if manifest.is_empty() || image.is_empty() {
         let field = if manifest.is_empty() { "pm_size" } else { "img_size" };
-        return Err(wrong(field, 0, "at least one byte; make the package with sptool"));
+        return Err(wrong(field, 0, "at least one byte"));
     }
     if manifest.end > image.start {
-        let rule = "an offset behind the manifest's end; move the image: \"offset\" of \"image\" in the layout";
+        let rule = "an offset behind the manifest's end; move \"offset\" of \"image\" in the layout";
         return Err(wrong("img_offset", image.start, rule));
     }
     Ok(())
@@ -140,9 +131,7 @@ fn check_order(version: PackageVersion, manifest: &Range<usize>, image: &Range<u
 fn range(field: &'static str, start: usize, size: usize) -> Result<Range<usize>, Refusal> {
     match start.checked_add(size) {
         Some(end) => Ok(start..end),
-        None => {
-            Err(refuse(field, Cause::Wraps { base: start as u64, size: size as u64 }, "make the package with sptool"))
-        }
+        None => Err(refuse(field, Cause::Wraps { base: start as u64, size: size as u64 }, "")),
     }
 }
 

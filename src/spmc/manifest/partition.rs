@@ -6,8 +6,9 @@ use bitflags::bitflags;
 use ffa_abi::{PartitionId, Uuid, Version};
 
 use super::machine::overlaps;
-use super::node::{Node, Warn};
+use super::node::{Node, Untold, Warn};
 use super::property::Property;
+use super::refusal::Details;
 use super::{
     Cause, CheckedBlob, DeviceRegion, File, HubQueue, Interrupt, MAX_DEVICE_REGIONS, MAX_INTERRUPTS,
     MAX_MEMORY_REGIONS, MemoryRegion, Name, Refusal, RxTx, SmcAllowList, regions, root, services,
@@ -223,37 +224,34 @@ impl PartitionManifest {
     /// Reads a partition's manifest, dropping its warnings; relative offsets count from `load_address`, the SPMC
     /// manifest's. Fails with the first property that is wrong.
     pub fn parse(blob: &CheckedBlob<'_>, load_address: Pa) -> Result<Self, Refusal> {
-        Self::parse_with(blob, load_address, &mut |_| ())
+        Self::parse_with(blob, load_address, &mut Untold)
     }
 
     /// Reads a partition's manifest and tells what was tolerated in it.
-    pub fn parse_with(blob: &CheckedBlob<'_>, load_address: Pa, warn: Warn<'_>) -> Result<Self, Refusal> {
-        let node = Node::root(blob, File::Partition)?;
-        let mut out = root::read(&node, warn)?;
+    pub fn parse_with(blob: &CheckedBlob<'_>, load_address: Pa, warn: &mut impl Warn) -> Result<Self, Refusal> {
+        let node = Node::root(blob, File::Partition);
+        let Some(node) = &node else { return Err(Details::no_root(File::Partition)) };
+        let mut out = root::read(node, warn)?;
         if out.load_address.is_some_and(|a| a != load_address) {
             node.warn(warn, "load-address", "differs from load_address in the SPMC manifest, which holds");
         }
-        let (mut services, mut memory, mut devices, mut mailbox) = (None, None, None, None);
-        node.each_child(&mut |child| {
-            match child.name() {
-                "services" => services = Some(*child),
-                "memory-regions" => memory = Some(*child),
-                "device-regions" => devices = Some(*child),
-                "rx_tx-info" => mailbox = Some(*child),
-                "boot-info" => {
-                    let mut room = child.room();
-                    let [_, manifest, ..] = child.read(BOOT_INFO, &mut room, warn)?;
-                    out.boot_info = manifest.is_present();
-                }
-                // A node of somebody else's: partitions may keep their own settings here.
-                _ => child.warn(warn, "", "is not known and has no effect"),
-            }
+        let mut nodes = [None; 5];
+        node.sort_children(&NODES, &mut nodes, &mut |child| {
+            // A node of somebody else's: partitions may keep their own settings here.
+            child.warn(warn, "", "is not known and has no effect");
             Ok(())
         })?;
+        let [services, memory, devices, mailbox, boot_info] = &nodes;
+        if let Some(node) = boot_info {
+            let mut room = node.room();
+            let [_, manifest, ..] = node.read(BOOT_INFO, &mut room, warn)?;
+            out.boot_info = manifest.is_present();
+        }
         if out.format == Format::V1_1 {
-            let services =
-                services.ok_or_else(|| node.missing("a node \"services\"; add services { service0 { ... }; }"))?;
-            services::read_nodes(&services, &mut out.services, warn)?;
+            let Some(services) = services else {
+                return Err(node.missing("a node \"services\"; add services { service0 { ... }; }"));
+            };
+            services::read_nodes(services, &mut out.services, warn)?;
         }
         let direct2 = Messaging::DIRECT2_RECEIVE | Messaging::DIRECT2_SEND;
         if out.messaging().intersects(direct2) && out.ffa_version < Version::V1_2 {
@@ -262,13 +260,13 @@ impl PartitionManifest {
         }
         let mut phandles = regions::Phandles::new();
         if let Some(memory) = memory {
-            regions::read_memory(&memory, load_address, &mut out.memory_regions, &mut phandles, warn)?;
+            regions::read_memory(memory, load_address, &mut out.memory_regions, &mut phandles, warn)?;
         }
         if let Some(devices) = devices {
-            regions::read_devices(&devices, &mut out.device_regions, &mut out.interrupts, warn)?;
+            regions::read_devices(devices, &mut out.device_regions, &mut out.interrupts, warn)?;
         }
         if let Some(mailbox) = mailbox {
-            out.rx_tx = Some(regions::read_mailbox(&mailbox, &out.memory_regions, &phandles, warn)?);
+            out.rx_tx = Some(regions::read_mailbox(mailbox, &out.memory_regions, &phandles, warn)?);
         }
         Ok(out)
     }
@@ -289,4 +287,8 @@ impl PartitionManifest {
     }
 }
 
-static BOOT_INFO: &[Property] = &[Property::compatible("arm,ffa-manifest-boot-info"), Property::flag("ffa_manifest")];
+/// The nodes in the root that are read.
+static NODES: [&str; 5] = ["services", "memory-regions", "device-regions", "rx_tx-info", "boot-info"];
+
+static BOOT_INFO: &[Property] =
+    &[Property::compatible("compatible: arm,ffa-manifest-boot-info"), Property::flag("ffa_manifest")];

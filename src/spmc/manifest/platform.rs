@@ -22,6 +22,12 @@ pub fn id_of(index: usize, manifest: &PartitionManifest) -> PartitionId {
     manifest.id.unwrap_or(PartitionId(FIRST_ID.saturating_add(number)))
 }
 
+/// Returns the identifiers of a partition: its own, and its auxiliary one, or its own again.
+fn ids_of(index: usize, manifest: &PartitionManifest) -> [PartitionId; 2] {
+    let id = id_of(index, manifest);
+    [id, manifest.auxiliary_id.unwrap_or(id)]
+}
+
 /// Decides whether the partition of `vm(index + 1)` may boot, and returns its identifier.
 ///
 /// `spmc` is the SPMC's own memory (address and bytes); `admitted` are the partitions that were accepted so far.
@@ -47,7 +53,7 @@ pub fn check(
     for &other in admitted {
         check.against(other, mine)?;
     }
-    Ok(mine.0)
+    Ok(mine[0])
 }
 
 #[inline(never)]
@@ -173,46 +179,49 @@ impl<'c> Check<'c> {
     /// Checks the partition's own memory, which the SPMC manifest gives it, and then its regions.
     fn memory(&self) -> Result<(), Refusal> {
         let Some(own) = Claim::nth(self.entry, self.manifest, 0) else { return Ok(()) };
-        self.placed(&own, File::Spmc, ("mem_size", "load_address"))?;
+        self.placed(&own, true)?;
         for n in 1.. {
             let Some(claim) = Claim::nth(self.entry, self.manifest, n) else { break };
-            let refuse = |property, cause, rule| Err(self.refuse(claim.name, property, cause, rule));
-            let property = if claim.device { "device region" } else { "memory region" };
-            if let Some(other) = Claim::over(claim.range, self.entry, self.manifest, 1..n) {
-                let cause = Cause::overlap(claim.range, other.range, other.name);
-                return refuse(property, cause, "separate the two regions");
-            }
-            if own.holds(claim.range) && !claim.device {
-                if claim.kind == MemoryKind::NonSecure {
-                    let cause = Cause::Conflict { with: "the partition's own memory, which is Secure" };
-                    return refuse("attributes", cause, "clear bit 3 (NS)");
+            let region = if claim.device { "device region" } else { "memory region" };
+            let (property, cause, rule) = if let Some(other) = Claim::over(claim.range, self.entry, self.manifest, 1..n)
+            {
+                (region, Cause::overlap(claim.range, other.range, other.name), "separate the two regions")
+            } else if own.holds(claim.range) && !claim.device {
+                if claim.kind != MemoryKind::NonSecure {
+                    continue;
                 }
+                let cause = Cause::Conflict { with: "the partition's own memory, which is Secure" };
+                ("attributes", cause, "clear bit 3 (NS)")
+            } else if claim.relative || overlaps(own.range, claim.range) {
+                let rule = "keep it inside mem_size, or wholly outside by base-address";
+                (region, Cause::overlap(claim.range, own.range, own.name), rule)
+            } else {
+                self.placed(&claim, false)?;
                 continue;
-            }
-            if claim.relative || overlaps(own.range, claim.range) {
-                let cause = Cause::overlap(claim.range, own.range, own.name);
-                let rule = "keep memory inside the partition's mem_size, or the region wholly outside by base-address";
-                return refuse(property, cause, rule);
-            }
-            self.placed(&claim, File::Partition, ("base-address", "base-address"))?;
+            };
+            return Err(self.refuse(claim.name, property, cause, rule));
         }
         Ok(())
     }
 
     /// Checks that the SPMC manifest has such memory where a claim lies, and that nothing outside this partition lies
-    /// there. The properties are what is wrong in the first case and in the second.
+    /// there. The partition's own memory is claimed by the SPMC manifest.
     #[inline(never)]
-    fn placed(&self, claim: &Claim<'_>, file: File, of: (&'static str, &'static str)) -> Result<(), Refusal> {
+    fn placed(&self, claim: &Claim<'_>, own: bool) -> Result<(), Refusal> {
         let (base, size) = claim.range;
-        let (property, cause, rule) = if !self.core.covers(claim.kind, base, size) {
+        let (file, node, mut property) =
+            if own { (File::Spmc, "", "mem_size") } else { (File::Partition, claim.name, "base-address") };
+        let (cause, rule) = if !self.core.covers(claim.kind, base, size) {
             let cause = Cause::Outside { base, last: last(base, size), kind: claim.kind.device_type() };
-            (of.0, cause, "move or shrink it, correct bit 3 (NS) of a region's attributes, or extend that node")
+            (cause, "move it, correct bit 3 (NS) of its attributes, or extend that node")
         } else if let Some(cause) = self.collision(claim) {
-            (of.1, cause, "move or shrink one of the two: memory belongs to one partition only")
+            if own {
+                property = "load_address";
+            }
+            (cause, "memory belongs to one partition only: move one of the two")
         } else {
             return Ok(());
         };
-        let node = if file == File::Spmc { "" } else { claim.name };
         Err(refuse(file, &self.entry.name, node, property, cause, rule))
     }
 
@@ -227,21 +236,21 @@ impl<'c> Check<'c> {
     }
 
     /// Checks the identifiers against the SPMC's and each other; returns them.
-    fn identifiers(&self) -> Result<(PartitionId, Option<PartitionId>), Refusal> {
-        let (id, auxiliary) = (id_of(self.index, self.manifest), self.manifest.auxiliary_id);
+    fn identifiers(&self) -> Result<[PartitionId; 2], Refusal> {
+        let mine = ids_of(self.index, self.manifest);
         let spmc = self.core.attribute.spmc_id;
-        if id == spmc || auxiliary == Some(spmc) {
+        if mine.contains(&spmc) {
             return Err(self.duplicate("", "id", spmc.0.into(), "the SPMC", ID));
         }
-        if auxiliary == Some(id) {
+        if self.manifest.auxiliary_id == Some(mine[0]) {
             let cause = Cause::Conflict { with: "the partition's own id" };
             return Err(self.refuse("", "auxiliary-id", cause, "choose another number"));
         }
-        Ok((id, auxiliary))
+        Ok(mine)
     }
 
     /// Checks that a partition that was admitted has nothing of which there can be only one.
-    fn against(&self, (index, other): Admitted<'_>, mine: (PartitionId, Option<PartitionId>)) -> Result<(), Refusal> {
+    fn against(&self, (index, other): Admitted<'_>, mine: [PartitionId; 2]) -> Result<(), Refusal> {
         let whose = self.core.partitions.get(index).map_or("", |p| &p.name);
         for interrupt in &self.manifest.interrupts {
             if other.interrupts.iter().any(|i| i.intid == interrupt.intid) {
@@ -261,8 +270,8 @@ impl<'c> Check<'c> {
             let rule = "number partitions in the order they boot";
             return Err(self.duplicate("", "boot-order", order.into(), whose, rule));
         }
-        for taken in [Some(id_of(index, other)), other.auxiliary_id].into_iter().flatten() {
-            if taken == mine.0 || Some(taken) == mine.1 {
+        for taken in ids_of(index, other) {
+            if mine.contains(&taken) {
                 return Err(self.duplicate("", "id", taken.0.into(), whose, ID));
             }
         }
@@ -271,4 +280,4 @@ impl<'c> Check<'c> {
 }
 
 /// The rule for identifiers.
-const ID: &str = "give each partition its own id; one without an id has 0x8000 plus the number of its vm node";
+const ID: &str = "give each partition its own; vmN without one has 0x8000 + N";

@@ -96,6 +96,12 @@ impl Details {
     pub(crate) fn of_file(file: File, property: &'static str, cause: Cause, rule: &'static str) -> Self {
         Self { file, whose: Name::new(), node: Name::new(), property, cause, rule }
     }
+
+    /// Refuses a tree without a root, which one that was checked has.
+    #[inline(never)]
+    pub(crate) fn no_root(file: File) -> Refusal {
+        Self::of_file(file, "", Cause::Missing, "a root").into()
+    }
 }
 
 /// Says what is wrong with the node or property that a [`Refusal`] names.
@@ -208,6 +214,7 @@ impl fmt::Display for Refusal {
             write!(f, "{} ", self.property)?;
         }
         let then = match self.cause {
+            _ if self.rule.is_empty() => "",
             Cause::Missing | Cause::Length { .. } | Cause::Value { .. } | Cause::Text { .. } => ", expected ",
             // The others say by themselves what should be.
             _ => "; ",
@@ -223,14 +230,21 @@ impl fmt::Display for Cause {
             Self::Length { bytes } => write!(f, "has {bytes} bytes"),
             Self::Value { found } => write!(f, "is {found:#x}"),
             Self::Text { found } => write!(f, "is \"{found}\""),
-            Self::TooMany { limit } => write!(f, "has more than {limit} entries, the SPMC's capacity"),
+            Self::TooMany { limit } => {
+                write!(f, "has more than {limit} entries, the SPMC's capacity: join or remove some")
+            }
             Self::Misaligned { address } => write!(f, "is {address:#x}, expected a multiple of 0x1000"),
-            Self::Wraps { base, size } => write!(f, "is {base:#x} and {size:#x} bytes: past the end of memory"),
+            Self::Wraps { base, size } => {
+                write!(f, "is {base:#x} and {size:#x} bytes: past the end of memory; move or shrink it")
+            }
             Self::Overlaps { base, last, other, other_base, other_last } => {
-                write!(f, "{base:#x}-{last:#x} overlaps '{other}' {other_base:#x}-{other_last:#x}")
+                write_range(f, *base, *last)?;
+                write!(f, " overlaps '{other}' ")?;
+                write_range(f, *other_base, *other_last)
             }
             Self::Outside { base, last, kind } => {
-                write!(f, "{base:#x}-{last:#x} is not inside a \"{kind}\" node of the SPMC manifest")
+                write_range(f, *base, *last)?;
+                write!(f, " is not inside a \"{kind}\" node of the SPMC manifest")
             }
             Self::Duplicate { value, other } => write!(f, "{value:#x} is already used by '{other}'"),
             Self::DuplicateUuid { uuid, other } => write!(f, "{uuid} is already used by '{other}'"),
@@ -238,6 +252,11 @@ impl fmt::Display for Cause {
             Self::NotSupported => f.write_str("is not supported"),
         }
     }
+}
+
+#[inline(never)]
+fn write_range(f: &mut fmt::Formatter<'_>, first: u64, last: u64) -> fmt::Result {
+    write!(f, "{first:#x}-{last:#x}")
 }
 
 impl core::error::Error for Refusal {}

@@ -124,32 +124,22 @@ impl DeviceRegion {
 /// The phandle of each memory region, as far as it has one.
 pub(crate) type Phandles = ArrayVec<Option<u64>, MAX_MEMORY_REGIONS>;
 
-const PAGES: Property = Property::range("pages-count", 1, u32::MAX, "at least 1; or remove the node").required();
-const NO_DMA: &str = "remove it: there is no SMMU support, so the device must not do DMA";
+const PAGES: Property = Property::range("pages-count: at least 1", 1, u32::MAX).required();
 
-const fn attributes(rule: &'static str) -> Property {
-    Property::range("attributes", 0, u32::MAX, rule).required()
-}
-
-static MEMORY_LIST: &[Property] = &[Property::compatible("arm,ffa-manifest-memory-regions")];
+static MEMORY_LIST: &[Property] = &[Property::compatible("compatible: arm,ffa-manifest-memory-regions")];
 
 static MEMORY: &[Property] = &[
     PAGES,
-    attributes(
-        "1 (R), 3 (RW) or 5 (RX), and 8 for Non-secure; no memory is both writable and executable: split the region",
-    ),
-    Property::number(
-        "base-address",
-        "an address, or load-address-relative-offset instead; say where the region is: the SPMC does not choose one",
-    ),
-    Property::number("load-address-relative-offset", ""),
-    Property::range("phandle", 0, u32::MAX, "a number of 32 bits"),
-    Property::range("linux,phandle", 0, u32::MAX, "a number of 32 bits"),
+    Property::range("attributes: 1 (R), 3 (RW) or 5 (RX), and 8 for Non-secure", 0, u32::MAX).required(),
+    Property::number("base-address: an address, or load-address-relative-offset instead"),
+    Property::number("load-address-relative-offset"),
+    Property::range("phandle: a number of 32 bits", 0, u32::MAX),
+    Property::range("linux,phandle: a number of 32 bits", 0, u32::MAX),
     Property::flag("preserved-on-restart"),
-    Property::text("description", ""),
-    Property::not_supported("smmu-id", NO_DMA),
-    Property::not_supported("stream-ids", NO_DMA),
-    Property::not_supported("stream-ids-access-permissions", NO_DMA),
+    Property::string("description"),
+    Property::dma("smmu-id"),
+    Property::dma("stream-ids"),
+    Property::dma("stream-ids-access-permissions"),
 ];
 
 /// Reads `memory-regions`.
@@ -159,7 +149,7 @@ pub(crate) fn read_memory(
     load_address: Pa,
     regions: &mut ArrayVec<MemoryRegion, MAX_MEMORY_REGIONS>,
     phandles: &mut Phandles,
-    warn: Warn<'_>,
+    warn: &mut impl Warn,
 ) -> Result<(), Refusal> {
     node.read_some(MEMORY_LIST, &mut node.room())?;
     node.each_child(&mut |child| {
@@ -175,9 +165,9 @@ pub(crate) fn read_memory(
             preserved: preserved.is_present(),
         };
         if region.preserved && region.attributes != RegionAttributes::READ | RegionAttributes::WRITE {
-            return Err(preserved.conflict("attributes", "only what is kept in it: attributes = <3>"));
+            return Err(preserved.conflict("attributes", "write attributes = <3>"));
         }
-        regions.try_push(region).map_err(|_| node.too_many(MAX_MEMORY_REGIONS, "join regions that touch"))?;
+        regions.try_push(region).map_err(|_| node.too_many(MAX_MEMORY_REGIONS))?;
         // As long as `regions`, and so never full before it.
         let _ = phandles.try_push(phandle.get().or(old_phandle.get()));
         Ok(())
@@ -185,24 +175,28 @@ pub(crate) fn read_memory(
     if regions.is_empty() { Err(node.missing(SOME)) } else { Ok(()) }
 }
 
-const SOME: &str = "at least one region node in it; add a region, or remove the node";
+const SOME: &str = "at least one region node";
 
 /// Reads `attributes`: R, RW, or R with what else is allowed.
-fn read_attributes(v: &Value<'_, '_>, allowed: RegionAttributes, warn: Warn<'_>) -> Result<RegionAttributes, Refusal> {
+fn read_attributes(
+    v: &Value<'_, '_>,
+    allowed: RegionAttributes,
+    warn: &mut impl Warn,
+) -> Result<RegionAttributes, Refusal> {
     let known = RegionAttributes::from_bits_truncate(v.number as u8);
     if u64::from(known.bits()) != v.number {
         v.warn(warn, "has bits beyond R 1, W 2, X 4 and NS 8: no effect");
     }
     let beside = known.difference(RegionAttributes::NON_SECURE | RegionAttributes::READ);
     let good = beside.is_empty() || beside == RegionAttributes::WRITE || beside == allowed;
-    if good && known.contains(RegionAttributes::READ) { Ok(known) } else { Err(v.out_of_rule()) }
+    if good && known.contains(RegionAttributes::READ) { Ok(known) } else { Err(v.out_of_rule(v.number)) }
 }
 
 fn memory_base(base: &Value<'_, '_>, offset: &Value<'_, '_>, load: Pa, pages: u64) -> Result<Pa, Refusal> {
     match (base.get(), offset.get()) {
         (Some(address), None) => check_base(base, address, pages),
         (None, Some(bytes)) => {
-            let sum = load.checked_add(bytes).ok_or_else(|| offset.wraps(load.0, bytes, "write a smaller offset"))?;
+            let sum = load.checked_add(bytes).ok_or_else(|| offset.wraps(load.0, bytes))?;
             check_base(offset, sum.0, pages)
         }
         (Some(_), Some(_)) => Err(base.conflict("load-address-relative-offset", "keep one of the two")),
@@ -213,29 +207,29 @@ fn memory_base(base: &Value<'_, '_>, offset: &Value<'_, '_>, load: Pa, pages: u6
 /// Checks that a region starts on a page and ends inside the address space.
 fn check_base(v: &Value<'_, '_>, base: u64, pages: u64) -> Result<Pa, Refusal> {
     if !Pa(base).is_page_aligned() {
-        return Err(v.misaligned(base, "write an address on a page boundary"));
+        return Err(v.misaligned(base));
     }
     let size = pages.saturating_mul(PAGE_SIZE);
     match base.checked_add(size) {
         Some(_) => Ok(Pa(base)),
-        None => Err(v.wraps(base, size, "write fewer pages or a lower address")),
+        None => Err(v.wraps(base, size)),
     }
 }
 
-static DEVICE_LIST: &[Property] = &[Property::compatible("arm,ffa-manifest-device-regions")];
+static DEVICE_LIST: &[Property] = &[Property::compatible("compatible: arm,ffa-manifest-device-regions")];
 
 static DEVICE: &[Property] = &[
     PAGES,
-    attributes("1 (R) or 3 (RW), and 8 for Non-secure; a device is R or RW"),
-    Property::number("base-address", "an address; add it").required(),
-    Property::bytes("interrupts", ""),
-    Property::bytes("interrupts-target", ""),
+    Property::range("attributes: 1 (R) or 3 (RW), and 8 for Non-secure", 0, u32::MAX).required(),
+    Property::number("base-address: an address").required(),
+    Property::bytes("interrupts"),
+    Property::bytes("interrupts-target"),
     Property::flag("exclusive-access"),
-    Property::text("description", ""),
-    Property::bytes("phandle", ""),
-    Property::bytes("linux,phandle", ""),
-    Property::not_supported("smmu-id", NO_DMA),
-    Property::not_supported("stream-ids", NO_DMA),
+    Property::string("description"),
+    Property::bytes("phandle"),
+    Property::bytes("linux,phandle"),
+    Property::dma("smmu-id"),
+    Property::dma("stream-ids"),
 ];
 
 /// Reads `device-regions`.
@@ -244,7 +238,7 @@ pub(crate) fn read_devices(
     node: &Node<'_>,
     regions: &mut ArrayVec<DeviceRegion, MAX_DEVICE_REGIONS>,
     interrupts: &mut ArrayVec<Interrupt, MAX_INTERRUPTS>,
-    warn: Warn<'_>,
+    warn: &mut impl Warn,
 ) -> Result<(), Refusal> {
     node.read_some(DEVICE_LIST, &mut node.room())?;
     node.each_child(&mut |child| {
@@ -259,7 +253,7 @@ pub(crate) fn read_devices(
         };
         // At most MAX_DEVICE_REGIONS before this one, else the push below has refused already.
         let index = regions.len() as u8;
-        let too_many = |_| node.too_many(MAX_DEVICE_REGIONS, "give the devices to more partitions");
+        let too_many = |_| node.too_many(MAX_DEVICE_REGIONS);
         regions.try_push(region).map_err(too_many)?;
         read_interrupts(lines, index, interrupts)?;
         read_targets(targets, index, interrupts)
@@ -287,7 +281,7 @@ fn read_interrupts(
             level: attributes & 1 << 9 != 0,
             target: None,
         };
-        let too_many = |_| v.too_many(MAX_INTERRUPTS, "give the devices to more partitions");
+        let too_many = |_| v.too_many(MAX_INTERRUPTS);
         interrupts.try_push(interrupt).map_err(too_many)?;
     }
     Ok(())
@@ -299,16 +293,10 @@ fn check_intid(v: &Value<'_, '_>, intid: u32) -> Result<(), Refusal> {
     let rule = match intid {
         20 => "another PPI; 20 is the Secure EL2 timer's, which the SPMC keeps",
         10..=1019 => return Ok(()),
-        1056..=1119 | 4096..=5119 => {
-            "an INTID of 10 to 1019; extended PPIs and SPIs are not supported: wire the device to an interrupt below \
-             1020"
-        }
+        1056..=1119 | 4096..=5119 => "an INTID of 10 to 1019; extended PPIs and SPIs are not supported",
         0..=9 => "an SGI of 10 to 15; 0 to 7 are the Normal world's, 8 and 9 the SPMC's own",
         // Special INTIDs, reserved ranges, LPIs.
-        _ => {
-            "an INTID of 10 to 1019; write the GIC's INTID: for SPI n of a device tree that is n + 32, for PPI n it is \
-             n + 16"
-        }
+        _ => "an INTID of 10 to 1019; n + 32 for SPI n of a device tree, n + 16 for PPI n",
     };
     Err(v.wrong(intid.into(), rule))
 }
@@ -317,21 +305,17 @@ fn read_targets(v: &Value<'_, '_>, region: u8, interrupts: &mut [Interrupt]) -> 
     for entry in v.list(3, "triples of cells: <id mpidr-high mpidr-low>")? {
         let intid = word(entry, 0);
         let interrupt = interrupts.iter_mut().find(|i| i.region == region && i.intid == intid);
-        let interrupt = interrupt.ok_or_else(|| {
-            v.wrong(intid.into(), "an id of this node's interrupts; list it in interrupts, or remove it")
-        })?;
+        let interrupt = interrupt.ok_or_else(|| v.wrong(intid.into(), "an id of this node's interrupts"))?;
         interrupt.target = Some(u64::from(word(entry, 1)) << 32 | u64::from(word(entry, 2)));
     }
     Ok(())
 }
 
 static MAILBOX: &[Property] = &[
-    Property::compatible("arm,ffa-manifest-rx_tx-buffer"),
-    Property::number("rx-buffer", BUFFER).required(),
-    Property::number("tx-buffer", BUFFER).required(),
+    Property::compatible("compatible: arm,ffa-manifest-rx_tx-buffer"),
+    Property::number("rx-buffer: the phandle of a memory region, <&label>").required(),
+    Property::number("tx-buffer: the phandle of a memory region, <&label>").required(),
 ];
-
-const BUFFER: &str = "the phandle of a node in memory-regions; label the region and write <&label>";
 
 /// Reads `rx_tx-info`.
 #[inline(never)]
@@ -339,7 +323,7 @@ pub(crate) fn read_mailbox(
     node: &Node<'_>,
     regions: &[MemoryRegion],
     phandles: &Phandles,
-    warn: Warn<'_>,
+    warn: &mut impl Warn,
 ) -> Result<RxTx, Refusal> {
     let mut room = node.room();
     let [_, rx_buffer, tx_buffer, ..] = node.read(MAILBOX, &mut room, warn)?;
@@ -355,5 +339,5 @@ pub(crate) fn read_mailbox(
 }
 
 fn buffer(v: &Value<'_, '_>, phandles: &Phandles) -> Result<usize, Refusal> {
-    phandles.iter().position(|&p| p == v.get()).ok_or_else(|| v.out_of_rule())
+    phandles.iter().position(|&p| p == v.get()).ok_or_else(|| v.out_of_rule(v.number))
 }

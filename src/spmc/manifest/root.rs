@@ -14,58 +14,41 @@ use super::{
 use crate::Pa;
 
 pub(super) static PROPERTIES: &[Property] = &[
-    Property::texts("compatible", "\"arm,ffa-manifest-1.0\" or \"arm,ffa-manifest-1.1\"; name the file's binding")
-        .required(),
-    Property::text("description", ""),
-    Property::text("debug_name", ""),
-    Property::bytes("uuid", "16 bytes for each service; write uuid = <w1 w2 w3 w4>"),
-    Property::bytes("messaging-method", METHODS),
-    Property::range("ffa-version", 0, 0x10002, "0x10000 to 0x10002: major in bits 31:16, minor in 15:0").required(),
-    identifier("id"),
-    identifier("auxiliary-id"),
-    Property::range("execution-ctx-count", 1, MAX_CPUS as u32, "1, or the number of CPUs (at most 8)").required(),
-    Property::range(
-        "exception-level",
-        2,
-        2,
-        "2 (S-EL1); 0 is a VM's EL1 and 1 is S-EL0, which are not run: link it with a runtime at S-EL1",
-    )
-    .required(),
-    Property::range("execution-state", 0, 0, "0 (AArch64); AArch32 is not supported").required(),
-    Property::number("load-address", ""),
-    Property::number("entrypoint-offset", ""),
-    Property::range("xlat-granule", 0, 0, "0 (4 KiB); the SPMC's tables have pages of 4 KiB only"),
-    Property::range("boot-order", 0, 0xffff, "a number of 16 bits"),
-    Property::range("gp-register-num", 0, u32::MAX, GP_REGISTER),
-    Property::range("ns-interrupts-action", 0, 2, "0 (queued), 1 (managed exit) or 2 (signalled)"),
+    Property::strings("compatible: \"arm,ffa-manifest-1.0\" or \"arm,ffa-manifest-1.1\"").required(),
+    Property::string("description"),
+    Property::string("debug_name"),
+    Property::bytes("uuid: <w1 w2 w3 w4> for each service"),
+    Property::bytes(METHODS),
+    Property::range("ffa-version: 0x10000 to 0x10002: major in bits 31:16, minor in 15:0", 0, 0x10002).required(),
+    // The Normal world's half, the SPMC's own and the SPMD's identifier are no partition's.
+    Property::range("id: 0x8001 to 0xfffe; or leave it out", 0x8001, 0xfffe),
+    Property::range("auxiliary-id: 0x8001 to 0xfffe; or leave it out", 0x8001, 0xfffe),
+    Property::range("execution-ctx-count: 1, or the number of CPUs (at most 8)", 1, MAX_CPUS as u32).required(),
+    Property::range("exception-level: 2 (S-EL1); 0 is a VM's EL1 and 1 is S-EL0, which are not run", 2, 2).required(),
+    Property::range("execution-state: 0 (AArch64)", 0, 0).required(),
+    Property::number("load-address"),
+    Property::number("entrypoint-offset"),
+    Property::range("xlat-granule: 0 (4 KiB)", 0, 0),
+    Property::range("boot-order: a number of 16 bits", 0, 0xffff),
+    Property::range("gp-register-num: 0 to 3, for x0 to x3", 0, u32::MAX),
+    Property::range("ns-interrupts-action: 0 (queued), 1 (managed exit) or 2 (signalled)", 0, 2),
     Property::flag("managed-exit"),
     Property::flag("managed-exit-virq"),
-    Property::range("other-s-interrupts-action", 0, 1, "0 (queued) or 1 (signalled)"),
-    Property::range("sri-interrupts-policy", 0, 3, "bits 0 and 1 only"),
+    Property::range("other-s-interrupts-action: 0 (queued) or 1 (signalled)", 0, 1),
+    Property::range("sri-interrupts-policy: bits 0 and 1 only", 0, 3),
     Property::flag("notification-support"),
-    Property::bits(
-        "power-management-messages",
-        PowerMessages::all().bits() as u32,
-        "has bits beyond CPU_OFF 0, CPU_SUSPEND 1, RESUME 2 and CPU_ON 3: no effect",
-    ),
-    Property::range("vm-availability-messages", 0, 3, "bits 0 (created) and 1 (destroyed) only"),
+    Property::bits("power-management-messages", PowerMessages::all().bits() as u32),
+    Property::range("vm-availability-messages: bits 0 (created) and 1 (destroyed) only", 0, 3),
     Property::flag("lifecycle-support"),
-    Property::range("abort-action", 0, 3, "0 (stop), 1 (destroy), 2 (restart) or 3 (propagate)"),
-    Property::bytes("hub-queue", ""),
-    Property::bytes("smc_whitelist", ""),
+    Property::range("abort-action: 0 (stop), 1 (destroy), 2 (restart) or 3 (propagate)", 0, 3),
+    Property::bytes("hub-queue"),
+    Property::bytes("smc_whitelist"),
     Property::flag("smc_whitelist_permissive"),
 ];
 
-/// The Normal world's half, the SPMC's own and the SPMD's identifier are no partition's.
-const fn identifier(name: &'static str) -> Property {
-    Property::range(name, 0x8001, 0xfffe, "0x8001 to 0xfffe; or leave it out")
-}
-
-const GP_REGISTER: &str = "0 to 3, for x0 to x3";
-
 /// Reads the root's properties and holds them against each other; nodes come later.
 #[inline(never)]
-pub(super) fn read(node: &Node<'_>, warn: Warn<'_>) -> Result<PartitionManifest, Refusal> {
+pub(super) fn read(node: &Node<'_>, warn: &mut impl Warn) -> Result<PartitionManifest, Refusal> {
     let mut room = node.room();
     #[rustfmt::skip]
     let [
@@ -75,16 +58,14 @@ pub(super) fn read(node: &Node<'_>, warn: Warn<'_>) -> Result<PartitionManifest,
         abort_action, hub_queue, functions, permissive, ..
     ] = node.read(PROPERTIES, &mut room, warn)?;
     if abort_action.is_present() && !lifecycle.is_present() {
-        return Err(
-            abort_action.conflict("the absence of lifecycle-support", "add the empty property lifecycle-support")
-        );
+        return Err(abort_action.conflict("the absence of lifecycle-support", "add it"));
     }
     let mut out = PartitionManifest::empty(format(compatible)?, version(ffa_version)?);
     out.ns_interrupts = ns_action(ns_interrupts, managed_exit, managed_exit_virq, warn);
     if other_secure.get() == Some(0) {
         out.other_secure_interrupts = OtherSecureInterruptAction::Queued;
         if out.ns_interrupts != NsInterruptAction::Queued {
-            let rule = "queue Non-secure interrupts too (ns-interrupts-action = <0>), or write <1>";
+            let rule = "queue Non-secure interrupts too, or write <1>";
             return Err(other_secure.conflict("ns-interrupts-action", rule));
         }
     }
@@ -131,12 +112,12 @@ fn format(v: &Value<'_, '_>) -> Result<Format, Refusal> {
             _ => (),
         }
     }
-    Err(v.wrong_text(v.text(), v.rule()))
+    Err(v.text_out_of_rule(v.text()))
 }
 
 fn version(v: &Value<'_, '_>) -> Result<Version, Refusal> {
     let version = Version::from_bits(v.number as u32).filter(|&v| v >= Version::V1_0);
-    version.ok_or_else(|| v.out_of_rule())
+    version.ok_or_else(|| v.out_of_rule(v.number))
 }
 
 fn read_gp_register(v: &Value<'_, '_>) -> Result<Option<u8>, Refusal> {
@@ -144,7 +125,7 @@ fn read_gp_register(v: &Value<'_, '_>) -> Result<Option<u8>, Refusal> {
         Some(n @ 0..=3) => Ok(Some(n as u8)),
         // Hafnium's word for "none".
         None | Some(0xffff_ffff) => Ok(None),
-        Some(_) => Err(v.out_of_rule()),
+        Some(_) => Err(v.out_of_rule(v.number)),
     }
 }
 
@@ -153,7 +134,7 @@ fn ns_action(
     stated: &Value<'_, '_>,
     managed_exit: &Value<'_, '_>,
     virq: &Value<'_, '_>,
-    warn: Warn<'_>,
+    warn: &mut impl Warn,
 ) -> NsInterruptAction {
     if managed_exit.is_present() && stated.is_present() && stated.number != 1 {
         stated.warn(warn, "is overruled by managed-exit");

@@ -84,14 +84,14 @@ pub struct PeerRule {
 pub(crate) const NODE: &str = "routing-policy";
 
 static POLICY: &[Property] = &[
-    Property::compatible("hematite,routing-policy"),
-    Property::text("default", "\"open\" or \"hub\"; say what holds for pairs that no peer node names").required(),
-    Property::text("coordinator", ""),
+    Property::compatible("compatible: hematite,routing-policy"),
+    Property::string("default: \"open\" or \"hub\"; it holds for pairs that no peer node names").required(),
+    Property::string("coordinator"),
 ];
 
 static PEER: &[Property] = &[
-    Property::texts("between", "two strings; name two parties: between = \"vm1\", \"vm2\"").required(),
-    Property::texts("allow", "\"messages\", \"memory\" or both; say what the two may do with each other").required(),
+    Property::strings("between: two strings, as \"vm1\", \"vm2\"").required(),
+    Property::strings("allow: \"messages\", \"memory\" or both").required(),
     Property::flag("one-way"),
 ];
 
@@ -104,12 +104,12 @@ pub(crate) fn read(node: &Node<'_>, partitions: usize, policy: &mut RoutingPolic
         "open" => RoutingDefault::Open,
         "hub" => RoutingDefault::Hub,
         // A word that means nothing.
-        other => return Err(default.wrong_text(other, default.rule())),
+        other => return Err(default.text_out_of_rule(other)),
     };
     policy.coordinator = party(coordinator, partitions)?;
     node.each_child(&mut |child| {
         let rule = read_peer(child, partitions)?;
-        policy.peers.try_push(rule).map_err(|_| node.too_many(MAX_PEERS, "join peer nodes"))
+        policy.peers.try_push(rule).map_err(|_| node.too_many(MAX_PEERS))
     })
 }
 
@@ -118,7 +118,7 @@ fn read_peer(node: &Node<'_>, partitions: usize) -> Result<PeerRule, Refusal> {
     let [between, allow, one_way, ..] = node.read_all(PEER, &mut room)?;
     let mut parties = between.texts();
     let (Some(first), Some(second), None) = (parties.next(), parties.next(), parties.next()) else {
-        return Err(between.length(between.rule()));
+        return Err(between.length_out_of_rule());
     };
     let (from, to) = (named(between, first, partitions)?, named(between, second, partitions)?);
     if from == to {
@@ -130,7 +130,7 @@ fn read_peer(node: &Node<'_>, partitions: usize) -> Result<PeerRule, Refusal> {
             "messages" => rule.messages = true,
             "memory" => rule.memory = true,
             // A word that means nothing.
-            other => return Err(allow.wrong_text(other, allow.rule())),
+            other => return Err(allow.text_out_of_rule(other)),
         }
     }
     Ok(rule)
@@ -148,6 +148,6 @@ fn named(v: &Value<'_, '_>, text: &str, partitions: usize) -> Result<Party, Refu
     match vm_number(text) {
         Some(n) if usize::from(n) <= partitions => Ok(Party::Partition(usize::from(n).saturating_sub(1))),
         // No name, or nobody's.
-        _ => Err(v.wrong_text(text, "\"normal-world\" or a vm node's name; name a party that this manifest has")),
+        _ => Err(v.wrong_text(text, "\"normal-world\" or the name of a vm node")),
     }
 }

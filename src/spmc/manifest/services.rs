@@ -11,8 +11,8 @@ use super::{Cause, MAX_SERVICES, Messaging, Refusal, Service};
 
 type Services = ArrayVec<Service, MAX_SERVICES>;
 
-/// The rule for `messaging-method`.
-pub(super) const METHODS: &str = "bits 0, 1, 2, 9 and 10, at least one; set what it does: 1 receives, 2 sends direct \
+/// `messaging-method` and its rule.
+pub(super) const METHODS: &str = "messaging-method: bits 0, 1, 2, 9 and 10, at least one: 1 receives, 2 sends direct \
                                   requests, 4 indirect, 0x200/0x400 the same for REQ2";
 
 /// Reads the 1.0 binding: `uuid` as words in the order of w1-w4, `messaging-method` one for all or one for each.
@@ -22,7 +22,7 @@ pub(crate) fn read_lists(
     messaging: &Value<'_, '_>,
     services: &mut Services,
 ) -> Result<(), Refusal> {
-    let uuids = uuid.entries(4, uuid.rule())?;
+    let uuids = uuid.entries(4, "16 bytes for each service, <w1 w2 w3 w4>")?;
     const EACH: &str = "one cell, or one for each UUID";
     if !messaging.is_present() {
         return Err(messaging.missing());
@@ -38,16 +38,16 @@ pub(crate) fn read_lists(
     Ok(())
 }
 
-static SERVICES: &[Property] = &[Property::compatible("arm,ffa-manifest-services")];
+static SERVICES: &[Property] = &[Property::compatible("compatible: arm,ffa-manifest-services")];
 
 static SERVICE: &[Property] = &[
-    Property::text("uuid", "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx; write 32 hexadecimal digits in that form").required(),
-    Property::number("messaging-method", METHODS).required(),
+    Property::string("uuid: xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx in hexadecimal digits").required(),
+    Property::number(METHODS).required(),
 ];
 
 /// Reads the 1.1 binding: a node for each service.
 #[inline(never)]
-pub(crate) fn read_nodes(node: &Node<'_>, services: &mut Services, warn: Warn<'_>) -> Result<(), Refusal> {
+pub(crate) fn read_nodes(node: &Node<'_>, services: &mut Services, warn: &mut impl Warn) -> Result<(), Refusal> {
     node.read(SERVICES, &mut node.room(), warn)?;
     node.each_child(&mut |service| {
         let mut room = service.room();
@@ -55,7 +55,7 @@ pub(crate) fn read_nodes(node: &Node<'_>, services: &mut Services, warn: Warn<'_
         push(services, uuid, canonical(uuid)?, messaging, messaging.number)
     })?;
     if services.is_empty() {
-        return Err(node.missing("at least one service node; add service0 { uuid; messaging-method; }"));
+        return Err(node.missing("at least one service node: service0 { uuid; messaging-method; }"));
     }
     Ok(())
 }
@@ -63,7 +63,7 @@ pub(crate) fn read_nodes(node: &Node<'_>, services: &mut Services, warn: Warn<'_
 /// Reads a UUID in its 8-4-4-4-12 form. As in Hafnium, its digits are the words w1-w4 in reading order, so that
 /// "b4b5671e-4a90-..." is the same service as `<0xb4b5671e 0x4a90...>` of the 1.0 binding.
 fn canonical(v: &Value<'_, '_>) -> Result<Uuid, Refusal> {
-    let uuid = Uuid::parse(v.text()).map_err(|_| v.wrong_text(v.text(), v.rule()))?;
+    let uuid = Uuid::parse(v.text()).map_err(|_| v.text_out_of_rule(v.text()))?;
     Ok(uuid_of(&uuid.0))
 }
 
@@ -81,14 +81,14 @@ fn push(
     bits: u64,
 ) -> Result<(), Refusal> {
     let known = u16::try_from(bits).ok().and_then(Messaging::from_bits).filter(|m| !m.is_empty());
-    let known = known.ok_or_else(|| messaging.wrong(bits, METHODS))?;
+    let known = known.ok_or_else(|| messaging.out_of_rule(bits))?;
     if uuid.is_nil() {
-        return Err(v.wrong(0, "a UUID that is not nil, which means \"any\" in calls"));
+        return Err(v.wrong(0, "a UUID that is not nil"));
     }
     if services.iter().any(|s| s.uuid == uuid) {
         let cause = Cause::DuplicateUuid { uuid, other: name("this partition") };
         return Err(v.refuse(cause, "name each service once"));
     }
-    let too_many = |_| v.too_many(MAX_SERVICES, "declare fewer services");
+    let too_many = |_| v.too_many(MAX_SERVICES);
     services.try_push(Service { uuid, messaging: known }).map_err(too_many)
 }

@@ -218,7 +218,7 @@ fn what_has_no_effect_is_told() {
     let source = edit(&source, "entrypoint = <0x0 0xe100000>;", "entrypoint = <0xe100000>;");
     let blob = super::dts::compile(&source);
     let blob = CheckedBlob::check(&blob).unwrap();
-    let told = warnings(|warn| drop(CoreManifest::parse_with(&blob, warn).unwrap()));
+    let told = warnings(|warn| drop(CoreManifest::parse_with(&blob, &mut |w: super::Warning| warn(w)).unwrap()));
     assert_eq!(told.len(), 2);
     assert!(told[0].starts_with("attribute|entrypoint|has one cell"), "{told:?}");
     assert!(told[1].starts_with("hypervisor/vm1|vcpus|is not known"), "{told:?}");

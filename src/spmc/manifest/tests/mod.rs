@@ -41,7 +41,7 @@ fn partition(source: &str, load_address: u64) -> Result<PartitionManifest, Refus
     )
 }
 
-fn warnings(read: impl FnOnce(super::Warn<'_>)) -> Vec<String> {
+fn warnings(read: impl FnOnce(&mut dyn FnMut(Warning))) -> Vec<String> {
     let mut out = Vec::new();
     read(&mut |w: Warning| out.push(alloc::format!("{}|{}|{}", w.node, w.property, w.text)));
     out

@@ -287,7 +287,9 @@ fn what_has_no_effect_is_told() {
     let blob =
         dts::compile(&edit(PARTITION, "power-management-messages = <1>;", "power-management-messages = <0x11>;"));
     let blob = CheckedBlob::check(&blob).unwrap();
-    let told = warnings(|warn| drop(PartitionManifest::parse_with(&blob, Pa(0xe50_0000), warn).unwrap()));
+    let told = warnings(|warn| {
+        drop(PartitionManifest::parse_with(&blob, Pa(0xe50_0000), &mut |w: super::Warning| warn(w)).unwrap())
+    });
     assert_eq!(told.len(), 3, "{told:?}");
     assert!(told[0].starts_with("|power-management-messages|has bits beyond"), "{told:?}");
     assert!(told[1].starts_with("|vendor,colour|is not known"), "{told:?}");
