@@ -71,7 +71,9 @@ impl Dead {
         *place = Some(letter);
         self.next = if at + 1 == self.letters.len() { 0 } else { at + 1 };
         let rest = self.words.get_mut(at.saturating_mul(self.each)..).unwrap_or_default();
-        rest.iter_mut().take(self.each).zip(payload).for_each(|(to, word)| *to = *word);
+        if let Some(to) = rest.get_mut(..payload.len()) {
+            to.copy_from_slice(payload);
+        }
     }
 
     /// Lists the letters, in no order that means anything: their numbers do.

@@ -7,7 +7,7 @@
 
 use ffa_abi::PartitionId;
 use ffa_abi::envelope::{self, Class, Envelope};
-use ffa_abi::hub::{Closed, EventKind, MAX_PARTICIPANTS};
+use ffa_abi::hub::{Closed, EventKind};
 
 use super::breaker::Limits;
 use super::log::FRONT;
@@ -71,17 +71,6 @@ fn takes_part<P: Port>(partitions: &[Partition<P>]) -> bool {
 
 fn seat<P: Port>(end: Option<&Partition<P>>) -> Seat {
     end.map_or(Seat::NORMAL, |p| Seat::partition(p.index))
-}
-
-/// Records what has become of a window: about its first two participants.
-pub(super) fn tell_of_window(
-    hub: &Hub,
-    time: u64,
-    kind: EventKind,
-    (detail, [who, other, ..]): (u32, [PartitionId; MAX_PARTICIPANTS]),
-    text: &'static str,
-) {
-    hub.note(Event { time, kind, who, other, detail, status: 0, text });
 }
 
 impl<P: Port> Spmc<P> {
@@ -260,9 +249,7 @@ impl<P: Port> Spmc<P> {
             return;
         }
         let mut all = self.notifications.lock();
-        while delivered != 0 {
-            let seat = Seat(delivered.trailing_zeros() as u8);
-            delivered &= delivered - 1;
+        while let Some(seat) = Seat::pop(&mut delivered) {
             if let Some((_, id)) = self.box_of(seat) {
                 self.tell_of_message(cpu, &mut all, id, delay);
             }
@@ -289,12 +276,12 @@ impl<P: Port> Spmc<P> {
     #[cold]
     fn record(&self, hub: &Hub, post: &Post, untold: &Untold) {
         let now = self.port.now();
-        for (set, kind, text) in [
+        for (mut set, kind, text) in [
             (untold.full, EventKind::Queue, "its senders are asked to slow down"),
             (untold.drained, EventKind::Queue, "its senders may go on"),
             (untold.tripped, EventKind::Breaker, "cut off"),
         ] {
-            for seat in post.seats().filter(|seat| set & seat.bit() != 0) {
+            while let Some(seat) = Seat::pop(&mut set) {
                 hub.note(Event::about(now, kind, self.id_of(seat), text));
             }
         }
@@ -305,7 +292,8 @@ impl<P: Port> Spmc<P> {
             let (kind, text) = (EventKind::DeadLetter, letter.reason.text());
             hub.note(Event { time: now, kind, who, other, detail, status: 0, text });
         }
-        for seat in post.seats().filter(|seat| untold.tripped & seat.bit() != 0) {
+        let mut tripped = untold.tripped;
+        while let Some(seat) = Seat::pop(&mut tripped) {
             hub.windows.close_of(Some(seat.end()), Closed::Breaker, now);
             self.port.log(format_args!("hub: {} is cut off: its breaker tripped", self.id_of(seat)));
         }
@@ -320,9 +308,8 @@ impl<P: Port> Spmc<P> {
 
     /// Records which windows have been closed.
     pub(super) fn tell_of_windows(&self, hub: &Hub) {
-        while let Some(s) = hub.windows.next_untold() {
-            let why = s.closed.unwrap_or(Closed::Expired);
-            tell_of_window(hub, s.ended, EventKind::WindowClosed, (s.id, s.participants), why.text());
+        while let Some(event) = hub.windows.next_untold() {
+            hub.note(event);
         }
     }
 

@@ -2,7 +2,7 @@
 //! The ring of recent refusals, faults and other events: what the live inspector shows.
 
 use ffa_abi::PartitionId;
-use ffa_abi::hub::{EventKind, EventRecord};
+use ffa_abi::hub::{EventKind, EventRecord, WindowRecord};
 
 /// How many events are kept.
 pub(crate) const EVENTS: usize = 64;
@@ -29,6 +29,16 @@ impl Event {
     /// Makes an event about one endpoint alone.
     pub(crate) fn about(time: u64, kind: EventKind, who: PartitionId, text: &'static str) -> Self {
         Self { time, kind, who, other: NOBODY, detail: 0, status: 0, text }
+    }
+
+    /// Makes an event about a window, of which it names the first two participants: it was opened or closed.
+    pub(crate) fn of_window(record: &WindowRecord) -> Self {
+        let [who, other, ..] = record.participants;
+        let (time, kind, text) = match record.closed {
+            None => (record.opened, EventKind::WindowOpened, ""),
+            Some(why) => (record.ended, EventKind::WindowClosed, why.text()),
+        };
+        Self { time, kind, who, other, detail: record.id, status: 0, text }
     }
 
     fn is_like(&self, other: &Self) -> bool {

@@ -103,7 +103,8 @@ impl Log {
     #[inline]
     pub(crate) fn write(&mut self, at: usize, from: Seat, envelope: &Envelope, len: usize, deadline: u64) -> u64 {
         self.tickets += 1;
-        let mut record = Record {
+        let Some(place) = self.records.get_mut(at) else { return self.tickets };
+        *place = Some(Record {
             from,
             envelope: *envelope,
             ticket: self.tickets,
@@ -113,10 +114,10 @@ impl Log {
             deliveries: 0,
             due: 0,
             sum: 0,
-        };
-        record.sum = self.sum(at, &record);
-        if let Some(place) = self.records.get_mut(at) {
-            *place = Some(record);
+        });
+        let sum = self.record(at).map_or(0, |record| self.sum(at, record));
+        if let Some(record) = self.record_mut(at) {
+            record.sum = sum;
         }
         self.tickets
     }

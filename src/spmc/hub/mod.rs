@@ -47,8 +47,8 @@ use window::{Shut, Token, Windows};
 
 /// Holds what the SPMC knows of supervised messaging. Built at boot; nothing in it grows afterwards.
 pub(crate) struct Hub {
-    /// The bounds, as the manifest has them.
-    pub(crate) policy: HubPolicy,
+    /// The identifier of the management service.
+    id: PartitionId,
     /// Who coordinates; `None` if that is a partition that was left out.
     pub(crate) coordinator: Option<End>,
     pub(crate) windows: Windows,
@@ -82,7 +82,7 @@ impl Hub {
         let coordinator = End::of_party(policy.coordinator, |n| partitions.iter().position(|p| p.manifest_index == n));
         let bounds = deliver::bounds(policy, partitions, coordinator, ticks);
         let hub = Box::leak(Box::new(Self {
-            policy: *policy,
+            id: policy.id,
             coordinator,
             windows: Windows::default(),
             events: Mutex::new(Events::default()),
@@ -98,7 +98,7 @@ impl Hub {
 
     /// Returns the identifier of the management service.
     pub(crate) fn id(&self) -> PartitionId {
-        self.policy.id
+        self.id
     }
 
     /// Finds the window that lets a message pass, and counts the message in it.

@@ -245,7 +245,7 @@ impl Post {
         Some((&mut self.spokes.get_mut(usize::from(seat.0))?.breaker, &self.bounds.limits))
     }
 
-    #[inline]
+    #[inline(never)]
     fn inbox_mut(&mut self, seat: Seat) -> Option<&mut Inbox> {
         self.spoke_mut(seat).map(|s| &mut s.inbox).filter(|i| i.is_open())
     }
@@ -268,7 +268,7 @@ impl Post {
         self.spoke(seat).is_some_and(|s| s.slow | s.resume != 0)
     }
 
-    #[inline]
+    #[inline(never)]
     fn head(&self, seat: Seat) -> Option<&Record> {
         let inbox = &self.spoke(seat)?.inbox;
         inbox.log.record(inbox.queue.head()?)
@@ -437,8 +437,11 @@ impl Post {
     #[inline]
     pub(crate) fn commit(&mut self, from: Seat, to: Seat, place: usize, e: &Envelope, len: usize, now: u64) {
         let deadline = now.saturating_add(u64::from(e.time_to_live).saturating_mul(self.bounds.millisecond));
-        if self.suspects & (from.bit() | to.bit()) != 0 {
-            self.enter_suspects(from, to, now);
+        if self.is_suspect(from, to) {
+            self.ask_both(from, to, &|breaker, limits| {
+                breaker.enter(now, limits);
+                true
+            });
         }
         if let Some((route, limits)) = self.route_mut(from, to) {
             route.enter(now, limits);
@@ -461,26 +464,29 @@ impl Post {
         }
     }
 
-    /// Notes that a message between two seats passes, of which one is suspect.
-    #[cold]
+    /// Tells whether the breaker of one of two seats is not closed.
+    #[inline]
+    fn is_suspect(&self, from: Seat, to: Seat) -> bool {
+        self.suspects & (from.bit() | to.bit()) != 0
+    }
+
+    /// Asks the breakers of two seats, one after the other, until one says no. Tells whether none did.
     #[inline(never)]
-    fn enter_suspects(&mut self, from: Seat, to: Seat, now: u64) {
+    fn ask_both(&mut self, from: Seat, to: Seat, ask: &dyn Fn(&mut Breaker, &Limits) -> bool) -> bool {
         for seat in [from, to] {
-            if let Some((breaker, limits)) = self.breaker(seat) {
-                breaker.enter(now, limits);
+            if let Some((breaker, limits)) = self.breaker(seat)
+                && !ask(breaker, limits)
+            {
+                return false;
             }
         }
+        true
     }
 
     /// Tells whether messages pass from one seat to another now.
     #[inline]
     pub(crate) fn passes(&mut self, from: Seat, to: Seat, now: u64) -> bool {
-        let mut passes = true;
-        if self.suspects & (from.bit() | to.bit()) != 0 {
-            for seat in [from, to] {
-                passes = passes && self.breaker(seat).is_none_or(|(b, _)| b.passes(now));
-            }
-        }
+        let passes = !self.is_suspect(from, to) || self.ask_both(from, to, &|breaker, _| breaker.passes(now));
         passes && self.route_mut(from, to).is_none_or(|(r, _)| r.passes(now))
     }
 }

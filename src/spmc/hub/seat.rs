@@ -43,6 +43,14 @@ impl Seat {
         (self.0 as usize).checked_sub(1)
     }
 
+    /// Takes the first one out of a set.
+    #[inline(always)]
+    pub(crate) fn pop(set: &mut u32) -> Option<Self> {
+        let first = set.trailing_zeros();
+        *set &= set.wrapping_sub(1);
+        (first < u32::BITS).then_some(Self(first as u8))
+    }
+
     /// Returns its bit in a set of endpoints.
     #[inline(always)]
     pub(crate) const fn bit(self) -> u32 {

@@ -12,7 +12,6 @@ use ffa_abi::hub::{
 use ffa_abi::{Func, PartitionId, Regs};
 
 use super::dead::Letter;
-use super::deliver::tell_of_window;
 use super::event::NOBODY;
 use super::kept::Kept;
 use super::post::Post;
@@ -26,23 +25,12 @@ use crate::sync::{Mutex, Ordering};
 use crate::{Cpu, Port, Spmc, State};
 
 /// Who asks.
-#[derive(Clone, Copy)]
 struct Caller<'a> {
     id: PartitionId,
     end: End,
-    to: To<'a>,
+    /// Where lists go; a VM has no buffer here.
+    mailbox: Option<&'a Mutex<Mailbox>>,
     coordinates: bool,
-}
-
-/// Where lists go.
-#[derive(Clone, Copy)]
-enum To<'a> {
-    /// To the caller's RX buffer.
-    Mailbox(&'a Mutex<Mailbox>),
-    /// They are kept.
-    Kept(&'a Mutex<Kept>),
-    /// A VM has no buffer here.
-    Nowhere,
 }
 
 impl Caller<'_> {
@@ -82,9 +70,7 @@ struct Query<'a> {
     hub: &'a Hub,
     post: &'a Post,
     caller: &'a Caller<'a>,
-    /// What is listed, and from where.
-    list: CallCode,
-    from: u64,
+    call: &'a Request,
     now: u64,
 }
 
@@ -97,16 +83,16 @@ impl<P: Port> Spmc<P> {
     pub(super) fn serve(&self, cpu: &Cpu<P>, (id, end): (PartitionId, End), regs: &mut Regs) {
         let from = self.partitions.get(end.row());
         from.map_or(&self.normal.version, |p| &p.version).settle();
-        let to = match from {
-            Some(p) => To::Mailbox(&p.mailbox),
-            None if id == PartitionId::NORMAL_WORLD => To::Mailbox(&self.normal.mailbox),
-            None => To::Nowhere,
+        let mailbox = match from {
+            Some(p) => Some(&p.mailbox),
+            None if id == PartitionId::NORMAL_WORLD => Some(&self.normal.mailbox),
+            None => None,
         };
         let [_, w1, _, x3, x4, x5, x6, x7, ..] = regs.x;
         let mut answer = [0; 4];
         let result = match &self.hub {
             Some(hub) => {
-                let caller = Caller { id, end, to, coordinates: hub.coordinator == Some(end) };
+                let caller = Caller { id, end, mailbox, coordinates: hub.coordinator == Some(end) };
                 self.hub_call(hub, cpu, &caller, &[x3, x4, x5, x6, x7], &mut answer)
             }
             // Found there before.
@@ -127,7 +113,8 @@ impl<P: Port> Spmc<P> {
         x: &[u64; 5],
         answer: &mut Answer,
     ) -> Result<(), HubError> {
-        let Request { code, of, what, number } = Request::read(x)?;
+        let call = &Request::read(x)?;
+        let Request { code, what, number, .. } = *call;
         if code.changes() && !caller.coordinates {
             return Err(HubError::NotCoordinator);
         }
@@ -149,20 +136,17 @@ impl<P: Port> Spmc<P> {
                 *first = post.cancel(number);
                 self.publish(hub, cpu, post);
             }
-            CallCode::Keep => {
-                let caller = Caller { to: To::Kept(caller.kept(hub)?), ..*caller };
-                self.show(hub, &caller, of, number, now, answer)?;
-            }
             CallCode::Fetch => {
                 *answer = caller.kept(hub)?.lock().fetch(number as usize).ok_or(HubError::NoSuchEntry)?;
             }
-            CallCode::Windows
+            CallCode::Keep
+            | CallCode::Windows
             | CallCode::Summaries
             | CallCode::Events
             | CallCode::Partitions
             | CallCode::DeadLetters
             | CallCode::DeadLetter
-            | CallCode::Routes => self.show(hub, caller, code, number, now, answer)?,
+            | CallCode::Routes => self.show(hub, caller, call, now, answer)?,
         }
         Ok(())
     }
@@ -174,49 +158,48 @@ impl<P: Port> Spmc<P> {
         &self,
         hub: &Hub,
         caller: &Caller<'_>,
-        list: CallCode,
-        from: u64,
+        call: &Request,
         now: u64,
         answer: &mut Answer,
     ) -> Result<(), HubError> {
+        let kept = if call.code == CallCode::Keep { Some(caller.kept(hub)?) } else { None };
         self.sweep(hub, now);
         // Before where the list goes to, and before what is listed, as ever.
         let post = &hub.post.lock();
-        let query = Query { hub, post, caller, list, from, now };
-        if list == CallCode::DeadLetter {
-            self.letter(&query)?;
-        }
-        match caller.to {
-            To::Mailbox(mailbox) => {
-                let mut mailbox = mailbox.lock();
-                let mut delivery = mailbox.begin_delivery().map_err(no_delivery)?;
-                self.fill(&query, &mut Sheet::Delivery(&mut delivery), answer)?;
-                if delivery.filled() > 0 {
-                    delivery.finish();
-                }
-                Ok(())
+        let query = Query { hub, post, caller, call, now };
+        if call.of == CallCode::DeadLetter {
+            let (letter, _) = post.dead.read(call.number).ok_or(HubError::NoSuchEntry)?;
+            if !caller.sees(&[self.id_of(letter.from), self.id_of(letter.to)]) {
+                return Err(HubError::Rights);
             }
-            To::Kept(kept) => {
-                let mut kept = kept.lock();
-                kept.clear();
-                self.fill(&query, &mut Sheet::Kept(&mut kept), answer)
-            }
-            To::Nowhere => Err(HubError::NoBuffer),
         }
+        if let Some(kept) = kept {
+            let mut kept = kept.lock();
+            kept.clear();
+            return self.fill(&query, &mut Sheet::Kept(&mut kept), answer);
+        }
+        let mut mailbox = caller.mailbox.ok_or(HubError::NoBuffer)?.lock();
+        let mut delivery = mailbox.begin_delivery().map_err(no_delivery)?;
+        self.fill(&query, &mut Sheet::Delivery(&mut delivery), answer)?;
+        if delivery.filled() > 0 {
+            delivery.finish();
+        }
+        Ok(())
     }
 
     /// Lists all that there is and that fits, or one dead letter with its payload.
     #[inline(never)]
     fn fill(&self, query: &Query<'_>, sheet: &mut Sheet<'_, '_>, answer: &mut Answer) -> Result<(), HubError> {
-        let size = match query.list {
+        let Request { of: list, number, .. } = *query.call;
+        let size = match list {
             CallCode::Partitions => PARTITION_RECORD,
             CallCode::Routes => ROUTE_RECORD,
             // Windows, events and dead letters.
             _ => WIDEST_RECORD,
         };
         // Events and dead letters have numbers, others are counted.
-        let numbered = matches!(query.list, CallCode::Events | CallCode::DeadLetter);
-        let (mut at, mut skip) = if numbered { (query.from, 0) } else { (0, query.from) };
+        let numbered = matches!(list, CallCode::Events | CallCode::DeadLetter);
+        let (mut at, mut skip) = if numbered { (number, 0) } else { (0, number) };
         let (mut count, mut more, mut record) = (0, false, Words::default());
         while let Some((next, seen)) = self.item(query, at, &mut record) {
             at = next;
@@ -232,8 +215,9 @@ impl<P: Port> Spmc<P> {
                 break;
             }
             count += 1;
-            if query.list == CallCode::DeadLetter {
-                let (letter, payload) = self.letter(query)?;
+            if list == CallCode::DeadLetter
+                && let Some((letter, payload)) = query.post.dead.read(number)
+            {
                 let whole = sheet.append(self.port, payload, letter.len.into())?;
                 if !whole && let Sheet::Delivery(_) = sheet {
                     return Err(HubError::NoBuffer);
@@ -243,7 +227,7 @@ impl<P: Port> Spmc<P> {
                 return Ok(());
             }
         }
-        let evicted = if query.list == CallCode::DeadLetters { query.post.dead.counts().1 } else { 0 };
+        let evicted = if list == CallCode::DeadLetters { query.post.dead.counts().1 } else { 0 };
         *answer = [count, size as u64, more.into(), evicted];
         Ok(())
     }
@@ -252,10 +236,10 @@ impl<P: Port> Spmc<P> {
     /// index. Returns where what follows is looked for, and whether the caller may see this.
     #[inline(never)]
     fn item(&self, query: &Query<'_>, at: u64, record: &mut Words) -> Option<(u64, bool)> {
-        let Query { hub, post, caller, list, now, .. } = *query;
+        let Query { hub, post, caller, call, now } = *query;
         let index = at as usize;
         record.fill(0);
-        let (found, seen) = match list {
+        let (found, seen) = match call.of {
             CallCode::Events => {
                 let (r, text) = hub.events.lock().from(at)?;
                 r.write(record, text.as_bytes());
@@ -280,7 +264,7 @@ impl<P: Port> Spmc<P> {
             // Open windows, or summaries: nothing else is asked for.
             _ => {
                 let mut seen = false;
-                hub.windows.nth(index, list == CallCode::Windows, &mut |r| {
+                hub.windows.nth(index, call.of == CallCode::Windows, &mut |r| {
                     r.write(record);
                     seen = caller.sees(r.participants());
                 })?;
@@ -288,14 +272,6 @@ impl<P: Port> Spmc<P> {
             }
         };
         Some((found.wrapping_add(1), seen))
-    }
-
-    /// Finds the dead letter that is to be read alone, and its payload.
-    #[inline(never)]
-    fn letter<'p>(&self, query: &Query<'p>) -> Result<(&'p Letter, &'p [u64]), HubError> {
-        let (letter, payload) = query.post.dead.read(query.from).ok_or(HubError::NoSuchEntry)?;
-        let seen = query.caller.sees(&[self.id_of(letter.from), self.id_of(letter.to)]);
-        if seen { Ok((letter, payload)) } else { Err(HubError::Rights) }
     }
 
     fn control(&self, hub: &Hub, cpu: &Cpu<P>, what: Control, id: PartitionId, now: u64) -> Result<(), HubError> {
@@ -337,7 +313,7 @@ impl<P: Port> Spmc<P> {
             coordinator: hub.coordinator.map_or(NOBODY, |end| self.id_of(Seat::of(end))),
             is_caller: caller.coordinates,
             open_windows: open as u8,
-            most_windows: hub.policy.windows as u8,
+            most_windows: hub.windows.most() as u8,
             summaries: summaries as u16,
             evicted,
             counter_hz: self.port.counter_hz() as u32,
@@ -376,7 +352,7 @@ impl<P: Port> Spmc<P> {
                 hub.windows.close_of(Some(end), Closed::ParticipantDied, now);
             }
         }
-        tell_of_window(hub, now, EventKind::WindowOpened, (id, terms.record.participants), "");
+        hub.note(Event::of_window(&terms.record));
         self.tell_of_windows(hub);
         Ok(id)
     }

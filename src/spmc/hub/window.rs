@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use arrayvec::ArrayVec;
 use ffa_abi::hub::{Closed, Direction, HubError, MAX_PARTICIPANTS, WindowRecord};
 
+use super::event::Event;
 use super::log::fill;
 use crate::routing::{End, ROWS};
 use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
@@ -336,12 +337,12 @@ impl Windows {
         found
     }
 
-    /// Returns the summaries of windows that were closed since, one at a time.
-    pub(crate) fn next_untold(&self) -> Option<WindowRecord> {
+    /// Tells of windows that were closed since, one at a time.
+    pub(crate) fn next_untold(&self) -> Option<Event> {
         let mut table = self.table.lock();
         let at = table.summaries.len().saturating_sub(table.untold);
         table.untold = table.untold.saturating_sub(1);
-        table.summaries.get(at).copied()
+        table.summaries.get(at).map(Event::of_window)
     }
 
     /// Counts the open windows that `end` takes part in.
@@ -360,6 +361,11 @@ impl Windows {
         table.summaries.clear();
         table.untold = 0;
         count
+    }
+
+    /// Returns how many can be open at a time.
+    pub(crate) fn most(&self) -> usize {
+        self.slots.len()
     }
 
     /// Counts the open windows, the summaries, and those that younger ones pushed out.

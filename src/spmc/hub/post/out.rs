@@ -41,7 +41,7 @@ impl Post {
     }
 
     #[inline]
-    fn verdict(&self, to: Seat, place: usize, free: bool, now: u64) -> Verdict {
+    fn verdict(&mut self, to: Seat, place: usize, free: bool, now: u64) -> Verdict {
         let Some(spoke) = self.spoke(to) else { return Verdict::Wait };
         let Some(record) = spoke.inbox.log.record(place) else {
             return Verdict::Dead(Reason::Corrupt);
@@ -58,23 +58,18 @@ impl Post {
         if record.deliveries >= self.bounds.attempts {
             return Verdict::Dead(Reason::Attempts);
         }
+        let handed = (free || record.standing == Standing::Delivered) && !spoke.paused;
         if self.stops(record.from, to, now) {
             return Verdict::Dead(Reason::Breaker);
         }
-        let handed = free || record.standing == Standing::Delivered;
-        if handed && !spoke.paused { Verdict::Deliver } else { Verdict::Wait }
+        if handed { Verdict::Deliver } else { Verdict::Wait }
     }
 
     /// Tells whether what was accepted may not go on from one seat to another.
     #[inline]
-    fn stops(&self, from: Seat, to: Seat, now: u64) -> bool {
-        let mut stops = self.route(from, to).is_some_and(|r| r.stops(now));
-        if self.suspects & (from.bit() | to.bit()) != 0 {
-            for seat in [from, to] {
-                stops = stops || self.spoke(seat).is_some_and(|s| s.breaker.stops(now));
-            }
-        }
-        stops
+    fn stops(&mut self, from: Seat, to: Seat, now: u64) -> bool {
+        self.route(from, to).is_some_and(|r| r.stops(now))
+            || self.is_suspect(from, to) && !self.ask_both(from, to, &|breaker, _| !breaker.stops(now))
     }
 
     #[inline]
@@ -143,12 +138,12 @@ impl Post {
         if let Some((route, _)) = self.route_mut(of, by) {
             route.succeed();
         }
-        for seat in [of, by] {
-            if let Some(spoke) = self.spoke_mut(seat) {
-                spoke.breaker.succeed();
-            }
-            self.note(seat);
-        }
+        self.ask_both(of, by, &|breaker, _| {
+            breaker.succeed();
+            true
+        });
+        self.note(of);
+        self.note(by);
         Ok(())
     }
 
@@ -162,9 +157,7 @@ impl Post {
             sender.held = sender.held.saturating_sub(1);
         }
         self.untold.drained |= if told != 0 { to.bit() } else { 0 };
-        while told != 0 {
-            let seat = Seat(told.trailing_zeros() as u8);
-            told &= told - 1;
+        while let Some(seat) = Seat::pop(&mut told) {
             let Some(sender) = self.spoke_mut(seat) else { continue };
             // One that was not asked yet need not be told.
             sender.resume |= to.bit() & !sender.slow;
