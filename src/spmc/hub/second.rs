@@ -7,8 +7,8 @@ use ffa_abi::{Func, PartitionId, Regs, func::SMC64};
 
 use super::breaker::Strike;
 use super::{Route, Seat};
-use crate::msg::{endpoints, truncate};
-use crate::partition::{Call, Entered, ExecutionContext, Partition, Properties};
+use crate::msg::{DIRECT, endpoints};
+use crate::partition::{ExecutionContext, Partition};
 use crate::refusal::Refusal;
 use crate::routing::End;
 use crate::{Cpu, Next, Port, Spmc};
@@ -43,22 +43,13 @@ impl<P: Port> Spmc<P> {
         let back = caller.map_or(Next::Reply, Next::Run);
         let why = match self.think(fid, refusal, regs) {
             Thought::Message(target) => {
-                match self.win_supervised(cpu, target, (end, End::partition(target.index)), refusal) {
-                    Ok((context, route)) => {
-                        let wide = fid & SMC64 != 0;
-                        let entered = Entered::direct(wide);
-                        if let Some(caller) = caller {
-                            self.block(caller, context, (entered, route), regs);
-                        } else {
-                            self.normal.version.settle();
-                            context.set_call(Call::new(entered, 1 | route.depth(), None, source));
-                            cpu.keep_normal(regs);
-                        }
-                        if !wide {
-                            truncate(regs);
-                        }
-                        return self.go_on(cpu, context, regs);
-                    }
+                let begun = self.win_supervised(cpu, target, (end, End::partition(target.index)), refusal);
+                let begun = begun.and_then(|(context, route)| match caller {
+                    Some(caller) => self.start_from_partition(cpu, caller, context, (fid, route), regs),
+                    None => self.start_from_normal(cpu, context, (fid, source, route), regs),
+                });
+                match begun {
+                    Ok(next) => return next,
                     Err(why) => {
                         if caller.is_none()
                             && why.may_start_again()
@@ -94,7 +85,7 @@ impl<P: Port> Spmc<P> {
             return Thought::None;
         }
         match refusal {
-            Refusal::PolicyDenies => self.partitions.look_up(destination).map_or(Thought::None, Thought::Message),
+            Refusal::PolicyDenies => self.partitions.find(destination).map_or(Thought::None, Thought::Message),
             Refusal::UnknownPartition
                 if fid & SMC64 != 0 && self.hub.as_ref().is_some_and(|hub| hub.id() == destination) =>
             {
@@ -114,8 +105,8 @@ impl<P: Port> Spmc<P> {
         refusal: Refusal,
     ) -> Result<(&'static ExecutionContext<P>, Route), Refusal> {
         let route = self.route_by_window(from, to, refusal)?;
-        let won = self.win(cpu, target, (Properties::RECEIVES_DIRECT, Refusal::NotAReceiver));
-        Ok((won.map_err(|why| self.turned_back(route, why))?, route))
+        let context = self.receiver(cpu, target, &DIRECT).map_err(|why| self.turned_back(route, why))?;
+        Ok((context, route))
     }
 
     /// Records a refusal, and counts what the policy denies against the caller.

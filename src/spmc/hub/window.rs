@@ -6,6 +6,7 @@
 //! and both counts, so whoever closes it knows exactly how many messages it passed, and after that none passes.
 
 use alloc::vec::Vec;
+use core::num::NonZeroU32;
 
 use arrayvec::ArrayVec;
 use ffa_abi::hub::{Closed, Direction, HubError, MAX_PARTICIPANTS, WindowRecord};
@@ -30,34 +31,36 @@ const GENERATIONS: u32 = 1 << 23;
 
 /// Names a window: generation and slot. What a pair's word holds, too, with [`Token::FORWARD`] in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Token(u32);
+pub(crate) struct Token(NonZeroU32);
 
 impl Token {
     /// The sender is the window's first participant.
     const FORWARD: u32 = 1 << 7;
 
-    fn new(slot: usize, generation: u32) -> Self {
-        Self(generation << 8 | slot as u32)
+    /// Names the window in a slot; a generation is not 0.
+    fn new(slot: usize, generation: u32) -> Option<Self> {
+        NonZeroU32::new(generation << 8 | slot as u32).map(Self)
     }
 
     #[inline(always)]
     fn slot(self) -> usize {
-        (self.0 & 0x7f) as usize
+        (self.0.get() & 0x7f) as usize
     }
 
     #[inline(always)]
     fn generation(self) -> u32 {
-        self.0 >> 8
+        self.0.get() >> 8
     }
 
+    /// Returns one message of its sender in a window's word.
     #[inline(always)]
-    fn is_forward(self) -> bool {
-        self.0 & Self::FORWARD != 0
+    fn one(self) -> u64 {
+        if self.0.get() & Self::FORWARD != 0 { FORWARD } else { BACK }
     }
 
     /// Returns the window's identifier: the same for all its pairs, and not soon that of another window.
     pub(crate) fn id(self) -> u32 {
-        self.0 & !Self::FORWARD
+        self.0.get() & !Self::FORWARD
     }
 }
 
@@ -158,7 +161,7 @@ impl Windows {
     #[inline(always)]
     pub(crate) fn find(&self, from: End, to: End) -> Option<Token> {
         let word = self.pair(from, to)?.load(Ordering::Relaxed);
-        (word != 0).then_some(Token(word))
+        NonZeroU32::new(word).map(Token)
     }
 
     /// Passes one message, or says why not. The last one that may pass shuts the window; [`Self::sweep`] then writes
@@ -177,8 +180,8 @@ impl Windows {
                 return Err(Shut::Expired);
             }
             let (forward, back) = counts(word);
-            let last = forward as u32 + back as u32 + 1 >= slot.limit.load(Ordering::Relaxed);
-            let next = word + if token.is_forward() { FORWARD } else { BACK };
+            let last = u32::from(forward) + u32::from(back) + 1 >= slot.limit.load(Ordering::Relaxed);
+            let next = word + token.one();
             if word & (OPEN - 1) == 0 {
                 slot.first.store(now, Ordering::Relaxed);
             }
@@ -194,7 +197,7 @@ impl Windows {
     /// Takes back a message that was admitted and could not be delivered; after the window's end it stays counted.
     pub(crate) fn refund(&self, token: Token) {
         let Some(slot) = self.slots.get(token.slot()) else { return };
-        let one = if token.is_forward() { FORWARD } else { BACK };
+        let one = token.one();
         let mut word = slot.word.load(Ordering::Acquire);
         // Its own message is in the count, so that cannot be 0 while the generation is the same.
         while (word >> GENERATION) as u32 == token.generation() {
@@ -229,14 +232,14 @@ impl Windows {
         }
         let (index, slot, entry) = place.ok_or(HubError::TooManyWindows)?;
         let generation = (slot.word.load(Ordering::Relaxed) >> GENERATION) as u32;
-        let token = Token::new(index, generation);
+        let token = Token::new(index, generation).ok_or(HubError::TooManyWindows)?;
         (terms.record.id, terms.record.opened) = (token.id(), now);
         slot.opened.store(now, Ordering::Relaxed);
         slot.lifetime.store(terms.record.lifetime, Ordering::Relaxed);
         slot.limit.store(terms.record.limit.into(), Ordering::Relaxed);
         slot.word.store((generation as u64) << GENERATION | OPEN, Ordering::Release);
         self.each_pair(terms, &mut |pair, forward| {
-            pair.store(token.0 | if forward { Token::FORWARD } else { 0 }, Ordering::Relaxed);
+            pair.store(token.0.get() | if forward { Token::FORWARD } else { 0 }, Ordering::Relaxed);
         });
         *entry = Some(*terms);
         Ok(token.id())
@@ -322,7 +325,8 @@ impl Windows {
         for (slot, terms) in self.slots.iter().zip(&table.open) {
             let Some(terms) = terms else { continue };
             if n == 0 {
-                return Some(look(&slot.record(terms, slot.word.load(Ordering::Acquire))));
+                look(&slot.record(terms, slot.word.load(Ordering::Acquire)));
+                return Some(());
             }
             n -= 1;
         }

@@ -32,7 +32,7 @@ pub(crate) fn truncate(regs: &mut Regs) {
 }
 
 /// Says what it takes to send and to receive one form of direct request.
-pub(super) struct Form {
+pub(crate) struct Form {
     pub(super) func: Func,
     pub(super) sends: Properties,
     pub(super) not_a_sender: Refusal,
@@ -41,7 +41,7 @@ pub(super) struct Form {
 }
 
 /// What it takes for the older forms.
-pub(super) const FORM: Form = Form {
+pub(crate) const FORM: Form = Form {
     func: Func::DirectReq,
     sends: Properties::SENDS_DIRECT,
     not_a_sender: Refusal::NotASender,
@@ -76,7 +76,7 @@ impl<P: Port> Spmc<P> {
 
     /// Enters a context that was just won, with a request of the Normal world.
     #[inline(always)]
-    fn start_from_normal(
+    pub(crate) fn start_from_normal(
         &self,
         cpu: &mut Cpu<P>,
         context: &'static ExecutionContext<P>,
@@ -111,7 +111,7 @@ impl<P: Port> Spmc<P> {
 
     /// Blocks `caller` and enters a context that was just won, with a request of a partition.
     #[inline(always)]
-    fn start_from_partition(
+    pub(crate) fn start_from_partition(
         &self,
         cpu: &mut Cpu<P>,
         caller: &'static ExecutionContext<P>,
@@ -156,7 +156,7 @@ impl<P: Port> Spmc<P> {
 
     /// Wins the execution context of `target` that serves this CPU, or says why not.
     #[inline(always)]
-    pub(super) fn receiver(
+    pub(crate) fn receiver(
         &self,
         cpu: &Cpu<P>,
         target: &'static Partition<P>,
