@@ -102,7 +102,8 @@ impl Property {
 
     /// Tells whether it has this name.
     pub(super) fn is_called(&self, name: &str) -> bool {
-        self.text.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(": "))
+        // What stands behind a name of this length comes first: it tells most rows apart without comparing the names.
+        matches!(self.text.as_bytes().get(name.len()), None | Some(b':')) && self.text.starts_with(name)
     }
 
     /// Returns its name and its rule.
