@@ -187,14 +187,16 @@ clean_invalidate:
     dsb     sy
     ret
 
-// Fills x0 to x1, two multiples of 2 KiB in Normal memory, with zeroes: by blocks where that is allowed. Leaf.
+// Fills x0 to x1, two multiples of 4 KiB in Normal memory, with zeroes: by blocks where that is allowed. Leaf.
 clear_blocks:
     mrs     x2, dczid_el0
     tbnz    x2, #4, clear               // DZP: DC ZVA is prohibited
     and     x2, x2, #0xf                // BS: log2 of words
     mov     x3, #4
     lsl     x3, x3, x2
-1:  dc      zva, x0
+1:  dc      zva, x0                     // a block has at most 2 KiB
+    add     x0, x0, x3
+    dc      zva, x0
     add     x0, x0, x3
     cmp     x0, x1
     b.lo    1b

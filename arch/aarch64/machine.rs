@@ -112,7 +112,7 @@ impl Port for Machine {
         gic::kick(cpu);
     }
 
-    #[inline]
+    #[inline(never)]
     fn park(&self, context: &Context, regs: &Regs) {
         asm::message_save(context, regs);
         switch::park(context);

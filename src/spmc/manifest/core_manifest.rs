@@ -173,7 +173,7 @@ impl CoreManifest {
 /// The nodes in the root that are read, beside those of memory.
 static NODES: [&str; 5] = ["attribute", "hypervisor", "cpus", routing::NODE, hub::NODE];
 
-static ROOT: &[Property] = &[
+static ROOT: [Property; 4] = [
     Property::compatible("compatible: arm,ffa-core-manifest-1.0"),
     ADDRESS_CELLS,
     Property::range("#size-cells: 0, 1 or 2", 0, 2),
@@ -183,7 +183,7 @@ static ROOT: &[Property] = &[
 /// Three and more cells make no 64-bit address.
 pub(super) const ADDRESS_CELLS: Property = Property::range("#address-cells: 0, 1 or 2", 0, 2);
 
-static ATTRIBUTE: &[Property] = &[
+static ATTRIBUTE: [Property; 7] = [
     Property::cell("spmc_id: 0x8000 to 0xfffe; write <0x8000>", 0x8000, 0xfffe).required(),
     Property::cell("maj_ver: 1", NEWEST.major, NEWEST.major as u32).required(),
     Property::cell(
@@ -201,7 +201,7 @@ static ATTRIBUTE: &[Property] = &[
 #[inline(never)]
 fn read_root(root: &Node<'_>, warn: &mut impl Warn) -> Result<Cells, Refusal> {
     let mut room = root.room();
-    let [_, address, size, ..] = root.read(ROOT, &mut room, warn)?;
+    let [_, address, size, ..] = root.read(&ROOT, &mut room, warn)?;
     // Where they are absent, as Hafnium has it.
     Ok(Cells { address: address.or(1) as usize, size: size.or(1) as usize })
 }
@@ -210,7 +210,7 @@ impl Attribute {
     #[inline(never)]
     fn read(node: &Node<'_>, warn: &mut impl Warn) -> Result<Self, Refusal> {
         let mut room = node.room();
-        let [spmc_id, major, minor, _, load, entrypoint, size, ..] = node.read(ATTRIBUTE, &mut room, warn)?;
+        let [spmc_id, major, minor, _, load, entrypoint, size, ..] = node.read(&ATTRIBUTE, &mut room, warn)?;
         if !Pa(load.number).is_page_aligned() {
             return Err(load.misaligned(load.number));
         }
@@ -225,7 +225,7 @@ impl Attribute {
     }
 }
 
-static HYPERVISOR: &[Property] = &[
+static HYPERVISOR: [Property; 3] = [
     Property::compatible("compatible: hafnium,hafnium"),
     Property::flag("ffa_tee_enabled"),
     Property::flag("quiet-boot"),
@@ -239,7 +239,7 @@ fn read_hypervisor(
     warn: &mut impl Warn,
 ) -> Result<bool, Refusal> {
     let mut room = node.room();
-    let [_, _, quiet, ..] = node.read(HYPERVISOR, &mut room, warn)?;
+    let [_, _, quiet, ..] = node.read(&HYPERVISOR, &mut room, warn)?;
     node.each_child(&mut |vm| PartitionEntry::add(vm, partitions, warn))?;
     crate::boot::sort(partitions, |p| p.number);
     // Numbers are unique and ascending, so the first that is not its place's marks the gap.
@@ -253,7 +253,7 @@ fn read_hypervisor(
     Ok(quiet.is_present())
 }
 
-static VM: &[Property] = &[
+static VM: [Property; 8] = [
     Property::flag("is_ffa_partition").required(),
     Property::string("debug_name: a name for the log").required(),
     Property::number("load_address: the address that TB_FW_CONFIG loads the package at").required(),
@@ -277,7 +277,7 @@ impl PartitionEntry {
             node.refuse("the node's name", cause, "vm1 to vm16 (vm0 is reserved)")
         })?;
         let mut room = node.room();
-        let [_, debug_name, load, size, vcpu_count, _, functions, permissive, ..] = node.read(VM, &mut room, warn)?;
+        let [_, debug_name, load, size, vcpu_count, _, functions, permissive, ..] = node.read(&VM, &mut room, warn)?;
         if let Some(other) = partitions.iter().find(|p| p.number == number) {
             let cause = Cause::Duplicate { value: number.into(), other: other.name };
             return Err(node.refuse("", cause, "give each partition its own number"));

@@ -104,7 +104,7 @@ impl Default for BreakerPolicy {
 /// The node's name, in the root of the SPMC manifest.
 pub(crate) const NODE: &str = "hub";
 
-static HUB: &[Property] = &[
+static HUB: [Property; 12] = [
     Property::compatible("compatible: hematite,hub"),
     Property::string("coordinator"),
     Property::range("id: an identifier of the Secure world, 0x8000 to 0xfffe", 0x8000, 0xfffe),
@@ -123,7 +123,7 @@ static HUB: &[Property] = &[
 #[inline(never)]
 pub(crate) fn read(node: &Node<'_>, partitions: usize) -> Result<HubPolicy, Refusal> {
     let mut room = node.room();
-    let [_, coordinator, id, numbers @ ..] = node.read_all(HUB, &mut room)?;
+    let [_, coordinator, id, numbers @ ..] = node.read_all(&HUB, &mut room)?;
     let mut hub = HubPolicy { coordinator: party(coordinator, partitions)?, ..HubPolicy::default() };
     hub.id = PartitionId(id.or(hub.id.0.into()) as u16);
     let mut fields = [
@@ -153,7 +153,7 @@ pub(crate) fn read(node: &Node<'_>, partitions: usize) -> Result<HubPolicy, Refu
     Ok(hub)
 }
 
-static BREAKER: &[Property] = &[
+static BREAKER: [Property; 6] = [
     Property::range("faults: 0 to 65535", 0, 65535),
     Property::range("missing-acks: 0 to 65535", 0, 65535),
     Property::range("expiries: 0 to 65535", 0, 65535),
@@ -164,7 +164,7 @@ static BREAKER: &[Property] = &[
 
 fn read_breaker(node: &Node<'_>) -> Result<BreakerPolicy, Refusal> {
     let mut room = node.room();
-    let numbers = node.read_all(BREAKER, &mut room)?;
+    let numbers = node.read_all(&BREAKER, &mut room)?;
     let mut breaker = BreakerPolicy::default();
     let mut fields = [
         &mut breaker.faults,

@@ -70,9 +70,9 @@ pub(crate) struct Cells {
     pub(crate) size: usize,
 }
 
-static CPUS: &[Property] = &[ADDRESS_CELLS];
+static CPUS: [Property; 1] = [ADDRESS_CELLS];
 
-static CPU: &[Property] = &[Property::string("device_type"), Property::bytes("reg: the CPU's MPIDR")];
+static CPU: [Property; 2] = [Property::string("device_type"), Property::bytes("reg: the CPU's MPIDR")];
 
 const WHOLE: &str = "whole entries, of #address-cells and #size-cells";
 
@@ -80,11 +80,11 @@ const WHOLE: &str = "whole entries, of #address-cells and #size-cells";
 #[inline(never)]
 pub(crate) fn read_cpus(node: &Node<'_>, cpus: &mut ArrayVec<u64, MAX_CPUS>) -> Result<(), Refusal> {
     let mut room = node.room();
-    let [cells, ..] = node.read_some(CPUS, &mut room)?;
+    let [cells, ..] = node.read_some(&CPUS, &mut room)?;
     let cells = cells.or(1) as usize;
     node.each_child(&mut |cpu| {
         let mut room = cpu.room();
-        let [device_type, reg, ..] = cpu.read_some(CPU, &mut room)?;
+        let [device_type, reg, ..] = cpu.read_some(&CPU, &mut room)?;
         // cpu-map, caches and idle states stand among the CPUs.
         if device_type.text() != "cpu" {
             return Ok(());
@@ -108,7 +108,7 @@ pub(crate) fn read_cpus(node: &Node<'_>, cpus: &mut ArrayVec<u64, MAX_CPUS>) -> 
     Ok(())
 }
 
-static MEMORY: &[Property] = &[Property::string("device_type"), Property::bytes("reg: addresses and sizes")];
+static MEMORY: [Property; 2] = [Property::string("device_type"), Property::bytes("reg: addresses and sizes")];
 
 /// Reads any other node of the root: a memory node by its `device_type`.
 #[inline(never)]
@@ -119,7 +119,7 @@ pub(crate) fn read_memory(
     warn: &mut impl Warn,
 ) -> Result<(), Refusal> {
     let mut room = node.room();
-    let [device_type, reg, ..] = node.read_some(MEMORY, &mut room)?;
+    let [device_type, reg, ..] = node.read_some(&MEMORY, &mut room)?;
     let device_type = device_type.text();
     let Some(&kind) = MemoryKind::ALL.iter().find(|k| k.device_type() == device_type) else {
         // Something else that the platform describes.

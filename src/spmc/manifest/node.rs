@@ -137,52 +137,50 @@ impl<'a> Node<'a> {
     }
 
     /// Makes room for what [`Self::read`] reads.
-    #[inline(never)]
-    pub(crate) fn room<'n>(&'n self) -> Room<'n, 'a> {
-        [Value { node: self, property: &NONE, bytes: None, number: 0 }; MAX_ROWS]
+    pub(crate) fn room<'n, const N: usize>(&'n self) -> Room<'n, 'a, N> {
+        [Value { node: self, property: &NONE, bytes: None, number: 0 }; N]
     }
 
-    /// Reads its properties: the value for each row of the table, in the table's order, then nothing. Others are told
-    /// of. Fails with the first property that is wrong, then with the first that is missing.
-    #[inline(never)]
-    pub(crate) fn read<'r, 'n>(
+    /// Reads its properties: the value for each row of the table, in the table's order. Others are told of. Fails with the
+    /// first property that is wrong, then with the first that is missing.
+    pub(crate) fn read<'r, 'n, const N: usize>(
         &self,
-        table: &'static [Property],
-        values: &'r mut Room<'n, 'a>,
+        table: &'static [Property; N],
+        values: &'r mut Room<'n, 'a, N>,
         warn: &mut impl Warn,
-    ) -> Result<&'r Room<'n, 'a>, Refusal> {
-        self.read_with(table, values, Others::Told, warn)
+    ) -> Result<&'r Room<'n, 'a, N>, Refusal> {
+        self.read_with(table, values, Others::Told, warn)?;
+        Ok(values)
     }
 
     /// Reads its properties and refuses others.
-    #[inline(never)]
-    pub(crate) fn read_all<'r, 'n>(
+    pub(crate) fn read_all<'r, 'n, const N: usize>(
         &self,
-        table: &'static [Property],
-        values: &'r mut Room<'n, 'a>,
-    ) -> Result<&'r Room<'n, 'a>, Refusal> {
-        self.read_with(table, values, Others::Refused, &mut Untold)
+        table: &'static [Property; N],
+        values: &'r mut Room<'n, 'a, N>,
+    ) -> Result<&'r Room<'n, 'a, N>, Refusal> {
+        self.read_with(table, values, Others::Refused, &mut Untold)?;
+        Ok(values)
     }
 
     /// Reads some of its properties; others are somebody else's.
-    #[inline(never)]
-    pub(crate) fn read_some<'r, 'n>(
+    pub(crate) fn read_some<'r, 'n, const N: usize>(
         &self,
-        table: &'static [Property],
-        values: &'r mut Room<'n, 'a>,
-    ) -> Result<&'r Room<'n, 'a>, Refusal> {
-        self.read_with(table, values, Others::Ignored, &mut Untold)
+        table: &'static [Property; N],
+        values: &'r mut Room<'n, 'a, N>,
+    ) -> Result<&'r Room<'n, 'a, N>, Refusal> {
+        self.read_with(table, values, Others::Ignored, &mut Untold)?;
+        Ok(values)
     }
 
     #[inline(never)]
-    fn read_with<'r, 'n>(
+    fn read_with<'n>(
         &self,
         table: &'static [Property],
-        values: &'r mut Room<'n, 'a>,
+        rows: &mut [Value<'n, 'a>],
         others: Others,
         warn: &mut impl Warn,
-    ) -> Result<&'r Room<'n, 'a>, Refusal> {
-        let rows = values.get_mut(..table.len()).unwrap_or_default();
+    ) -> Result<(), Refusal> {
         for (value, property) in rows.iter_mut().zip(table) {
             value.property = property;
         }
@@ -200,16 +198,13 @@ impl<'a> Node<'a> {
         }
         match rows.iter().find(|v| v.property.required && v.bytes.is_none()) {
             Some(v) => Err(v.missing()),
-            None => Ok(values),
+            None => Ok(()),
         }
     }
 }
 
-/// Most rows of a table: a partition manifest's root has most.
-const MAX_ROWS: usize = super::root::PROPERTIES.len();
-
 /// The values of a node, in the order of its table. Filled in place: it is large.
-pub(crate) type Room<'n, 'a> = [Value<'n, 'a>; MAX_ROWS];
+pub(crate) type Room<'n, 'a, const N: usize> = [Value<'n, 'a>; N];
 
 /// Stands behind the last row.
 static NONE: Property = Property::bytes("");

@@ -244,7 +244,7 @@ impl PartitionManifest {
         let [services, memory, devices, mailbox, boot_info] = &nodes;
         if let Some(node) = boot_info {
             let mut room = node.room();
-            let [_, manifest, ..] = node.read(BOOT_INFO, &mut room, warn)?;
+            let [_, manifest, ..] = node.read(&BOOT_INFO, &mut room, warn)?;
             out.boot_info = manifest.is_present();
         }
         if out.format == Format::V1_1 {
@@ -290,5 +290,5 @@ impl PartitionManifest {
 /// The nodes in the root that are read.
 static NODES: [&str; 5] = ["services", "memory-regions", "device-regions", "rx_tx-info", "boot-info"];
 
-static BOOT_INFO: &[Property] =
-    &[Property::compatible("compatible: arm,ffa-manifest-boot-info"), Property::flag("ffa_manifest")];
+static BOOT_INFO: [Property; 2] =
+    [Property::compatible("compatible: arm,ffa-manifest-boot-info"), Property::flag("ffa_manifest")];

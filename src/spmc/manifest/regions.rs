@@ -126,9 +126,9 @@ pub(crate) type Phandles = ArrayVec<Option<u64>, MAX_MEMORY_REGIONS>;
 
 const PAGES: Property = Property::range("pages-count: at least 1", 1, u32::MAX).required();
 
-static MEMORY_LIST: &[Property] = &[Property::compatible("compatible: arm,ffa-manifest-memory-regions")];
+static MEMORY_LIST: [Property; 1] = [Property::compatible("compatible: arm,ffa-manifest-memory-regions")];
 
-static MEMORY: &[Property] = &[
+static MEMORY: [Property; 11] = [
     PAGES,
     Property::range("attributes: 1 (R), 3 (RW) or 5 (RX), and 8 for Non-secure", 0, u32::MAX).required(),
     Property::number("base-address: an address, or load-address-relative-offset instead"),
@@ -151,11 +151,11 @@ pub(crate) fn read_memory(
     phandles: &mut Phandles,
     warn: &mut impl Warn,
 ) -> Result<(), Refusal> {
-    node.read_some(MEMORY_LIST, &mut node.room())?;
+    node.read_some(&MEMORY_LIST, &mut node.room())?;
     node.each_child(&mut |child| {
         let mut room = child.room();
         let [pages, attributes, base, offset, phandle, old_phandle, preserved, ..] =
-            child.read(MEMORY, &mut room, warn)?;
+            child.read(&MEMORY, &mut room, warn)?;
         let region = MemoryRegion {
             name: name(child.name()),
             pages: pages.number as u32,
@@ -216,9 +216,9 @@ fn check_base(v: &Value<'_, '_>, base: u64, pages: u64) -> Result<Pa, Refusal> {
     }
 }
 
-static DEVICE_LIST: &[Property] = &[Property::compatible("compatible: arm,ffa-manifest-device-regions")];
+static DEVICE_LIST: [Property; 1] = [Property::compatible("compatible: arm,ffa-manifest-device-regions")];
 
-static DEVICE: &[Property] = &[
+static DEVICE: [Property; 11] = [
     PAGES,
     Property::range("attributes: 1 (R) or 3 (RW), and 8 for Non-secure", 0, u32::MAX).required(),
     Property::number("base-address: an address").required(),
@@ -240,10 +240,10 @@ pub(crate) fn read_devices(
     interrupts: &mut ArrayVec<Interrupt, MAX_INTERRUPTS>,
     warn: &mut impl Warn,
 ) -> Result<(), Refusal> {
-    node.read_some(DEVICE_LIST, &mut node.room())?;
+    node.read_some(&DEVICE_LIST, &mut node.room())?;
     node.each_child(&mut |child| {
         let mut room = child.room();
-        let [pages, attributes, base, lines, targets, exclusive, ..] = child.read(DEVICE, &mut room, warn)?;
+        let [pages, attributes, base, lines, targets, exclusive, ..] = child.read(&DEVICE, &mut room, warn)?;
         let region = DeviceRegion {
             name: name(child.name()),
             pages: pages.number as u32,
@@ -311,7 +311,7 @@ fn read_targets(v: &Value<'_, '_>, region: u8, interrupts: &mut [Interrupt]) -> 
     Ok(())
 }
 
-static MAILBOX: &[Property] = &[
+static MAILBOX: [Property; 3] = [
     Property::compatible("compatible: arm,ffa-manifest-rx_tx-buffer"),
     Property::number("rx-buffer: the phandle of a memory region, <&label>").required(),
     Property::number("tx-buffer: the phandle of a memory region, <&label>").required(),
@@ -326,7 +326,7 @@ pub(crate) fn read_mailbox(
     warn: &mut impl Warn,
 ) -> Result<RxTx, Refusal> {
     let mut room = node.room();
-    let [_, rx_buffer, tx_buffer, ..] = node.read(MAILBOX, &mut room, warn)?;
+    let [_, rx_buffer, tx_buffer, ..] = node.read(&MAILBOX, &mut room, warn)?;
     let (rx, tx) = (buffer(rx_buffer, phandles)?, buffer(tx_buffer, phandles)?);
     if rx == tx {
         return Err(tx_buffer.conflict("rx-buffer", "name two regions"));

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::Pa;
 
-pub(super) static PROPERTIES: &[Property] = &[
+pub(super) static PROPERTIES: [Property; 29] = [
     Property::strings("compatible: \"arm,ffa-manifest-1.0\" or \"arm,ffa-manifest-1.1\"").required(),
     Property::string("description"),
     Property::string("debug_name"),
@@ -56,7 +56,7 @@ pub(super) fn read(node: &Node<'_>, warn: &mut impl Warn) -> Result<PartitionMan
         load_address, entrypoint_offset, _granule, boot_order, gp_register, ns_interrupts, managed_exit,
         managed_exit_virq, other_secure, sri_policy, notification_support, power, vm_availability, lifecycle,
         abort_action, hub_queue, functions, permissive, ..
-    ] = node.read(PROPERTIES, &mut room, warn)?;
+    ] = node.read(&PROPERTIES, &mut room, warn)?;
     if abort_action.is_present() && !lifecycle.is_present() {
         return Err(abort_action.conflict("the absence of lifecycle-support", "add it"));
     }

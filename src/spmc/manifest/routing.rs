@@ -83,13 +83,13 @@ pub struct PeerRule {
 /// The node's name, in the root of the SPMC manifest.
 pub(crate) const NODE: &str = "routing-policy";
 
-static POLICY: &[Property] = &[
+static POLICY: [Property; 3] = [
     Property::compatible("compatible: hematite,routing-policy"),
     Property::string("default: \"open\" or \"hub\"; it holds for pairs that no peer node names").required(),
     Property::string("coordinator"),
 ];
 
-static PEER: &[Property] = &[
+static PEER: [Property; 3] = [
     Property::strings("between: two strings, as \"vm1\", \"vm2\"").required(),
     Property::strings("allow: \"messages\", \"memory\" or both").required(),
     Property::flag("one-way"),
@@ -99,7 +99,7 @@ static PEER: &[Property] = &[
 #[inline(never)]
 pub(crate) fn read(node: &Node<'_>, partitions: usize, policy: &mut RoutingPolicy) -> Result<(), Refusal> {
     let mut room = node.room();
-    let [_, default, coordinator, ..] = node.read_all(POLICY, &mut room)?;
+    let [_, default, coordinator, ..] = node.read_all(&POLICY, &mut room)?;
     policy.default = match default.text() {
         "open" => RoutingDefault::Open,
         "hub" => RoutingDefault::Hub,
@@ -115,7 +115,7 @@ pub(crate) fn read(node: &Node<'_>, partitions: usize, policy: &mut RoutingPolic
 
 fn read_peer(node: &Node<'_>, partitions: usize) -> Result<PeerRule, Refusal> {
     let mut room = node.room();
-    let [between, allow, one_way, ..] = node.read_all(PEER, &mut room)?;
+    let [between, allow, one_way, ..] = node.read_all(&PEER, &mut room)?;
     let mut parties = between.texts();
     let (Some(first), Some(second), None) = (parties.next(), parties.next(), parties.next()) else {
         return Err(between.length_out_of_rule());

@@ -38,9 +38,9 @@ pub(crate) fn read_lists(
     Ok(())
 }
 
-static SERVICES: &[Property] = &[Property::compatible("compatible: arm,ffa-manifest-services")];
+static SERVICES: [Property; 1] = [Property::compatible("compatible: arm,ffa-manifest-services")];
 
-static SERVICE: &[Property] = &[
+static SERVICE: [Property; 2] = [
     Property::string("uuid: xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx in hexadecimal digits").required(),
     Property::number(METHODS).required(),
 ];
@@ -48,10 +48,10 @@ static SERVICE: &[Property] = &[
 /// Reads the 1.1 binding: a node for each service.
 #[inline(never)]
 pub(crate) fn read_nodes(node: &Node<'_>, services: &mut Services, warn: &mut impl Warn) -> Result<(), Refusal> {
-    node.read(SERVICES, &mut node.room(), warn)?;
+    node.read(&SERVICES, &mut node.room(), warn)?;
     node.each_child(&mut |service| {
         let mut room = service.room();
-        let [uuid, messaging, ..] = service.read(SERVICE, &mut room, warn)?;
+        let [uuid, messaging, ..] = service.read(&SERVICE, &mut room, warn)?;
         push(services, uuid, canonical(uuid)?, messaging, messaging.number)
     })?;
     if services.is_empty() {
