@@ -175,7 +175,7 @@ table! {
     }
     // HSTR_EL2: every AArch32 coprocessor register traps (an EL0 in AArch32).
     Hstr, set: true {
-        0xf << 0, "T0-T3", AARCH32;
+        0xf, "T0-T3", AARCH32;
         0x1ff << 5, "T5-T13", AARCH32;
         1 << 15, "T15", AARCH32;
     }
