@@ -20,10 +20,13 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    /// Tells whether `[pa, pa + len)` touches either buffer.
-    pub(crate) fn touches(&self, space: Space, pa: Pa, len: u64) -> bool {
-        let hit = |buffer: Pa| pa.0 < buffer.0.saturating_add(self.len) && buffer.0 < pa.0.saturating_add(len);
-        space == self.space && (hit(self.tx) || hit(self.rx))
+    /// Returns where its buffers lie in a space: first byte and end of each; in the other space they end before it begins.
+    pub(crate) fn ranges(&self, space: Space) -> [(u64, u64); 2] {
+        if space == self.space {
+            [self.tx, self.rx].map(|at| (at.0, at.0.saturating_add(self.len)))
+        } else {
+            [(0, 0); 2]
+        }
     }
 }
 
@@ -196,8 +199,7 @@ mod tests {
         assert_eq!(m.unmap(), Ok(()));
         assert_eq!(m.pair(), None);
         assert_eq!(m.unmap(), Err(Refusal::BufferNotMapped));
-        assert!(pair.touches(Space::Secure, Pa(0x2fff), 1));
-        assert!(!pair.touches(Space::Secure, Pa(0x3000), 1));
-        assert!(!pair.touches(Space::NonSecure, Pa(0x2000), 1));
+        assert_eq!(pair.ranges(Space::Secure), [(0x1000, 0x2000), (0x2000, 0x3000)]);
+        assert_eq!(pair.ranges(Space::NonSecure), [(0, 0); 2]);
     }
 }

@@ -73,20 +73,25 @@ impl<'a> Open<'a> {
     /// Writes `new` to the first of `places`, which is `old`, and what follows from it to those behind that follow from
     /// `old`. Returns how many it wrote.
     fn spread(&mut self, places: Range<u64>, mut old: Entry, mut new: Entry) -> u64 {
-        let (old_step, new_step) = (old.step(), new.step());
         let (less, more) = (!old.is_zero() as u64, !new.is_zero() as u64);
-        let behind = &self.words[(places.start % ENTRIES) as usize..];
-        let words = behind.get(..(places.end - places.start) as usize).unwrap_or(behind);
-        let mut left = words;
-        while let Some((word, rest)) = left.split_first()
-            && word.load(Relaxed) == old.0
-        {
-            word.store(new.0, Relaxed);
-            old.0 = old.0.wrapping_add(old_step);
-            new.0 = new.0.wrapping_add(new_step);
-            left = rest;
+        self.word(places.start).store(new.0, Relaxed);
+        let mut n = 1;
+        // Ranges of one page are most of those that are many.
+        if places.end - places.start > 1 {
+            let (old_step, new_step) = (old.step(), new.step());
+            let behind = &self.words[(places.start % ENTRIES) as usize..];
+            let words = behind.get(1..(places.end - places.start) as usize).unwrap_or_default();
+            (old.0, new.0) = (old.0.wrapping_add(old_step), new.0.wrapping_add(new_step));
+            let mut left = words;
+            while let Some((word, rest)) = left.split_first()
+                && word.load(Relaxed) == old.0
+            {
+                word.store(new.0, Relaxed);
+                (old.0, new.0) = (old.0.wrapping_add(old_step), new.0.wrapping_add(new_step));
+                left = rest;
+            }
+            n += (words.len() - left.len()) as u64;
         }
-        let n = (words.len() - left.len()) as u64;
         self.new = self.new.counting(n * more, n * less);
         n
     }
