@@ -42,7 +42,7 @@ bench: ## Count the instructions of each operation, beside the floor and Hafnium
 debug: firmware ## Boot and wait for a debugger
 	@tools/setup debug
 	@echo 'attach from another terminal:'
-	@echo '  gdb-multiarch -ex "target remote :1234" target/aarch64-unknown-none-softfloat/release/hematite'
+	@echo '  gdb-multiarch -ex "target remote :1234" target/spmc/aarch64-unknown-none-softfloat/release/hematite'
 	@tools/run-qemu --cpus $(CPUS) --timeout 86400 --gdb --show all
 
 fuzz: ## Fuzz each target for TIME seconds (60)

@@ -137,8 +137,8 @@ def find_partitions(root=env.ROOT / "sp", names=None):
 
 def build_spmc(built_in=(), output=env.TARGET, into=env.FIRMWARE):
     """Build the SPMC; return the raw BL32 image, left as hematite.bin, or hematite-core.bin without built-in partitions."""
-    # The two are built apart: going from one to the other would build each anew.
-    output, name = (output, "hematite.bin") if built_in else (output / "core", "hematite-core.bin")
+    # The two are built apart, and from what else has this target: going from one to the other would build each anew.
+    output, name = (output / "spmc", "hematite.bin") if built_in else (output / "core", "hematite-core.bin")
     packages = [f"{item.name}={env.FIRMWARE / item.name}.pkg:{item.mem_size}" for item in built_in]
     settings = {"HEMATITE_BUILT_IN": ",".join(packages)}
     folder = cargo_build(SPMC_TARGET, ["hematite"], output=output, settings=settings, flags=SPMC_FLAGS)

@@ -282,7 +282,7 @@ def judge_tests(result):
 
 def name_callers(lines):
     """Add to the callers in a report of the SPMC the functions that they are in."""
-    elf = env.TARGET / "aarch64-unknown-none-softfloat" / "release" / "hematite"
+    elf = env.TARGET / "spmc" / "aarch64-unknown-none-softfloat" / "release" / "hematite"
     addresses = [match[1] for line in lines if (match := CALLER.match(line))]
     if not addresses or not elf.exists():
         return lines
