@@ -17,8 +17,12 @@ SPMC_TARGET = "aarch64-unknown-none-softfloat"
 PARTITION_TARGET = "aarch64-unknown-none"
 BL33_TARGET = SPMC_TARGET
 # rustc's flags for the SPMC alone: addresses in one instruction, since its image and data lie within 1 MiB; equal pieces
-# of functions shared, of pieces too.
-SPMC_FLAGS = ("-Ccode-model=tiny", "-Cllvm-args=-machine-outliner-reruns=3")
+# of functions shared, of pieces too; and one piece of code for all functions that save and restore the same registers.
+SPMC_FLAGS = (
+    "-Ccode-model=tiny",
+    "-Cllvm-args=-machine-outliner-reruns=3",
+    "-Cllvm-args=-homogeneous-prolog-epilog",
+)
 # TF-A on QEMU knows two clusters of four CPUs.
 CPUS = 8
 DEFAULT_MEM_SIZE = 0x100000
