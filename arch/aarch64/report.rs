@@ -4,7 +4,8 @@
 use core::panic::PanicInfo;
 use core::sync::atomic::Ordering::Relaxed;
 
-use ffa_abi::lines::Lines;
+use ffa_abi::lines::{Line, Lines};
+use ffa_abi::{packed, packed_lines};
 
 use crate::uart;
 use crate::{mmu, percpu};
@@ -23,9 +24,9 @@ pub(crate) extern "C" fn own_fatal(record: &Record) -> ! {
     let esr = mrs!("esr_el2");
     let what = match record.vector & 3 {
         0 => class(esr >> 26 & 0x3f),
-        1 => "IRQ",
-        2 => "FIQ",
-        _ => "SError",
+        1 => packed!("IRQ"),
+        2 => packed!("FIQ"),
+        _ => packed!("SError"),
     };
     uart::line(format_args!("\nFATAL: {what} taken at S-EL2 on CPU {}", percpu::cpu_index()));
     uart::line(format_args!("  ESR {esr:#x} ({}), FAR {:#x}", detail(esr), mrs!("far_el2")));
@@ -96,41 +97,47 @@ fn follows_call(link: u64) -> bool {
 /// Exception classes (ESR_EL2.EC).
 const CLASSES: [u8; 10] = [0x00, 0x07, 0x0e, 0x18, 0x21, 0x22, 0x25, 0x26, 0x2f, 0x3c];
 /// Their names, in the same order, and that of all others.
-static CLASS_NAMES: Lines<11> = Lines::new(concat!(
-    "unknown instruction\n",
-    "SIMD access\n",
-    "illegal execution state\n",
-    "trapped system register\n",
-    "instruction abort\n",
-    "PC alignment fault\n",
-    "data abort\n",
-    "SP alignment fault\n",
-    "SError\n",
-    "BRK\n",
-    "synchronous exception\n",
-));
+static CLASS_NAMES: Lines = packed_lines!(
+    11,
+    concat!(
+        "unknown instruction\n",
+        "SIMD access\n",
+        "illegal execution state\n",
+        "trapped system register\n",
+        "instruction abort\n",
+        "PC alignment fault\n",
+        "data abort\n",
+        "SP alignment fault\n",
+        "SError\n",
+        "BRK\n",
+        "synchronous exception\n",
+    )
+);
 
 /// The last fault status (ESR_EL2.ISS, DFSC or IFSC) of each kind of abort.
 const FAULTS: [u8; 9] = [0x03, 0x07, 0x0b, 0x0f, 0x17, 0x20, 0x21, 0x22, 0x28];
 /// The names of the kinds, in the same order, and what is said of all others.
-static FAULT_NAMES: Lines<10> = Lines::new(concat!(
-    "address size fault\n",
-    "translation fault\n",
-    "access flag fault\n",
-    "permission fault\n",
-    "external abort\n",
-    "see the Arm ARM\n",
-    "alignment fault\n",
-    "see the Arm ARM\n",
-    "granule protection fault\n",
-    "see the Arm ARM\n",
-));
+static FAULT_NAMES: Lines = packed_lines!(
+    10,
+    concat!(
+        "address size fault\n",
+        "translation fault\n",
+        "access flag fault\n",
+        "permission fault\n",
+        "external abort\n",
+        "see the Arm ARM\n",
+        "alignment fault\n",
+        "see the Arm ARM\n",
+        "granule protection fault\n",
+        "see the Arm ARM\n",
+    )
+);
 
-fn class(ec: u64) -> &'static str {
+fn class(ec: u64) -> Line {
     CLASS_NAMES.get(CLASSES.iter().take_while(|&&class| u64::from(class) != ec).count())
 }
 
-fn detail(esr: u64) -> &'static str {
+fn detail(esr: u64) -> Line {
     let is_abort = matches!(esr >> 26 & 0x3f, 0x21 | 0x25);
     // Behind all kinds: no abort.
     let status = if is_abort { esr & 0x3f } else { u64::MAX };

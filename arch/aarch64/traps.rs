@@ -2,6 +2,7 @@
 //! The trap table: what a partition may do without S-EL2 noticing. Each bit with its reason.
 
 use ffa_abi::lines::Lines;
+use ffa_abi::packed_lines;
 
 use crate::context::Groups;
 use crate::percpu::PerCpu;
@@ -107,7 +108,7 @@ macro_rules! table {
         /// What each bit of the control registers must be.
         pub(crate) const BITS: &[Bit] = &[$($(Bit::new(Register::$register, $set, $mask, $need),)*)*];
         /// Their names, in the same order.
-        pub(crate) static NAMES: Lines<{ BITS.len() }> = Lines::new(concat!($($($name, "\n"),*),*));
+        pub(crate) static NAMES: Lines = packed_lines!(BITS.len(), concat!($($($name, "\n"),*),*));
     };
 }
 

@@ -2,6 +2,9 @@
 //! Reads the trap table back. A CPU whose controls do not hold what was written to them would run partitions with less
 //! isolation than the table promises, so it runs none.
 
+use ffa_abi::lines::Line;
+use ffa_abi::packed;
+
 use crate::traps::{self, BITS, NAMES, Register};
 use crate::{mmu, percpu, uart};
 
@@ -17,7 +20,7 @@ pub(crate) fn controls() {
         };
         let wanted = if bit.set { bit.mask() } else { 0 };
         if found & bit.mask() != wanted && bit.need.is_met() {
-            refused(register, NAMES.get(n), if bit.set { "clear" } else { "set" }, found);
+            refused(register, NAMES.get(n), if bit.set { packed!("clear") } else { packed!("set") }, found);
         }
     }
     exact("SCTLR_EL2", mrs!("sctlr_el2"), mmu::SCTLR_ON, mmu::SCTLR_ON);
@@ -45,13 +48,13 @@ pub(crate) fn controls() {
 fn exact(register: &str, found: u64, wanted: u64, fields: u64) {
     if (found ^ wanted) & fields != 0 {
         uart::line(format_args!("{register}: {wanted:#x} was written"));
-        refused(register, "a field", "not as written", found);
+        refused(register, packed!("a field"), packed!("not as written"), found);
     }
 }
 
 /// Says which control this CPU does not have, and stops it.
 #[cold]
-fn refused(register: &str, bit: &str, state: &str, found: u64) -> ! {
+fn refused(register: &str, bit: Line, state: Line, found: u64) -> ! {
     let cpu = percpu::cpu_index();
     let midr = mrs!("midr_el1");
     uart::line(format_args!("FATAL: CPU {cpu} (MIDR {midr:#x}): {register} reads {found:#x}: {bit} stays {state}"));

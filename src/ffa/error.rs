@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! FF-A status codes (DEN0077A, "Error codes").
 
-use crate::lines::Lines;
+use crate::lines::{Line, Lines};
 
 /// Names why a call was refused; [`Error::code`] is what `FFA_ERROR` carries in w2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,19 +54,20 @@ impl Error {
     }
 
     /// Returns the specification's name, for console lines.
-    pub fn name(self) -> &'static str {
+    pub fn name(self) -> Line {
         NAMES.get((Self::NotSupported as i8 - self as i8) as usize)
     }
 }
 
 /// What [`Error::name`] returns: a line for each, from -1 on.
-static NAMES: Lines<10> = Lines::new(
-    "NOT_SUPPORTED\nINVALID_PARAMETERS\nNO_MEMORY\nBUSY\nINTERRUPTED\nDENIED\nRETRY\nABORTED\nNO_DATA\nNOT_READY\n",
+static NAMES: Lines = crate::packed_lines!(
+    10,
+    "NOT_SUPPORTED\nINVALID_PARAMETERS\nNO_MEMORY\nBUSY\nINTERRUPTED\nDENIED\nRETRY\nABORTED\nNO_DATA\nNOT_READY\n"
 );
 
 impl core::fmt::Display for Error {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(self.name())
+        self.name().fmt(f)
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Function identifiers (DEN0077A, "Function identifiers"; SMCCC DEN0028 for the encoding).
 
-use crate::lines::Lines;
+use crate::lines::{Line, Lines};
 
 /// Bit 30 of a function identifier: the SMC64 calling convention.
 pub const SMC64: u32 = 1 << 30;
@@ -21,7 +21,7 @@ macro_rules! funcs {
 
             /// Returns the specification's name without `FFA_`, which all have.
             #[inline(never)]
-            pub fn name(self) -> &'static str {
+            pub fn name(self) -> Line {
                 let before = Self::ALL.iter().filter(|f| (**f as u8) < self as u8).count();
                 NAMES.get(before)
             }
@@ -38,7 +38,7 @@ macro_rules! funcs {
         }
 
         /// What [`Func::name`] returns: a line for each, in the order of [`Func::ALL`].
-        static NAMES: Lines<{ Func::ALL.len() }> = Lines::new(concat!($($text, "\n"),*));
+        static NAMES: Lines = crate::packed_lines!(Func::ALL.len(), concat!($($text, "\n"),*));
     };
 }
 

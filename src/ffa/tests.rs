@@ -40,7 +40,7 @@ fn function_identifiers_are_those_of_arm_ffa() {
         let plain = |name: &str| name.replace('_', "").to_lowercase();
         let theirs = std::format!("{other:?}").replace("64_2", "2");
         let theirs = theirs.strip_suffix("32").or(theirs.strip_suffix("64")).unwrap_or(&theirs);
-        assert_eq!(plain(mine.name()), plain(theirs));
+        assert_eq!(plain(&std::format!("{}", mine.name())), plain(theirs));
         assert_eq!(other.is_32bit(), fid & func::SMC64 == 0);
     }
 }
@@ -53,7 +53,11 @@ fn status_codes_are_those_of_arm_ffa() {
         let theirs = FfaError::try_from(code).ok();
         assert_eq!(Error::from_code(code).map(Error::code), theirs.map(i32::from), "{code}");
         let name = theirs.map(|e| std::format!("{e:?}").to_lowercase());
-        assert_eq!(Error::from_code(code).map(|e| e.name().replace('_', "").to_lowercase()), name, "{code}");
+        assert_eq!(
+            Error::from_code(code).map(|e| std::format!("{}", e.name()).replace('_', "").to_lowercase()),
+            name,
+            "{code}"
+        );
     }
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Why a call was refused: an enum that names the cause, and the one place that maps causes to FF-A codes.
 
+use ffa_abi::lines::{Line, Lines};
 use ffa_abi::memory::Malformed;
-use ffa_abi::{Error, lines::Lines};
+use ffa_abi::{Error, packed_lines};
 
 macro_rules! refusals {
     ($($name:ident => $code:ident, $why:literal;)*) => {
@@ -19,13 +20,13 @@ macro_rules! refusals {
             }
 
             /// Says the cause in plain words, for the secure console.
-            pub fn why(self) -> &'static str {
+            pub fn why(self) -> Line {
                 SENTENCES.get(self as usize)
             }
         }
 
         /// What [`Refusal::why`] says: a line for each cause, in their order.
-        static SENTENCES: Lines<{ [$(Refusal::$name),*].len() }> = Lines::new(concat!($($why, "\n"),*));
+        static SENTENCES: Lines = packed_lines!([$(Refusal::$name),*].len(), concat!($($why, "\n"),*));
     };
 }
 

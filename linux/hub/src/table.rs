@@ -19,8 +19,8 @@ pub(crate) enum Value {
 pub(crate) type Row = Vec<(&'static str, Value)>;
 
 impl Value {
-    pub(crate) fn text(text: impl Into<String>) -> Self {
-        Self::Text(text.into())
+    pub(crate) fn text(text: impl ToString) -> Self {
+        Self::Text(text.to_string())
     }
 
     fn plain(&self) -> String {

@@ -16,7 +16,8 @@ mod tests;
 pub use call::{Description, HubCall, List, OpenWindow, Request};
 pub use record::{DeadLetterRecord, EventRecord, PartitionRecord, RouteRecord, WindowRecord, Words};
 
-use crate::Uuid;
+use crate::lines::{Line, Lines};
+use crate::{Uuid, packed_lines};
 
 /// Finds the service by `FFA_PARTITION_INFO_GET`.
 pub const SERVICE: Uuid = match Uuid::parse("b4a2e6c1-7d35-4f0e-9a58-3c61d2f7e084") {
@@ -45,6 +46,7 @@ pub const DEAD_LETTER_RECORD: usize = 96;
 pub const WIDEST_RECORD: usize = 96;
 
 macro_rules! codes {
+    // The numbers of one enum follow each other.
     ($(#[$doc:meta])* $name:ident($repr:ident) { $($variant:ident = $code:literal, $text:literal;)* }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,8 +72,9 @@ macro_rules! codes {
             }
 
             /// Says it in words.
-            pub const fn text(self) -> &'static str {
-                match self { $(Self::$variant => $text,)* }
+            pub fn text(self) -> Line {
+                static TEXTS: Lines = packed_lines!($name::ALL.len(), concat!($($text, "\n"),*));
+                TEXTS.get(usize::from(self.code() - Self::ALL[0].code()))
             }
         }
     };

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the management service lists: records of a fixed size.
 
+use core::fmt;
+use core::ops::Range;
+
 use super::{
     BreakerState, Closed, DEAD_LETTER_RECORD, DeadReason, Direction, EVENT_RECORD, EventKind, MAX_PARTICIPANTS,
     OpenWindow, PARTITION_RECORD, ROUTE_RECORD, WIDEST_RECORD, WINDOW_RECORD,
 };
+use crate::lines::Line;
 use crate::{PartitionId, Uuid, envelope};
 
 /// The bytes of any record, eight at a time, with zeroes behind a narrower one.
@@ -15,13 +19,11 @@ const fn pack([a, b, c, d]: [u16; 4]) -> u64 {
     a as u64 | (b as u64) << 16 | (c as u64) << 32 | (d as u64) << 48
 }
 
-/// Puts a text, cut to what fits in a field that ends at `end`, from offset `at` on where there are zeroes.
+/// Puts a byte where there is a zero.
 #[inline(never)]
-fn put(words: &mut Words, (at, end): (usize, usize), text: &[u8]) {
-    for (at, &byte) in (at..end).zip(text) {
-        if let Some(word) = words.get_mut(at / 8) {
-            *word |= u64::from(byte) << (at % 8 * 8);
-        }
+fn put(words: &mut Words, at: usize, byte: u8) {
+    if let Some(word) = words.get_mut(at / 8) {
+        *word |= u64::from(byte) << (at % 8 * 8);
     }
 }
 
@@ -245,7 +247,7 @@ impl PartitionRecord {
         *front = pack([self.id.0, kind, 0, 0]) | u64::from(self.refusals) << 32;
         *states = u64::from_le_bytes(self.states);
         *counts = pack([self.windows, self.queued, self.unacknowledged, self.breaker.code().into()]);
-        put(words, (23, 54), name);
+        (23..54).zip(name).for_each(|(at, &byte)| put(words, at, byte));
     }
 
     /// Reads a record.
@@ -325,22 +327,30 @@ pub struct EventRecord {
 }
 
 impl EventRecord {
+    const TEXT: Range<usize> = 32..96;
+
     /// Writes the record.
     pub fn encode(&self) -> [u8; EVENT_RECORD] {
         let mut words = Words::default();
-        self.write(&mut words, &self.text);
+        self.write(&mut words);
+        Self::TEXT.zip(self.text).for_each(|(at, byte)| put(&mut words, at, byte));
         bytes_of(&words)
     }
 
-    /// Writes the record where there are zeroes, with this text.
+    /// Writes the record where there are zeroes, but its text.
     #[inline]
-    pub fn write(&self, words: &mut Words, text: &[u8]) {
+    pub fn write(&self, words: &mut Words) {
         let [sequence, time, about, outcome, ..] = words;
         *sequence = self.sequence;
         *time = self.time;
         *about = pack([self.who.0, self.other.0, 0, 0]) | u64::from(self.detail) << 32;
         *outcome = u64::from(self.status as u32) | pack([0, 0, self.kind.code().into(), self.repeats]);
-        put(words, (32, 96), text);
+    }
+
+    /// Writes the text of a record where there are zeroes, cut to what fits.
+    pub fn write_text(words: &mut Words, text: Line) {
+        let mut field = Self::TEXT;
+        let _ = text.each(&mut |c| field.next().map(|at| put(words, at, c as u8)).ok_or(fmt::Error));
     }
 
     /// Reads a record; `None` if a field means nothing.

@@ -5,9 +5,9 @@
 //! timer when it is due again. The timer also lets messages and windows die in time, and is set for the first of all
 //! that is to come: while nobody has sent anything, it does not come.
 
-use ffa_abi::PartitionId;
 use ffa_abi::envelope::{self, Class, Envelope};
 use ffa_abi::hub::{Closed, EventKind};
+use ffa_abi::{PartitionId, packed};
 
 use super::breaker::Limits;
 use super::log::FRONT;
@@ -277,9 +277,9 @@ impl<P: Port> Spmc<P> {
     fn record(&self, hub: &Hub, post: &Post, untold: &Untold) {
         let now = self.port.now();
         for (mut set, kind, text) in [
-            (untold.full, EventKind::Queue, "its senders are asked to slow down"),
-            (untold.drained, EventKind::Queue, "its senders may go on"),
-            (untold.tripped, EventKind::Breaker, "cut off"),
+            (untold.full, EventKind::Queue, packed!("its senders are asked to slow down")),
+            (untold.drained, EventKind::Queue, packed!("its senders may go on")),
+            (untold.tripped, EventKind::Breaker, packed!("cut off")),
         ] {
             while let Some(seat) = Seat::pop(&mut set) {
                 hub.note(Event::about(now, kind, self.id_of(seat), text));
@@ -333,7 +333,7 @@ impl<P: Port> Spmc<P> {
         };
         for seat in seats {
             if cooled & seat.bit() != 0 {
-                hub.note(Event::about(now, EventKind::Breaker, self.id_of(seat), "one message may try"));
+                hub.note(Event::about(now, EventKind::Breaker, self.id_of(seat), packed!("one message may try")));
             }
             self.deliver_to(hub, cpu, seat);
         }

@@ -3,6 +3,8 @@
 
 use ffa_abi::PartitionId;
 use ffa_abi::hub::{EventKind, EventRecord, WindowRecord};
+use ffa_abi::lines::Line;
+use ffa_abi::packed;
 
 /// How many events are kept.
 pub(crate) const EVENTS: usize = 64;
@@ -22,12 +24,12 @@ pub(crate) struct Event {
     pub(crate) detail: u32,
     /// The FF-A status code of a refusal, else 0.
     pub(crate) status: i32,
-    pub(crate) text: &'static str,
+    pub(crate) text: Line,
 }
 
 impl Event {
     /// Makes an event about one endpoint alone.
-    pub(crate) fn about(time: u64, kind: EventKind, who: PartitionId, text: &'static str) -> Self {
+    pub(crate) fn about(time: u64, kind: EventKind, who: PartitionId, text: Line) -> Self {
         Self { time, kind, who, other: NOBODY, detail: 0, status: 0, text }
     }
 
@@ -35,7 +37,7 @@ impl Event {
     pub(crate) fn of_window(record: &WindowRecord) -> Self {
         let [who, other, ..] = record.participants;
         let (time, kind, text) = match record.closed {
-            None => (record.opened, EventKind::WindowOpened, ""),
+            None => (record.opened, EventKind::WindowOpened, packed!("")),
             Some(why) => (record.ended, EventKind::WindowClosed, why.text()),
         };
         Self { time, kind, who, other, detail: record.id, status: 0, text }
@@ -98,7 +100,7 @@ impl Events {
     }
 
     /// Shows the first event from a sequence number on, and its text.
-    pub(crate) fn from(&self, sequence: u64) -> Option<(EventRecord, &'static str)> {
+    pub(crate) fn from(&self, sequence: u64) -> Option<(EventRecord, Line)> {
         let mut first: Option<&Entry> = None;
         for entry in self.ring.iter().flatten() {
             if entry.sequence >= sequence && first.is_none_or(|f| entry.sequence < f.sequence) {
@@ -128,7 +130,7 @@ mod tests {
 
     fn event(who: u16, time: u64) -> Event {
         let (who, other) = (PartitionId(who), NOBODY);
-        Event { time, kind: EventKind::Refusal, who, other, detail: 0x8400_006f, status: -6, text: "why" }
+        Event { time, kind: EventKind::Refusal, who, other, detail: 0x8400_006f, status: -6, text: packed!("why") }
     }
 
     #[test]

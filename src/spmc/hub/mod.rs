@@ -29,7 +29,7 @@ use alloc::boxed::Box;
 use core::array;
 
 use ffa_abi::hub::{Closed, EventKind, SERVICE};
-use ffa_abi::{Func, PartitionId, Regs};
+use ffa_abi::{Func, PartitionId, Regs, packed};
 
 use crate::manifest::HubPolicy;
 use crate::msg::{IN_WINDOW, endpoints};
@@ -142,12 +142,12 @@ impl Hub {
         } else {
             self.windows.close_of(Some(end), Closed::ParticipantDied, time);
         }
-        self.note(Event::about(time, EventKind::Fault, partition.id(), "the partition has aborted"));
+        self.note(Event::about(time, EventKind::Fault, partition.id(), packed!("the partition has aborted")));
     }
 
     /// Takes notice that a partition starts again.
     pub(crate) fn partition_restarted<P: Port>(&self, partition: &Partition<P>, time: u64) {
-        self.note(Event::about(time, EventKind::Restart, partition.id(), "the partition starts again"));
+        self.note(Event::about(time, EventKind::Restart, partition.id(), packed!("the partition starts again")));
     }
 }
 

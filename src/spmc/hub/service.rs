@@ -5,9 +5,9 @@
 //! lists go to the caller's RX buffer.
 
 use ffa_abi::hub::{
-    BreakerState, CallCode, Closed, Control, DeadLetterRecord, Description, EventKind, HubError, MAX_PARTICIPANTS,
-    OpenWindow, PARTITION_RECORD, PartitionRecord, ROUTE_RECORD, Request, RouteRecord, VERSION, WIDEST_RECORD,
-    WindowRecord, Words,
+    BreakerState, CallCode, Closed, Control, DeadLetterRecord, Description, EventKind, EventRecord, HubError,
+    MAX_PARTICIPANTS, OpenWindow, PARTITION_RECORD, PartitionRecord, ROUTE_RECORD, Request, RouteRecord, VERSION,
+    WIDEST_RECORD, WindowRecord, Words,
 };
 use ffa_abi::{Func, PartitionId, Regs};
 
@@ -242,7 +242,8 @@ impl<P: Port> Spmc<P> {
         let (found, seen) = match call.of {
             CallCode::Events => {
                 let (r, text) = hub.events.lock().from(at)?;
-                r.write(record, text.as_bytes());
+                r.write(record);
+                EventRecord::write_text(record, text);
                 (r.sequence, caller.sees(&[r.who, r.other]))
             }
             CallCode::Partitions => {
