@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// SIMD, SVE and streaming registers; the only code of the SPMC that names them.
+// SIMD and SVE registers; the only code of the SPMC that names them.
 
     .section .text.simd, "ax"
-    .global q_save, q_load, z_save, z_load, p_save, p_load, streaming_on, streaming_off
+    .global q_save, q_load, z_save, z_load, p_save, p_load
     .arch_extension fp
     .arch_extension simd
     .arch_extension sve
@@ -89,12 +89,4 @@ p_load:
     .irp    n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
     ldr     p\n, [x0, #\n, mul vl]
     .endr
-    ret
-
-// Streaming mode on and off (MSR SVCRSM, #imm), by number: SME is not in every assembler.
-streaming_on:
-    .inst   0xd503437f
-    ret
-streaming_off:
-    .inst   0xd503427f
     ret
