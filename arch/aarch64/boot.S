@@ -96,6 +96,56 @@ mmu_on:
     isb
     ret
 
+clean_tables_and_stack:
+    mov     x20, x30
+    adr     x0, __tables_start
+    adr     x1, __tables_end
+    bl      clean_invalidate
+    adr     x0, __stacks_start
+    add     x1, x0, {STACK_SIZE}
+    mov     x30, x20
+// Cleans and invalidates x0 (a page's start) to x1 and up to three lines more, to the point of coherency. Leaf, no memory.
+clean_invalidate:
+    mrs     x2, ctr_el0
+    ubfx    x2, x2, #16, #4             // DminLine: log2 of words
+    mov     x3, #4
+    lsl     x3, x3, x2
+1:
+    .rept   4
+    dc      civac, x0
+    add     x0, x0, x3
+    .endr
+    cmp     x0, x1
+    b.lo    1b
+    dsb     sy
+    ret
+
+// Fills x0 to x1, two multiples of 4 KiB in Normal memory, with zeroes: by blocks where that is allowed. Leaf.
+clear_blocks:
+    mrs     x2, dczid_el0
+    tbnz    x2, #4, clear               // DZP: DC ZVA is prohibited
+    and     x2, x2, #0xf                // BS: log2 of words
+    mov     x3, #4
+    lsl     x3, x3, x2
+1:  dc      zva, x0                     // a block has at most 2 KiB
+    add     x0, x0, x3
+    dc      zva, x0
+    add     x0, x0, x3
+    cmp     x0, x1
+    b.lo    1b
+    ret
+
+// Fills x0 to x1, two multiples of 64, with zeroes. Leaf.
+clear:
+    stp     xzr, xzr, [x0], #16
+    stp     xzr, xzr, [x0], #16
+    stp     xzr, xzr, [x0], #16
+    stp     xzr, xzr, [x0], #16
+    cmp     x0, x1
+    b.lo    clear
+    ret
+
+    .section .text.cpu, "ax"
 // Finds this CPU by MPIDR_EL1, and gives it its block (TPIDR_EL2) and stack.
 cpu_find:
     mrs     x0, mpidr_el1
@@ -162,52 +212,3 @@ stray:
     mov     x19, #1
     smc     #0
     b       1b
-
-clean_tables_and_stack:
-    mov     x20, x30
-    adr     x0, __tables_start
-    adr     x1, __tables_end
-    bl      clean_invalidate
-    adr     x0, __stacks_start
-    add     x1, x0, {STACK_SIZE}
-    mov     x30, x20
-// Cleans and invalidates x0 (a page's start) to x1 and up to three lines more, to the point of coherency. Leaf, no memory.
-clean_invalidate:
-    mrs     x2, ctr_el0
-    ubfx    x2, x2, #16, #4             // DminLine: log2 of words
-    mov     x3, #4
-    lsl     x3, x3, x2
-1:
-    .rept   4
-    dc      civac, x0
-    add     x0, x0, x3
-    .endr
-    cmp     x0, x1
-    b.lo    1b
-    dsb     sy
-    ret
-
-// Fills x0 to x1, two multiples of 4 KiB in Normal memory, with zeroes: by blocks where that is allowed. Leaf.
-clear_blocks:
-    mrs     x2, dczid_el0
-    tbnz    x2, #4, clear               // DZP: DC ZVA is prohibited
-    and     x2, x2, #0xf                // BS: log2 of words
-    mov     x3, #4
-    lsl     x3, x3, x2
-1:  dc      zva, x0                     // a block has at most 2 KiB
-    add     x0, x0, x3
-    dc      zva, x0
-    add     x0, x0, x3
-    cmp     x0, x1
-    b.lo    1b
-    ret
-
-// Fills x0 to x1, two multiples of 64, with zeroes. Leaf.
-clear:
-    stp     xzr, xzr, [x0], #16
-    stp     xzr, xzr, [x0], #16
-    stp     xzr, xzr, [x0], #16
-    stp     xzr, xzr, [x0], #16
-    cmp     x0, x1
-    b.lo    clear
-    ret

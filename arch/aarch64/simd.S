@@ -54,6 +54,7 @@ q_load:
     msr     fpsr, x2
     ret
 
+    .section .text.sve, "ax"
 // extern "C" fn z_save(z: *mut u64, status: *mut u64): Z0-Z31 at the current vector length, FPCR, FPSR.
 z_save:
     mrs     x2, fpcr
@@ -72,6 +73,8 @@ z_load:
     .endr
     ret
 
+// No system register here: this may lie beside Rust code.
+    .section .text.predicates, "ax"
 // extern "C" fn p_save(to: *const u64, ffr: u64): P0-P15, and FFR if `ffr` is not 0.
 p_save:
     .irp    n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
