@@ -21,12 +21,10 @@ pub(crate) struct Record {
 /// Reports an exception taken at S-EL2 and stops this CPU.
 pub(crate) extern "C" fn own_fatal(record: &Record) -> ! {
     let esr = mrs!("esr_el2");
-    let what = match record.vector & 3 {
+    let what = CLASS_NAMES.get(match record.vector as usize & 3 {
         0 => class(esr >> 26 & 0x3f),
-        1 => "IRQ",
-        2 => "FIQ",
-        _ => "SError",
-    };
+        interrupt => CLASSES.len() + interrupt,
+    });
     uart::line(format_args!("\nFATAL: {what} taken at S-EL2 on CPU {}", percpu::cpu_index()));
     uart::line(format_args!("  ESR {esr:#x} ({}), FAR {:#x}", detail(esr), mrs!("far_el2")));
     let [.., sp] = record.x;
@@ -95,8 +93,8 @@ fn follows_call(link: u64) -> bool {
 
 /// Exception classes (ESR_EL2.EC).
 const CLASSES: [u8; 10] = [0x00, 0x07, 0x0e, 0x18, 0x21, 0x22, 0x25, 0x26, 0x2f, 0x3c];
-/// Their names, in the same order, and that of all others.
-static CLASS_NAMES: Lines<11> = Lines::new(concat!(
+/// Their names, in the same order, that of all others, and those of the other vectors.
+static CLASS_NAMES: Lines<14> = Lines::new(concat!(
     "unknown instruction\n",
     "SIMD access\n",
     "illegal execution state\n",
@@ -108,6 +106,9 @@ static CLASS_NAMES: Lines<11> = Lines::new(concat!(
     "SError\n",
     "BRK\n",
     "synchronous exception\n",
+    "IRQ\n",
+    "FIQ\n",
+    "SError\n",
 ));
 
 /// The last fault status (ESR_EL2.ISS, DFSC or IFSC) of each kind of abort.
@@ -126,8 +127,8 @@ static FAULT_NAMES: Lines<10> = Lines::new(concat!(
     "see the Arm ARM\n",
 ));
 
-fn class(ec: u64) -> &'static str {
-    CLASS_NAMES.get(CLASSES.iter().take_while(|&&class| u64::from(class) != ec).count())
+fn class(ec: u64) -> usize {
+    CLASSES.iter().take_while(|&&class| u64::from(class) != ec).count()
 }
 
 fn detail(esr: u64) -> &'static str {

@@ -2,22 +2,23 @@
 //! Reads the trap table back. A CPU whose controls do not hold what was written to them would run partitions with less
 //! isolation than the table promises, so it runs none.
 
-use crate::traps::{self, BITS, NAMES, Register};
+use ffa_abi::lines::Lines;
+
+use crate::traps::{self, BITS, NAMES};
 use crate::{mmu, percpu, uart};
+
+/// The names of the registers of [`BITS`], in the order of [`traps::Register`].
+static REGISTERS: Lines<5> = Lines::new("HCR_EL2\nMDCR_EL2\nCPTR_EL2\nHSTR_EL2\nCNTHCTL_EL2\n");
 
 /// Checks every control register that `traps::init` and `gic::init` have written on this CPU, and SCTLR_EL2.
 pub(crate) fn controls() {
+    let values = [mrs!("hcr_el2"), mrs!("mdcr_el2"), mrs!("cptr_el2"), mrs!("hstr_el2"), mrs!("cnthctl_el2")];
     for (n, bit) in BITS.iter().enumerate() {
-        let (register, found) = match bit.register {
-            Register::Hcr => ("HCR_EL2", mrs!("hcr_el2")),
-            Register::Mdcr => ("MDCR_EL2", mrs!("mdcr_el2")),
-            Register::Cptr => ("CPTR_EL2", mrs!("cptr_el2")),
-            Register::Hstr => ("HSTR_EL2", mrs!("hstr_el2")),
-            Register::Cnthctl => ("CNTHCTL_EL2", mrs!("cnthctl_el2")),
-        };
+        let register = bit.register as usize;
+        let found = values[register];
         let wanted = if bit.set { bit.mask() } else { 0 };
         if found & bit.mask() != wanted && bit.need.is_met() {
-            refused(register, NAMES.get(n), if bit.set { "clear" } else { "set" }, found);
+            refused(REGISTERS.get(register), NAMES.get(n), if bit.set { "clear" } else { "set" }, found);
         }
     }
     exact("SCTLR_EL2", mrs!("sctlr_el2"), mmu::SCTLR_ON, mmu::SCTLR_ON);
