@@ -120,7 +120,7 @@ fn build<P: Port>(
         return Err(left_out);
     }
     // Of the package as it came, without the boot information.
-    let digest = port.with_secure_bytes(base, package_len, |package| (!quiet).then(|| port.sha256(package)));
+    let digest = if quiet { None } else { port.with_secure_bytes(base, package_len, |package| port.sha256(package)) };
     let boot_info = boot_info(port, candidate);
     // The image of a package without an entry point of its own begins with its first instruction.
     let offset = if manifest.entrypoint_offset != 0 { manifest.entrypoint_offset } else { image_at };
@@ -143,7 +143,7 @@ fn build<P: Port>(
     if partition.manifest.abort_action == AbortAction::Restart {
         partition.pristine = keep_pristine(port, entry, package_len, places);
     }
-    if let Some(digest) = digest.flatten() {
+    if let Some(digest) = digest {
         report(port, partition, package_len, &digest);
     }
     Ok(())
