@@ -92,12 +92,6 @@ context_exit:
     .endm
 
     .arch_extension pauth
-keys_save:
-    key_pairs save
-    ret
-keys_load:
-    key_pairs load
-    ret
 rare_save:
     rare_pairs save
     ret
@@ -109,4 +103,15 @@ timers_save:
     ret
 timers_load:
     timer_pairs load
+    ret
+
+    // In the rest of two vectors' slots (vectors.S).
+    .section .text.vectors, "ax"
+    .subsection 5
+keys_save:
+    key_pairs save
+    ret
+    .subsection 7
+keys_load:
+    key_pairs load
     ret

@@ -30,25 +30,32 @@
     sub     x0, sp, x0
     sub     sp, sp, x0
     stp     x0, x1, [sp, #-16]!
-    mov     x0, \kind
+    mov     x0, #(\kind)
     b       own_exception
 1:  sub     x0, sp, x0
     sub     sp, sp, x0
-    mov     x0, \kind
+    mov     x0, #(\kind)
     b       stack_overflow
     .endm
 
     // The two quarters of a table that are reached; linker.ld puts them in their places, and other code in those of the
     // rest. The first is for S-EL2 with SP_EL0, which it never uses (boot.S sets SPSel, nothing clears it), the last for an
     // EL1 in AArch32, which there is none of (HCR_EL2.RW, which verify.rs reads back; an EL0 in AArch32 comes by the third).
+    // Slot n is subsection 2n: what a file puts in subsection 2n + 1 lies in the rest of that slot.
     .macro  table, history
-    .irp    kind, 4,5,6,7
-    own     \kind
+    .irp    n, 0,1,2,3
+    .subsection 2 * \n
+    own     4 + \n
     .endr
+    .subsection 8
     slot    {EXIT_SYNC}, \history
+    .subsection 10
     slot    {EXIT_IRQ}, \history
+    .subsection 12
     slot    {EXIT_FIQ}, \history
+    .subsection 14
     slot    {EXIT_SERROR}, \history
+    .subsection 16
     .balign 0x80
     .endm
 
