@@ -91,21 +91,8 @@ context_exit:
     msr     \b, x2
     .endm
 
+    // These lie in the rest of vectors' slots (vectors.S).
     .arch_extension pauth
-rare_save:
-    rare_pairs save
-    ret
-rare_load:
-    rare_pairs load
-    ret
-timers_save:
-    timer_pairs save
-    ret
-timers_load:
-    timer_pairs load
-    ret
-
-    // In the rest of two vectors' slots (vectors.S).
     .section .text.vectors, "ax"
     .subsection 5
 keys_save:
@@ -114,4 +101,19 @@ keys_save:
     .subsection 7
 keys_load:
     key_pairs load
+    ret
+    .section .text.vectors_history, "ax"
+    .subsection 5
+rare_save:
+    rare_pairs save
+    ret
+rare_load:
+    rare_pairs load
+    ret
+    .subsection 11
+timers_save:
+    timer_pairs save
+    ret
+timers_load:
+    timer_pairs load
     ret

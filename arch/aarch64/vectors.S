@@ -41,7 +41,8 @@
     // The two quarters of a table that are reached; linker.ld puts them in their places, and other code in those of the
     // rest. The first is for S-EL2 with SP_EL0, which it never uses (boot.S sets SPSel, nothing clears it), the last for an
     // EL1 in AArch32, which there is none of (HCR_EL2.RW, which verify.rs reads back; an EL0 in AArch32 comes by the third).
-    // Slot n is subsection 2n: what a file puts in subsection 2n + 1 lies in the rest of that slot.
+    // Slot n is subsection 2n: what a file puts in subsection 2n + 1 lies in the rest of that slot, which is 80 bytes, or
+    // 112 of the slots for partitions in the first table.
     .macro  table, history
     .irp    n, 0,1,2,3
     .subsection 2 * \n
@@ -65,7 +66,8 @@
     .section .text.vectors_history, "ax"
     table   1
 
-    .section .text.own, "ax"
+    .section .text.vectors, "ax"
+    .subsection 15
 own_exception:
     // The copy routines expect data aborts (EC 0x25) and nothing else; they leave x16 and x17 to us.
     cmp     x0, #4
@@ -92,6 +94,9 @@ own_exception:
     ldp     x2, x3, [sp, #272]
     stp     x2, x3, [sp]
     add     x1, sp, #288
+    b       own_record
+
+    .section .text.own, "ax"
 own_record:
     // A record of the registers: x0-x30, SP, kind.
     stp     x4, x5, [sp, #32]
@@ -113,6 +118,8 @@ own_record:
     bl      {own_fatal}
     b       .
 
+    .section .text.vectors_history, "ax"
+    .subsection 7
 stack_overflow:
     // This CPU is lost; its outermost frames make room for the report, which shows them as x0-x3.
     mov     x1, sp
