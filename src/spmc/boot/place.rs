@@ -40,7 +40,10 @@ impl<'m> Places<'m> {
         let len = len.checked_next_multiple_of(PAGE_SIZE)?;
         let mut best = None;
         for r in self.core.ranges(MemoryKind::Secure) {
-            best = best.max(self.highest_in(r.base.0, r.size, len));
+            let at = self.highest_in(r.base.0, r.size, len);
+            if at > best {
+                best = at;
+            }
         }
         let best = Pa(best?);
         self.take(best, len).then_some(best)
