@@ -14,11 +14,11 @@ static REGISTERS: Lines<5> = Lines::new("HCR_EL2\nMDCR_EL2\nCPTR_EL2\nHSTR_EL2\n
 pub(crate) fn controls() {
     let values = [mrs!("hcr_el2"), mrs!("mdcr_el2"), mrs!("cptr_el2"), mrs!("hstr_el2"), mrs!("cnthctl_el2")];
     for (n, bit) in BITS.iter().enumerate() {
-        let register = bit.register as usize;
-        let found = values[register];
-        let wanted = if bit.set { bit.mask() } else { 0 };
+        let register = bit.register();
+        let found = values.get(register).copied().unwrap_or_default();
+        let wanted = if bit.is_set() { bit.mask() } else { 0 };
         if found & bit.mask() != wanted && bit.need.is_met() {
-            refused(REGISTERS.get(register), NAMES.get(n), if bit.set { "clear" } else { "set" }, found);
+            refused(REGISTERS.get(register), NAMES.get(n), if bit.is_set() { "clear" } else { "set" }, found);
         }
     }
     exact("SCTLR_EL2", mrs!("sctlr_el2"), mmu::SCTLR_ON, mmu::SCTLR_ON);
