@@ -10,7 +10,7 @@ const ARM: u64 = 0x41 << 24;
 const PART: u64 = 0xff00_fff0;
 
 /// Cores that can have Secure EL2 and whose history a loop of so many branches overwrites (Arm, "Spectre-BHB").
-const LOOPS: &[(u64, u64)] = &[
+const LOOPS: &[(u16, u8)] = &[
     (0xd40, 32),  // Neoverse V1
     (0xd47, 32),  // Cortex-A710
     (0xd48, 32),  // Cortex-X2
@@ -38,8 +38,8 @@ fn branches() -> u64 {
         return BY_INSTRUCTION;
     }
     let midr = mrs!("midr_el1");
-    let known = LOOPS.iter().find(|(part, _)| midr & PART == ARM | part << 4);
-    known.map_or(0, |&(_, branches)| branches)
+    let known = LOOPS.iter().find(|(part, _)| midr & PART == ARM | u64::from(*part) << 4);
+    known.map_or(0, |(_, branches)| (*branches).into())
 }
 
 /// Chooses this CPU's vectors: boot.S has chosen those without a remedy.
