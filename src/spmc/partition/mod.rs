@@ -7,6 +7,7 @@ mod state;
 mod table;
 
 use alloc::boxed::Box;
+use core::array;
 
 use arrayvec::ArrayVec;
 use ffa_abi::{PartitionId, Version};
@@ -114,14 +115,22 @@ impl<P: Port> Partition<P> {
         manifest: &'static PartitionManifest,
         stage2: Stage2,
     ) -> Self {
+        let mut contexts = ArrayVec::new();
+        for vcpu in 0..manifest.execution_contexts {
+            let context = ExecutionContext::new(port.new_context(), &identity, index, vcpu, manifest.ns_interrupts);
+            // The manifest was checked: there is room.
+            let _ = contexts.try_push(&*Box::leak(Box::new(context)));
+        }
+        let (first, many) = (contexts.first().copied(), contexts.len() > 1);
+        let serving = array::from_fn(|cpu| if many { contexts.get(cpu).copied() } else { first });
         let roots = stage2.roots();
-        let mut partition = Self {
+        Self {
             identity,
             manifest,
             index,
             manifest_index,
-            contexts: ArrayVec::new(),
-            serving: [None; MAX_CPUS],
+            contexts,
+            serving,
             version: Negotiated::default(),
             mailbox: Mutex::new(Mailbox::default()),
             stage2: Mutex::new(stage2),
@@ -130,18 +139,7 @@ impl<P: Port> Partition<P> {
             standing: abort::Standing::default(),
             pristine: None,
             secondary_entry: AtomicU64::new(0),
-        };
-        let Self { identity, contexts, serving, .. } = &mut partition;
-        for vcpu in 0..manifest.execution_contexts {
-            let context = ExecutionContext::new(port.new_context(), identity, index, vcpu, manifest.ns_interrupts);
-            // The manifest was checked: there is room.
-            let _ = contexts.try_push(&*Box::leak(Box::new(context)));
         }
-        for (cpu, serving) in serving.iter_mut().enumerate() {
-            let vcpu = if contexts.len() > 1 { cpu } else { 0 };
-            *serving = contexts.get(vcpu).copied();
-        }
-        partition
     }
 
     /// Returns the identifier.
