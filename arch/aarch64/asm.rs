@@ -30,9 +30,11 @@ pub(crate) const STACK_BIT: u64 = 16;
 global_asm!(
     ".macro mov_imm, r, v",
     "movz \\r, #((\\v) & 0xffff)",
-    "movk \\r, #(((\\v) >> 16) & 0xffff), lsl #16",
-    "movk \\r, #(((\\v) >> 32) & 0xffff), lsl #32",
-    "movk \\r, #(((\\v) >> 48) & 0xffff), lsl #48",
+    ".irp at, 16, 32, 48",
+    ".if ((\\v) >> \\at) & 0xffff",
+    "movk \\r, #(((\\v) >> \\at) & 0xffff), lsl #\\at",
+    ".endif",
+    ".endr",
     ".endm",
     // A speculation barrier that every implementation has.
     ".macro sb_",
@@ -64,8 +66,6 @@ global_asm!(
     EXIT_FIQ = const EXIT_FIQ,
     EXIT_SERROR = const EXIT_SERROR,
     EXIT_DEFERRED = const EXIT_DEFERRED,
-    BY_INSTRUCTION = const 1,
-    BY_LOOP = const 2,
     X18 = const offset_of!(Context, x18),
     percpu = sym PERCPU,
     stray = sym boot::STRAY,
@@ -81,9 +81,7 @@ global_asm!(
 
 unsafe extern "C" {
     fn context_enter();
-    pub(crate) fn vectors();
-    pub(crate) fn vectors_clrbhb();
-    pub(crate) fn vectors_loop();
+    pub(crate) fn vectors_history();
     pub(crate) fn rare_save(to: *const Rare);
     pub(crate) fn rare_load(from: *const Rare);
     pub(crate) fn keys_save(to: *const Keys);

@@ -23,6 +23,7 @@ _start:
     mov     x0, x19
     bl      {build_tables}
     bl      clean_tables_and_stack
+    bl      regime
     bl      mmu_on
     adr     x0, __bss_start
     adr     x1, __bss_end
@@ -55,6 +56,7 @@ warm_entry:
     msr     daifset, #0xf
     msr     spsel, #1
     bl      el2_quiesce
+    bl      regime
     bl      mmu_on
     bl      cpu_find
     bl      {warm}
@@ -67,32 +69,6 @@ el2_quiesce:
     isb
     mov     x0, #(1 << 31)              // HCR_EL2.RW; the whole table is loaded later
     msr     hcr_el2, x0
-    isb
-    ret
-
-// Turns the MMU on with the tables of all CPUs. Leaf, no memory.
-mmu_on:
-    mov_imm x0, {MAIR}
-    msr     mair_el2, x0
-    mov_imm x0, {TCR}
-    mrs     x1, id_aa64mmfr0_el1
-    and     x1, x1, #0xf                // PARange, at most 48 bits
-    mov     x2, #5
-    cmp     x1, x2
-    csel    x1, x1, x2, lo
-    bfi     x0, x1, #16, #3             // TCR_EL2.PS
-    msr     tcr_el2, x0
-    adr     x0, {stage1}
-    msr     ttbr0_el2, x0
-    adr     x0, vectors
-    msr     vbar_el2, x0
-    dsb     ish
-    tlbi    alle2
-    ic      iallu
-    dsb     ish
-    isb
-    mov_imm x0, {SCTLR_ON}
-    msr     sctlr_el2, x0
     isb
     ret
 
@@ -163,30 +139,9 @@ stray:
     smc     #0
     b       1b
 
-clean_tables_and_stack:
-    mov     x20, x30
-    adr     x0, __tables_start
-    adr     x1, __tables_end
-    bl      clean_invalidate
-    adr     x0, __stacks_start
-    add     x1, x0, {STACK_SIZE}
-    mov     x30, x20
-// Cleans and invalidates x0 (a page's start) to x1 and up to three lines more, to the point of coherency. Leaf, no memory.
-clean_invalidate:
-    mrs     x2, ctr_el0
-    ubfx    x2, x2, #16, #4             // DminLine: log2 of words
-    mov     x3, #4
-    lsl     x3, x3, x2
-1:
-    .rept   4
-    dc      civac, x0
-    add     x0, x0, x3
-    .endr
-    cmp     x0, x1
-    b.lo    1b
-    dsb     sy
-    ret
-
+    // What is short lies in the rest of a vector's slot (vectors.S).
+    .section .text.vectors_history, "ax"
+    .subsection 1
 // Fills x0 to x1, two multiples of 4 KiB in Normal memory, with zeroes: by blocks where that is allowed. Leaf.
 clear_blocks:
     mrs     x2, dczid_el0
@@ -210,4 +165,61 @@ clear:
     stp     xzr, xzr, [x0], #16
     cmp     x0, x1
     b.lo    clear
+    ret
+
+    .subsection 3
+// Says how S-EL2 translates, by the tables of all CPUs, and where its vectors are. Leaf, no memory.
+regime:
+    mov_imm x0, {MAIR}
+    msr     mair_el2, x0
+    mov_imm x0, {TCR}
+    mrs     x1, id_aa64mmfr0_el1
+    and     x1, x1, #0xf                // PARange, at most 48 bits
+    mov     x2, #5
+    cmp     x1, x2
+    csel    x1, x1, x2, lo
+    bfi     x0, x1, #16, #3             // TCR_EL2.PS
+    msr     tcr_el2, x0
+    adr     x0, {stage1}
+    msr     ttbr0_el2, x0
+    adr     x0, vectors
+    msr     vbar_el2, x0
+    ret
+
+    .subsection 9
+// Turns the MMU on. Leaf, no memory.
+mmu_on:
+    dsb     ish
+    tlbi    alle2
+    ic      iallu
+    dsb     ish
+    isb
+    mov_imm x0, {SCTLR_ON}
+    msr     sctlr_el2, x0
+    isb
+    ret
+
+    .section .text.clean, "ax"
+clean_tables_and_stack:
+    mov     x20, x30
+    adr     x0, __tables_start
+    adr     x1, __tables_end
+    bl      clean_invalidate
+    adr     x0, __stacks_start
+    add     x1, x0, {STACK_SIZE}
+    mov     x30, x20
+// Cleans and invalidates x0 (a page's start) to x1 and up to three lines more, to the point of coherency. Leaf, no memory.
+clean_invalidate:
+    mrs     x2, ctr_el0
+    ubfx    x2, x2, #16, #4             // DminLine: log2 of words
+    mov     x3, #4
+    lsl     x3, x3, x2
+1:
+    .rept   4
+    dc      civac, x0
+    add     x0, x0, x3
+    .endr
+    cmp     x0, x1
+    b.lo    1b
+    dsb     sy
     ret

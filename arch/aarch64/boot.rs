@@ -89,7 +89,8 @@ fn manifest_page(at: u64) -> &'static [u8] {
 /// FFA_MSG_WAIT. Returns false if it was refused: then only the first CPU has an SPMC.
 pub fn register_secondary_entry() -> bool {
     let mut regs = Regs::ZERO;
-    regs.set8([SECONDARY_EP_REGISTER, warm_entry as *const () as u64, 0, 0, 0, 0, 0, 0]);
+    regs.x[0] = SECONDARY_EP_REGISTER;
+    regs.x[1] = warm_entry as *const () as u64;
     call_monitor(&mut regs);
     [Func::Success.id32(), Func::Success.id64()].contains(&regs.fid())
 }

@@ -8,7 +8,7 @@ use spin::Mutex;
 use spmc::manifest::Interrupt;
 use spmc::{DEADLINE, KICK};
 
-use crate::platform::{GIC, MPIDRS, REDISTRIBUTORS};
+use crate::platform::{CPUS, GIC, MPIDRS, REDISTRIBUTORS};
 use crate::timer;
 
 /// Secure view of the priority mask: only Secure interrupts (priorities below 0x80) get through.
@@ -77,14 +77,7 @@ pub(crate) fn set_mask(value: u64) {
 }
 
 /// The schedule-receiver interrupt: an SGI that TF-A has put in Secure group 1.
-const SCHEDULE_RECEIVER: u64 = 8;
-/// The first redistributor, the distance to the next, and the registers of its SGI frame that are used.
-const GICR: u64 = crate::platform::GIC.0 + 0xa_0000;
-const GICR_STRIDE: u64 = 0x2_0000;
-const GICR_TYPER_LAST: u32 = 1 << 4;
-const GICR_IGROUPR0: u64 = 0x1_0080;
-const GICR_IGRPMODR0: u64 = 0x1_0d00;
-const GICR_PRIORITY: u64 = 0x1_0000 + IPRIORITYR + SCHEDULE_RECEIVER;
+const SCHEDULE_RECEIVER: u32 = 8;
 /// The highest priority that the Normal world can give an interrupt, as the Secure side sees it.
 const HIGHEST_NORMAL: u8 = 0x80;
 /// The schedule-receiver interrupt has been given away: EL3 takes it back on each CPU that comes on.
@@ -99,37 +92,29 @@ static SHARED: Mutex<()> = Mutex::new(());
 pub(crate) fn donate_schedule_receiver() {
     DONATED.store(true, Relaxed);
     let _alone = SHARED.lock();
-    let bit = 1u32 << SCHEDULE_RECEIVER;
-    let mut at = GICR;
-    while at + GICR_STRIDE <= crate::platform::GIC.1 {
-        let register = |offset: u64| (at + offset) as *mut u32;
-        // SAFETY: registers of a redistributor, mapped as device memory; EL3 changes the groups of SGIs only on its way
-        // to `start` on a CPU.
-        let last = unsafe {
-            let priority = (at + GICR_PRIORITY) as *mut u8;
-            if priority.read_volatile() < HIGHEST_NORMAL {
-                priority.write_volatile(HIGHEST_NORMAL);
-            }
-            let group = register(GICR_IGROUPR0);
-            group.write_volatile(group.read_volatile() | bit);
-            let modifier = register(GICR_IGRPMODR0);
-            modifier.write_volatile(modifier.read_volatile() & !bit);
-            register(8).read_volatile() & GICR_TYPER_LAST != 0
-        };
-        if last {
-            break;
-        }
-        at += GICR_STRIDE;
+    // EL3 changes the groups of SGIs only on its way to `start` on a CPU.
+    for cpu in 0..CPUS {
+        let Some(frame) = Frame::of(SCHEDULE_RECEIVER, cpu) else { continue };
+        let at = IPRIORITYR + u64::from(SCHEDULE_RECEIVER);
+        // The first of the four in a word.
+        frame.write8(at, HIGHEST_NORMAL.max(frame.read(at) as u8));
+        frame.set_field(IGROUPR, SCHEDULE_RECEIVER, 1, 1);
+        frame.set_field(IGRPMODR, SCHEDULE_RECEIVER, 1, 0);
     }
 }
 
-/// Raises the schedule-receiver interrupt on this CPU, in Non-secure group 1 (ICC_ASGI1R_EL1).
+/// Raises the schedule-receiver interrupt on this CPU, in Non-secure group 1.
 pub(crate) fn raise_schedule_receiver() {
-    let mpidr = mrs!("mpidr_el1");
-    let affinity = |n: u64| mpidr >> (8 * n) & 0xff;
-    let target = (mpidr >> 32 & 0xff) << 48 | affinity(2) << 32 | affinity(1) << 16 | 1 << (affinity(0) & 0xf);
+    let value = sgi(mrs!("mpidr_el1"), SCHEDULE_RECEIVER);
     // SAFETY: makes an interrupt pending, nothing else.
-    unsafe { msr!("S3_0_C12_C11_6", target | SCHEDULE_RECEIVER << 24) };
+    unsafe { msr!("S3_0_C12_C11_6", value) }; // ICC_ASGI1R_EL1
+}
+
+/// Returns what makes an SGI pending on the CPU with this MPIDR (ICC_SGI1R_EL1 and ICC_ASGI1R_EL1).
+#[inline(never)]
+fn sgi(mpidr: u64, intid: u32) -> u64 {
+    let (aff0, aff1, aff2, aff3) = (mpidr & 0xff, mpidr >> 8 & 0xff, mpidr >> 16 & 0xff, mpidr >> 32 & 0xff);
+    aff3 << 48 | aff0 >> 4 << 44 | aff2 << 32 | u64::from(intid) << 24 | aff1 << 16 | 1 << (aff0 & 0xf)
 }
 
 /// A frame of registers: the distributor's, or a redistributor's second page.
@@ -177,7 +162,7 @@ impl Frame {
     }
 
     fn write(self, offset: u64, value: u32) {
-        // SAFETY: as above; what is written concerns an interrupt of the Secure world only.
+        // SAFETY: as above; what is written concerns an interrupt of the Secure world, or the one that it gives away.
         unsafe { ((self.0 + offset) as *mut u32).write_volatile(value) };
     }
 
@@ -303,19 +288,17 @@ pub(crate) fn acknowledge(cpu: usize) -> Option<u32> {
 
 /// Sends [`KICK`] to one CPU, or to all but this one.
 pub(crate) fn kick(cpu: Option<usize>) {
-    const ALL_OTHERS: u64 = 1 << 40;
-    let target = match cpu {
+    const ALL_OTHERS: u64 = 1 << 40 | (KICK as u64) << 24;
+    let value = match cpu {
         None => ALL_OTHERS,
         Some(cpu) => {
             let Some(mpidr) = MPIDRS.get(cpu) else { return };
-            let mpidr = mpidr.load(Relaxed);
-            let (aff0, aff1, aff2, aff3) = (mpidr & 0xff, mpidr >> 8 & 0xff, mpidr >> 16 & 0xff, mpidr >> 32 & 0xff);
-            aff3 << 48 | aff0 >> 4 << 44 | aff2 << 32 | aff1 << 16 | 1 << (aff0 & 0xf)
+            sgi(mpidr.load(Relaxed), KICK)
         }
     };
     // What the other CPU is to find is written before it is told.
     barrier!("dsb ish");
     // SAFETY: makes an SGI of the Secure world pending, nothing else.
-    unsafe { msr!("S3_0_C12_C11_5", target | u64::from(KICK) << 24) }; // ICC_SGI1R_EL1
+    unsafe { msr!("S3_0_C12_C11_5", value) }; // ICC_SGI1R_EL1
     barrier!("isb");
 }

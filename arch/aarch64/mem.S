@@ -95,6 +95,9 @@ memcpy:
     b.ne    5b
     ret
 
+    // In the rest of a vector's slot (vectors.S).
+    .section .text.vectors, "ax"
+    .subsection 13
 memset:
     mov     x3, x0
     and     x1, x1, #0xff

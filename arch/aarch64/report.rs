@@ -5,7 +5,7 @@ use core::panic::PanicInfo;
 use core::sync::atomic::Ordering::Relaxed;
 
 use ffa_abi::lines::{Line, Lines};
-use ffa_abi::{packed, packed_lines};
+use ffa_abi::packed_lines;
 
 use crate::uart;
 use crate::{mmu, percpu};
@@ -22,12 +22,10 @@ pub(crate) struct Record {
 /// Reports an exception taken at S-EL2 and stops this CPU.
 pub(crate) extern "C" fn own_fatal(record: &Record) -> ! {
     let esr = mrs!("esr_el2");
-    let what = match record.vector & 3 {
+    let what = CLASS_NAMES.get(match record.vector as usize & 3 {
         0 => class(esr >> 26 & 0x3f),
-        1 => packed!("IRQ"),
-        2 => packed!("FIQ"),
-        _ => packed!("SError"),
-    };
+        interrupt => CLASSES.len() + interrupt,
+    });
     uart::line(format_args!("\nFATAL: {what} taken at S-EL2 on CPU {}", percpu::cpu_index()));
     uart::line(format_args!("  ESR {esr:#x} ({}), FAR {:#x}", detail(esr), mrs!("far_el2")));
     let [.., sp] = record.x;
@@ -96,9 +94,9 @@ fn follows_call(link: u64) -> bool {
 
 /// Exception classes (ESR_EL2.EC).
 const CLASSES: [u8; 10] = [0x00, 0x07, 0x0e, 0x18, 0x21, 0x22, 0x25, 0x26, 0x2f, 0x3c];
-/// Their names, in the same order, and that of all others.
+/// Their names, in the same order, that of all others, and those of the other vectors.
 static CLASS_NAMES: Lines = packed_lines!(
-    11,
+    14,
     concat!(
         "unknown instruction\n",
         "SIMD access\n",
@@ -111,6 +109,9 @@ static CLASS_NAMES: Lines = packed_lines!(
         "SError\n",
         "BRK\n",
         "synchronous exception\n",
+        "IRQ\n",
+        "FIQ\n",
+        "SError\n",
     )
 );
 
@@ -133,8 +134,8 @@ static FAULT_NAMES: Lines = packed_lines!(
     )
 );
 
-fn class(ec: u64) -> Line {
-    CLASS_NAMES.get(CLASSES.iter().take_while(|&&class| u64::from(class) != ec).count())
+fn class(ec: u64) -> usize {
+    CLASSES.iter().take_while(|&&class| u64::from(class) != ec).count()
 }
 
 fn detail(esr: u64) -> Line {

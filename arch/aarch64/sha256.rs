@@ -31,19 +31,17 @@ pub(crate) fn digest(bytes: &[u8]) -> [u8; 32] {
     let (blocks, rest) = bytes.as_chunks::<BLOCK>();
     compress(&mut state, blocks);
     // The padding: a one bit, zeroes, the length in bits at the end of the last block, which may be one more.
-    let mut block = [0; BLOCK];
-    if let Some((data, [end, ..])) = block.split_at_mut_checked(rest.len()) {
+    let mut last = [[0; BLOCK]; 2];
+    let count = if rest.len() + 9 > BLOCK { 2 } else { 1 };
+    if let Some((data, [end, ..])) = last.as_flattened_mut().split_at_mut_checked(rest.len()) {
         data.copy_from_slice(rest);
         *end = 0x80;
     }
-    if rest.len() + 9 > BLOCK {
-        compress(&mut state, &[block]);
-        block = [0; BLOCK];
-    }
-    if let Some(length) = block.last_chunk_mut() {
+    let last = last.get_mut(..count).unwrap_or_default();
+    if let Some(length) = last.as_flattened_mut().last_chunk_mut() {
         *length = (bytes.len() as u64).wrapping_mul(8).to_be_bytes();
     }
-    compress(&mut state, &[block]);
+    compress(&mut state, last);
     let mut out = [0; 32];
     out.copy_from_slice(state.map(u32::to_be_bytes).as_flattened());
     out

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// SIMD, SVE and streaming registers; the only code of the SPMC that names them.
+// SIMD and SVE registers; the only code of the SPMC that names them.
 
-    .section .text.simd, "ax"
-    .global q_save, q_load, z_save, z_load, p_save, p_load, streaming_on, streaming_off
+    // What is short lies in the rest of a vector's slot (vectors.S).
+    .section .text.vectors, "ax"
+    .global q_save, q_load, z_save, z_load, p_save, p_load
     .arch_extension fp
     .arch_extension simd
     .arch_extension sve
 
+    .subsection 9
 // extern "C" fn q_save(to: *const Simd): Q0-Q31, FPCR, FPSR.
 q_save:
     stp     q0, q1, [x0]
@@ -31,6 +33,7 @@ q_save:
     str     x2, [x0, #520]
     ret
 
+    .subsection 11
 q_load:
     ldp     q0, q1, [x0]
     ldp     q2, q3, [x0, #32]
@@ -54,6 +57,7 @@ q_load:
     msr     fpsr, x2
     ret
 
+    .section .text.sve, "ax"
 // extern "C" fn z_save(z: *mut u64, status: *mut u64): Z0-Z31 at the current vector length, FPCR, FPSR.
 z_save:
     mrs     x2, fpcr
@@ -72,6 +76,8 @@ z_load:
     .endr
     ret
 
+    .section .text.vectors, "ax"
+    .subsection 1
 // extern "C" fn p_save(to: *const u64, ffr: u64): P0-P15, and FFR if `ffr` is not 0.
 p_save:
     .irp    n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
@@ -81,6 +87,7 @@ p_save:
     rdffr   p0.b
     str     p0, [x0, #16, mul vl]
 1:  ret
+    .subsection 3
 p_load:
     cbz     x1, 1f
     ldr     p0, [x0, #16, mul vl]
@@ -89,12 +96,4 @@ p_load:
     .irp    n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
     ldr     p\n, [x0, #\n, mul vl]
     .endr
-    ret
-
-// Streaming mode on and off (MSR SVCRSM, #imm), by number: SME is not in every assembler.
-streaming_on:
-    .inst   0xd503437f
-    ret
-streaming_off:
-    .inst   0xd503427f
     ret

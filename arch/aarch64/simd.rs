@@ -48,8 +48,6 @@ unsafe extern "C" {
     fn z_load(z: *const u64, status: *const u64);
     fn p_save(to: *mut u64, ffr: u64);
     fn p_load(from: *const u64, ffr: u64);
-    fn streaming_on();
-    fn streaming_off();
 }
 
 /// CPTR_EL2 as S-EL2 itself may use every register that this CPU has.
@@ -85,32 +83,39 @@ fn open(cpu: &PerCpu) {
     barrier!("isb");
 }
 
-/// Runs `f` with the vector length at its maximum, and puts the Normal world's choice back.
+/// All there is of ZCR_EL2, and the field of SMCR_EL2, for the longest vectors.
+const LONGEST: u64 = 0xf;
+
+/// Sets the vector length to its maximum. Returns the Normal world's choice, for [`put_length_back`].
 #[inline(always)]
-fn with_longest<R>(streaming: bool, f: impl FnOnce() -> R) -> R {
-    const LONGEST: u64 = 0xf;
-    if streaming {
-        let old = mrs!("S3_4_C1_C2_6"); // SMCR_EL2
-        let fa64 = u64::from(has_fa64()) << 31;
-        // SAFETY: SMCR_EL2 bounds the streaming vector length; restored below, and the saved area is for the maximum.
-        unsafe { msr!("S3_4_C1_C2_6", old | LONGEST | fa64) };
-        barrier!("isb");
-        let result = f();
-        // SAFETY: as above.
-        unsafe { msr!("S3_4_C1_C2_6", old) };
-        return result;
+fn make_longest(streaming: bool) -> u64 {
+    let old = if streaming { mrs!("S3_4_C1_C2_6") } else { mrs!("S3_4_C1_C2_0") };
+    if !streaming && old == LONGEST {
+        return old;
     }
-    let old = mrs!("S3_4_C1_C2_0"); // ZCR_EL2
-    if old & LONGEST == LONGEST {
-        return f();
+    // SAFETY: SMCR_EL2 and ZCR_EL2 bound the vector lengths, which are restored; the saved area is for the maximum.
+    unsafe {
+        if streaming {
+            msr!("S3_4_C1_C2_6", old | LONGEST | u64::from(has_fa64()) << 31);
+        } else {
+            msr!("S3_4_C1_C2_0", LONGEST);
+        }
     }
-    // SAFETY: ZCR_EL2 bounds the vector length; restored below, and the saved area is for the maximum.
-    unsafe { msr!("S3_4_C1_C2_0", LONGEST) };
     barrier!("isb");
-    let result = f();
-    // SAFETY: as above.
-    unsafe { msr!("S3_4_C1_C2_0", old) };
-    result
+    old
+}
+
+/// Undoes [`make_longest`].
+#[inline(always)]
+fn put_length_back(streaming: bool, old: u64) {
+    // SAFETY: what was there before.
+    unsafe {
+        if streaming {
+            msr!("S3_4_C1_C2_6", old);
+        } else {
+            msr!("S3_4_C1_C2_0", old);
+        }
+    }
 }
 
 fn save_normal(cpu: &PerCpu) {
@@ -121,33 +126,39 @@ fn save_normal(cpu: &PerCpu) {
     // SAFETY: the area is this CPU's own, large enough for the longest vectors, and `open` has made the registers
     // accessible at S-EL2; SVE and SME registers are named only where the ID registers show them.
     unsafe {
-        if has_sve(cpu) || streaming {
-            with_longest(streaming, || z_save(area.z.get().cast(), area.status.get().cast()));
-        } else {
-            q_save(&raw const area.q);
+        if !streaming && !has_sve(cpu) {
+            return q_save(&raw const area.q);
         }
+        let length = make_longest(streaming);
+        z_save(area.z.get().cast(), area.status.get().cast());
         if streaming {
-            // Leaving streaming mode clears the vectors and predicates. ZA stays: the partition cannot reach it.
-            with_longest(true, || p_save(area.p.get().cast(), has_fa64().into()));
-            streaming_off();
+            p_save(area.p.get().cast(), has_fa64().into());
         }
+        put_length_back(streaming, length);
+    }
+    if streaming {
+        // Leaving streaming mode clears the vectors and predicates. ZA stays: the partition cannot reach it.
+        barrier!(".inst 0xd503427f"); // MSR SVCRSM, #0, by number: SME is not in every assembler.
     }
 }
 
 fn load_normal(cpu: &PerCpu) {
     let area = &cpu.normal_simd;
     let streaming = area.svcr.get() & 1 != 0;
+    if streaming {
+        barrier!(".inst 0xd503437f"); // MSR SVCRSM, #1
+    }
     // SAFETY: as `save_normal`.
     unsafe {
+        if !streaming && !has_sve(cpu) {
+            return q_load(&raw const area.q);
+        }
+        let length = make_longest(streaming);
         if streaming {
-            streaming_on();
-            with_longest(true, || p_load(area.p.get().cast(), has_fa64().into()));
+            p_load(area.p.get().cast(), has_fa64().into());
         }
-        if has_sve(cpu) || streaming {
-            with_longest(streaming, || z_load(area.z.get().cast(), area.status.get().cast()));
-        } else {
-            q_load(&raw const area.q);
-        }
+        z_load(area.z.get().cast(), area.status.get().cast());
+        put_length_back(streaming, length);
     }
 }
 

@@ -91,19 +91,26 @@ context_exit:
     msr     \b, x2
     .endm
 
+    // These lie in the rest of vectors' slots (vectors.S).
     .arch_extension pauth
+    .section .text.vectors, "ax"
+    .subsection 5
 keys_save:
     key_pairs save
     ret
+    .subsection 7
 keys_load:
     key_pairs load
     ret
+    .section .text.vectors_history, "ax"
+    .subsection 5
 rare_save:
     rare_pairs save
     ret
 rare_load:
     rare_pairs load
     ret
+    .subsection 11
 timers_save:
     timer_pairs save
     ret

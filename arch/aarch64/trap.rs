@@ -129,25 +129,24 @@ fn system_register(cpu: &PerCpu, context: &Context, regs: &mut Regs, esr: u64) -
     let is_timer = is_timer(register);
     if is_read {
         let value = if is_timer { Some(read_timer(context, register)) } else { read(context, register) };
-        let Some(value) = value else {
-            undefined(context);
-            return None;
-        };
-        set_register(context, regs, rt, value);
-    } else {
-        let value = register_value(context, regs, rt);
-        if is_timer {
-            write_timer(context, register, value);
-        } else if register == CSSELR {
-            context.csselr.store(value & 0x1f, Relaxed);
-        } else if register != OSLAR && !is_harmless(register) {
-            // Any other register is not the partition's.
-            undefined(context);
-            return None;
+        match value {
+            Some(value) => set_register(context, regs, rt, value),
+            None => undefined(context),
         }
+        return None;
+    }
+    let value = register_value(context, regs, rt);
+    if is_timer {
+        write_timer(context, register, value);
+    } else if register == CSSELR {
+        context.csselr.store(value & 0x1f, Relaxed);
+    } else if register != OSLAR && !is_harmless(register) {
+        // Any other register is not the partition's.
+        undefined(context);
+        return None;
     }
     skip(context);
-    (is_timer && !is_read).then_some(Exit::Timer)
+    is_timer.then_some(Exit::Timer)
 }
 
 /// Tells whether a register reads as zero and ignores writes: those are harmless at their reset values, and start-up
@@ -234,7 +233,10 @@ fn register_value(context: &Context, regs: &Regs, rt: usize) -> u64 {
     regs.x.get(rt).copied().unwrap_or_else(|| context.high(rt))
 }
 
+/// Puts what a trapped read returns where it belongs, and goes on behind it.
+#[inline(never)]
 fn set_register(context: &Context, regs: &mut Regs, rt: usize, value: u64) {
+    skip(context);
     match regs.x.get_mut(rt) {
         Some(x) => *x = value,
         None => context.set_high(rt, value),

@@ -11,11 +11,9 @@ use crate::{gic, predictor, simd};
 /// Bits of a control register with one purpose, next to each other, and where they must hold what is written to them.
 /// `verify.rs` reads all of [`BITS`] back.
 pub(crate) struct Bit {
-    pub(crate) register: Register,
-    /// They are set, or meant to be clear.
-    pub(crate) set: bool,
-    first: u8,
-    width: u8,
+    /// From the right: where they begin (6 bits), how many they are (4), whether they are set or meant to be clear (1), and
+    /// the register.
+    place: u16,
     pub(crate) need: Need,
 }
 
@@ -31,74 +29,91 @@ pub(crate) enum Register {
 
 impl Bit {
     const fn new(register: Register, set: bool, mask: u64, need: Need) -> Self {
-        let bit = Self { register, set, first: mask.trailing_zeros() as u8, width: mask.count_ones() as u8, need };
+        let (first, width) = (mask.trailing_zeros(), mask.count_ones());
+        let place = first as u16 | (width as u16) << 6 | (set as u16) << 10 | (register as u16) << 11;
+        let bit = Self { place, need };
         assert!(bit.mask() == mask);
         bit
     }
 
     pub(crate) const fn mask(&self) -> u64 {
-        ((1 << self.width) - 1) << self.first
+        ((1 << (self.place >> 6 & 0xf)) - 1) << (self.place & 0x3f)
+    }
+
+    pub(crate) const fn is_set(&self) -> bool {
+        self.place & 1 << 10 != 0
+    }
+
+    /// Returns the place of the register among those of [`Register`].
+    pub(crate) const fn register(&self) -> usize {
+        self.place as usize >> 11
     }
 }
 
-/// When a bit exists: without the feature it is RES0 or RES1, and there is nothing to trap. The ID register that tells,
-/// where its field begins, and the least and the greatest value that say yes.
+/// When a bit exists: without the feature it is RES0 or RES1, and there is nothing to trap. A digit each, from the right: the
+/// ID register that tells, its field, and the least and the greatest value that say yes.
 #[derive(Clone, Copy)]
-pub(crate) struct Need(Id, u8, u8, u8);
+pub(crate) struct Need(u16);
 
-/// The ID registers (`ID_AA64<name>_EL1`) that tell.
-#[derive(Clone, Copy)]
-enum Id {
-    Pfr0,
-    Pfr1,
-    Dfr0,
-    Mmfr0,
-    Mmfr1,
-    Mmfr2,
-}
+// The ID registers (`ID_AA64<name>_EL1`) that tell.
+const PFR0: u16 = 0;
+const PFR1: u16 = 1;
+const DFR0: u16 = 2;
+const MMFR0: u16 = 3;
+const MMFR1: u16 = 4;
+const MMFR2: u16 = 5;
 
 impl Need {
+    /// `at` is where the field begins.
+    const fn new(register: u16, at: u16, least: u16, most: u16) -> Self {
+        Self(register | at / 4 << 4 | least << 8 | most << 12)
+    }
+
+    const fn register(self) -> u16 {
+        self.0 & 0xf
+    }
+
     pub(crate) fn is_met(self) -> bool {
-        let Self(id, at, least, most) = self;
-        let register = match id {
-            Id::Pfr0 => mrs!("id_aa64pfr0_el1"),
-            Id::Pfr1 => mrs!("id_aa64pfr1_el1"),
-            Id::Dfr0 => mrs!("id_aa64dfr0_el1"),
-            Id::Mmfr0 => mrs!("id_aa64mmfr0_el1"),
-            Id::Mmfr1 => mrs!("id_aa64mmfr1_el1"),
-            // By number: not in every assembler.
-            Id::Mmfr2 => mrs!("S3_0_C0_C7_2"),
+        let register = match self.register() {
+            PFR0 => mrs!("id_aa64pfr0_el1"),
+            PFR1 => mrs!("id_aa64pfr1_el1"),
+            DFR0 => mrs!("id_aa64dfr0_el1"),
+            MMFR0 => mrs!("id_aa64mmfr0_el1"),
+            MMFR1 => mrs!("id_aa64mmfr1_el1"),
+            // MMFR2, by number: not in every assembler.
+            _ => mrs!("S3_0_C0_C7_2"),
         };
-        (least..=most).contains(&((register >> at & 0xf) as u8))
+        let value = register >> (self.0 >> 4 & 0xf) * 4 & 0xf;
+        (u64::from(self.0 >> 8 & 0xf)..=u64::from(self.0 >> 12)).contains(&value)
     }
 }
 
 #[rustfmt::skip]
 mod needs {
-    use super::{Id, Need};
+    use super::{DFR0, MMFR0, MMFR1, MMFR2, Need, PFR0, PFR1};
 
     /// Every CPU with Secure EL2 has it.
-    pub(super) const ALWAYS: Need = Need(Id::Pfr0, 0, 0, 15);
-    pub(super) const AARCH32: Need = Need(Id::Pfr0, 0, 2, 2); // at EL0
-    pub(super) const RAS: Need = Need(Id::Pfr0, 28, 1, 15);
-    pub(super) const SVE: Need = Need(Id::Pfr0, 32, 1, 15);
-    pub(super) const AMU: Need = Need(Id::Pfr0, 44, 1, 15);
-    pub(super) const MTE2: Need = Need(Id::Pfr1, 8, 2, 15);
-    pub(super) const SME: Need = Need(Id::Pfr1, 24, 1, 15);
+    pub(super) const ALWAYS: Need = Need::new(PFR0, 0, 0, 15);
+    pub(super) const AARCH32: Need = Need::new(PFR0, 0, 2, 2); // at EL0
+    pub(super) const RAS: Need = Need::new(PFR0, 28, 1, 15);
+    pub(super) const SVE: Need = Need::new(PFR0, 32, 1, 15);
+    pub(super) const AMU: Need = Need::new(PFR0, 44, 1, 15);
+    pub(super) const MTE2: Need = Need::new(PFR1, 8, 2, 15);
+    pub(super) const SME: Need = Need::new(PFR1, 24, 1, 15);
     // Of the debug features all ones is none.
-    pub(super) const TRACE: Need = Need(Id::Dfr0, 4, 1, 14);
-    pub(super) const PMU: Need = Need(Id::Dfr0, 8, 1, 14);
-    pub(super) const PMU_8_1: Need = Need(Id::Dfr0, 8, 4, 14);
-    pub(super) const PMU_8_5: Need = Need(Id::Dfr0, 8, 6, 14);
-    pub(super) const SPE: Need = Need(Id::Dfr0, 32, 1, 14);
-    pub(super) const TRACE_FILTER: Need = Need(Id::Dfr0, 40, 1, 14);
-    pub(super) const FGT: Need = Need(Id::Mmfr0, 56, 1, 15);
-    pub(super) const ECV: Need = Need(Id::Mmfr0, 60, 1, 15);
-    pub(super) const VMID16: Need = Need(Id::Mmfr1, 4, 2, 2);
-    pub(super) const LOR: Need = Need(Id::Mmfr1, 16, 1, 15);
-    pub(super) const HCX: Need = Need(Id::Mmfr1, 40, 1, 15);
-    pub(super) const EVT: Need = Need(Id::Mmfr2, 56, 1, 15); // cache identification has a trap without CTR_EL0
-    pub(super) const NO_EVT: Need = Need(Id::Mmfr2, 56, 0, 0);
+    pub(super) const TRACE: Need = Need::new(DFR0, 4, 1, 14);
+    pub(super) const PMU: Need = Need::new(DFR0, 8, 1, 14);
+    pub(super) const PMU_8_1: Need = Need::new(DFR0, 8, 4, 14);
+    pub(super) const PMU_8_5: Need = Need::new(DFR0, 8, 6, 14);
+    pub(super) const SPE: Need = Need::new(DFR0, 32, 1, 14);
+    pub(super) const TRACE_FILTER: Need = Need::new(DFR0, 40, 1, 14);
+    pub(super) const FGT: Need = Need::new(MMFR0, 56, 1, 15);
+    pub(super) const ECV: Need = Need::new(MMFR0, 60, 1, 15);
+    pub(super) const VMID16: Need = Need::new(MMFR1, 4, 2, 2);
+    pub(super) const LOR: Need = Need::new(MMFR1, 16, 1, 15);
+    pub(super) const HCX: Need = Need::new(MMFR1, 40, 1, 15);
+    pub(super) const EVT: Need = Need::new(MMFR2, 56, 1, 15); // cache identification has a trap without CTR_EL0
+    pub(super) const NO_EVT: Need = Need::new(MMFR2, 56, 0, 0);
 }
 use needs::*;
 
@@ -197,8 +212,8 @@ const fn always(register: Register) -> u64 {
     while i < BITS.len() {
         let bit = &BITS[i];
         // Those of EVT and MTE are set where they exist (`hcr`).
-        let optional = matches!(bit.need, Need(Id::Mmfr2 | Id::Pfr1, ..));
-        if bit.register as u8 == register as u8 && bit.set && !optional {
+        let optional = matches!(bit.need.register(), MMFR2 | PFR1);
+        if bit.register() == register as usize && bit.is_set() && !optional {
             all |= bit.mask();
         }
         i += 1;

@@ -8,16 +8,14 @@
     .balign 0x80
     stp     x0, x1, [sp, #-16]!
     hint    #16                         // ESB
-    .if     \history == {BY_LOOP}
+    .if     \history
     mrs     x1, tpidr_el2
     ldr     x1, [x1, {PERCPU_BRANCHES}]
 1:  b       2f
 2:  subs    x1, x1, #1
     b.ne    1b
+    hint    #22                         // CLRBHB; does nothing on a CPU that needs the loop
     sb_
-    .elseif \history == {BY_INSTRUCTION}
-    hint    #22                         // CLRBHB
-    isb
     .endif
     mov     x0, \kind
     b       context_exit
@@ -32,36 +30,44 @@
     sub     x0, sp, x0
     sub     sp, sp, x0
     stp     x0, x1, [sp, #-16]!
-    mov     x0, \kind
+    mov     x0, #(\kind)
     b       own_exception
 1:  sub     x0, sp, x0
     sub     sp, sp, x0
-    mov     x0, \kind
+    mov     x0, #(\kind)
     b       stack_overflow
     .endm
 
-    // The last quarter of a table is for an EL1 in AArch32, which there is none of (HCR_EL2.RW, which verify.rs reads
-    // back; an EL0 in AArch32 comes by the third quarter): linker.ld puts other code there.
-    .macro  table, name, history
-    .section .text.\name, "ax"
-    .balign 2048
-    .global \name
-\name:
-    .irp    kind, 0,1,2,3,4,5,6,7
-    own     \kind
+    // The two quarters of a table that are reached; linker.ld puts them in their places, and other code in those of the
+    // rest. The first is for S-EL2 with SP_EL0, which it never uses (boot.S sets SPSel, nothing clears it), the last for an
+    // EL1 in AArch32, which there is none of (HCR_EL2.RW, which verify.rs reads back; an EL0 in AArch32 comes by the third).
+    // Slot n is subsection 2n: what a file puts in subsection 2n + 1 lies in the rest of that slot, which is 80 bytes, or
+    // 112 of the slots for partitions in the first table.
+    .macro  table, history
+    .irp    n, 0,1,2,3
+    .subsection 2 * \n
+    own     4 + \n
     .endr
+    .subsection 8
     slot    {EXIT_SYNC}, \history
+    .subsection 10
     slot    {EXIT_IRQ}, \history
+    .subsection 12
     slot    {EXIT_FIQ}, \history
+    .subsection 14
     slot    {EXIT_SERROR}, \history
+    .subsection 16
     .balign 0x80
     .endm
 
-    table   vectors, 0
-    table   vectors_clrbhb, {BY_INSTRUCTION}
-    table   vectors_loop, {BY_LOOP}
+    .section .text.vectors, "ax"
+    table   0
+    // For a CPU whose branch history has to be overwritten at each entry.
+    .section .text.vectors_history, "ax"
+    table   1
 
-    .section .text.own, "ax"
+    .section .text.vectors, "ax"
+    .subsection 15
 own_exception:
     // The copy routines expect data aborts (EC 0x25) and nothing else; they leave x16 and x17 to us.
     cmp     x0, #4
@@ -83,11 +89,16 @@ own_exception:
     eret
     sb_
 1:  mov     x0, #4
-2:  // A record of the registers: x0-x30, SP, kind.
-    sub     sp, sp, #272
+2:  sub     sp, sp, #272
     stp     x2, x3, [sp, #16]
     ldp     x2, x3, [sp, #272]
     stp     x2, x3, [sp]
+    add     x1, sp, #288
+    b       own_record
+
+    .section .text.own, "ax"
+own_record:
+    // A record of the registers: x0-x30, SP, kind.
     stp     x4, x5, [sp, #32]
     stp     x6, x7, [sp, #48]
     stp     x8, x9, [sp, #64]
@@ -101,31 +112,21 @@ own_exception:
     stp     x24, x25, [sp, #192]
     stp     x26, x27, [sp, #208]
     stp     x28, x29, [sp, #224]
-    add     x1, sp, #288
     stp     x30, x1, [sp, #240]
     str     x0, [sp, #256]
     mov     x0, sp
     bl      {own_fatal}
     b       .
 
+    .section .text.vectors_history, "ax"
+    .subsection 7
 stack_overflow:
-    // This CPU is lost; its outermost frames make room for the report.
+    // This CPU is lost; its outermost frames make room for the report, which shows them as x0-x3.
     mov     x1, sp
     mrs     x2, tpidr_el2
     ldr     x2, [x2, {PERCPU_INDEX}]
     mov_imm x3, {STACKS_VA}
     add     x3, x3, x2, lsl {STACK_BIT} + 1
     mov_imm x2, (1 << {STACK_BIT}) + {STACK_SIZE} - 288
-    add     x3, x3, x2
-    mov     sp, x3
-    stp     x18, x19, [sp, #144]
-    stp     x20, x21, [sp, #160]
-    stp     x22, x23, [sp, #176]
-    stp     x24, x25, [sp, #192]
-    stp     x26, x27, [sp, #208]
-    stp     x28, x29, [sp, #224]
-    stp     x30, x1, [sp, #240]
-    str     x0, [sp, #256]
-    mov     x0, sp
-    bl      {own_fatal}
-    b       .
+    add     sp, x3, x2
+    b       own_record

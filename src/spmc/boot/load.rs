@@ -20,13 +20,19 @@ use crate::{Ipa, PAGE_SIZE, Pa, Port, Space, Vmid};
 /// A package that was read and whose manifest is sound in itself.
 struct Candidate<'m> {
     entry: &'m PartitionEntry,
-    position: usize,
     manifest: &'static PartitionManifest,
     /// Where the image lies in the package.
     image_at: u64,
     package_len: u64,
     /// Where the partition manifest lies in the package, and its length.
     manifest_at: (u64, u64),
+}
+
+impl Candidate<'_> {
+    /// Returns its position in the SPMC manifest: vm1 is 0.
+    fn position(&self) -> usize {
+        usize::from(self.entry.number).wrapping_sub(1)
+    }
 }
 
 /// Says that a partition is left out; the reason is on the console.
@@ -42,8 +48,8 @@ pub(super) fn all<P: Port>(port: &P, core: &CoreManifest, places: &mut Places<'_
     let mut candidates: ArrayVec<_, MAX_PARTITIONS> = ArrayVec::new();
     let mut admitted: ArrayVec<Admitted<'_>, MAX_PARTITIONS> = ArrayVec::new();
     let loaded: &'static mut Loaded<P> = Box::leak(Box::default());
-    for (position, entry) in core.partitions.iter().enumerate() {
-        let Ok(candidate) = read(port, entry, position) else { continue };
+    for entry in &core.partitions {
+        let Ok(candidate) = read(port, entry) else { continue };
         for r in &candidate.manifest.memory_regions {
             if !r.relative && r.attributes.space() == Space::Secure {
                 places.take(r.base, r.size());
@@ -52,10 +58,10 @@ pub(super) fn all<P: Port>(port: &P, core: &CoreManifest, places: &mut Places<'_
         let _ = candidates.try_push(candidate);
     }
     for candidate in &candidates {
-        match platform::check(core, port.own_memory(), candidate.position, candidate.manifest, &admitted) {
+        match platform::check(core, port.own_memory(), candidate.position(), candidate.manifest, &admitted) {
             Ok(id) => {
                 if build(port, candidate, id, loaded, places, core.quiet).is_ok() {
-                    let _ = admitted.try_push((candidate.position, candidate.manifest));
+                    let _ = admitted.try_push((candidate.position(), candidate.manifest));
                 }
             }
             Err(refusal) => _ = left_out(port, candidate.entry, &refusal),
@@ -66,7 +72,7 @@ pub(super) fn all<P: Port>(port: &P, core: &CoreManifest, places: &mut Places<'_
 
 /// Finds and reads one package: its header, its manifest.
 #[inline(never)]
-fn read<'m, P: Port>(port: &P, entry: &'m PartitionEntry, position: usize) -> Result<Candidate<'m>, LeftOut> {
+fn read<'m, P: Port>(port: &P, entry: &'m PartitionEntry) -> Result<Candidate<'m>, LeftOut> {
     let refused = |refusal: Refusal| left_out(port, entry, &refusal);
     port.with_secure_bytes(entry.load_address, entry.mem_size, |memory| {
         let package = Package::parse(memory).map_err(refused)?;
@@ -86,7 +92,6 @@ fn read<'m, P: Port>(port: &P, entry: &'m PartitionEntry, position: usize) -> Re
         }
         Ok(Candidate {
             entry,
-            position,
             manifest,
             image_at: package.image.start as u64,
             manifest_at: (package.manifest.start as u64, package.manifest.len() as u64),
@@ -110,7 +115,7 @@ fn build<P: Port>(
     places: &mut Places<'_>,
     quiet: bool,
 ) -> Result<(), LeftOut> {
-    let &Candidate { entry, position, manifest, image_at, package_len, .. } = candidate;
+    let &Candidate { entry, manifest, image_at, package_len, .. } = candidate;
     let base = entry.load_address;
     let index = loaded.len();
     clear_preserved(port, candidate)?;
@@ -120,7 +125,7 @@ fn build<P: Port>(
         return Err(left_out);
     }
     // Of the package as it came, without the boot information.
-    let digest = port.with_secure_bytes(base, package_len, |package| (!quiet).then(|| port.sha256(package)));
+    let digest = if quiet { None } else { port.with_secure_bytes(base, package_len, |package| port.sha256(package)) };
     let boot_info = boot_info(port, candidate);
     // The image of a package without an entry point of its own begins with its first instruction.
     let offset = if manifest.entrypoint_offset != 0 { manifest.entrypoint_offset } else { image_at };
@@ -134,7 +139,7 @@ fn build<P: Port>(
         boot_info,
     };
     // There is room for as many as the manifest can name.
-    let _ = loaded.try_push(Partition::new(port, (index, position), identity, manifest, stage2));
+    let _ = loaded.try_push(Partition::new(port, (index, candidate.position()), identity, manifest, stage2));
     let Some(partition) = loaded.last_mut() else { return Err(LeftOut) };
     if let Some(pair) = partition.boot_mailbox() {
         // Nothing is mapped yet: this cannot fail.
@@ -143,7 +148,7 @@ fn build<P: Port>(
     if partition.manifest.abort_action == AbortAction::Restart {
         partition.pristine = keep_pristine(port, entry, package_len, places);
     }
-    if let Some(digest) = digest.flatten() {
+    if let Some(digest) = digest {
         report(port, partition, package_len, &digest);
     }
     Ok(())

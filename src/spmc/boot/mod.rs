@@ -82,12 +82,12 @@ impl<P: Port> Spmc<P> {
 /// Sorts by insertion, stably: core's sorts would be several KiB of the image, and the lists of boot are short.
 pub(crate) fn sort<T, K: Ord>(list: &mut [T], key: impl Fn(&T) -> K) {
     for sorted in 1..list.len() {
-        for at in (1..=sorted).rev() {
-            let (Some(a), Some(b)) = (list.get(at - 1), list.get(at)) else { return };
-            if key(a) <= key(b) {
-                break;
-            }
-            list.swap(at - 1, at);
+        let mut at = sorted;
+        while let Some([.., a, b]) = list.get_mut(..=at)
+            && key(a) > key(b)
+        {
+            core::mem::swap(a, b);
+            at -= 1;
         }
     }
 }
@@ -119,10 +119,12 @@ fn read_manifest<P: Port>(port: &P, manifest: &[u8]) -> Result<&'static mut Core
 /// Adds free Secure memory to the pool of table memory: as much as there is of what would do for thousands of scattered
 /// pages. The SPMC works without, within what its own span has.
 fn add_table_memory<P: Port>(port: &P, places: &mut Places<'_>) {
-    for len in [1 << 20, 512 << 10, 256 << 10, 128 << 10] {
+    let mut len = 1 << 20;
+    while len >= 128 << 10 {
         if let Some(at) = places.place(len).filter(|&at| port.add_pages(at, len)) {
             return port.log(format_args!("table memory: {} more pages at {at}", len / PAGE_SIZE));
         }
+        len /= 2;
     }
     port.log(format_args!("table memory: no Secure memory is free to add to it"));
 }

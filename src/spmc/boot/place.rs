@@ -40,7 +40,10 @@ impl<'m> Places<'m> {
         let len = len.checked_next_multiple_of(PAGE_SIZE)?;
         let mut best = None;
         for r in self.core.ranges(MemoryKind::Secure) {
-            best = best.max(self.highest_in(r.base.0, r.size, len));
+            let at = self.highest_in(r.base.0, r.size, len);
+            if at > best {
+                best = at;
+            }
         }
         let best = Pa(best?);
         self.take(best, len).then_some(best)
@@ -49,15 +52,11 @@ impl<'m> Places<'m> {
     fn highest_in(&self, base: u64, size: u64, len: u64) -> Option<u64> {
         let mut at = base.checked_add(size)?.checked_sub(len)? & !(PAGE_SIZE - 1);
         // Each step goes below one more range that is in the way.
-        for _ in 0..=MOST {
-            if at < base {
-                return None;
-            }
-            let hit = self.taken.iter().find(|(from, to)| at < *to && *from < at + len);
-            match hit {
-                None => return Some(at),
-                Some((from, _)) => at = from.checked_sub(len)? & !(PAGE_SIZE - 1),
-            }
+        while at >= base {
+            let Some((from, _)) = self.taken.iter().find(|(from, to)| at < *to && *from < at + len) else {
+                return Some(at);
+            };
+            at = from.checked_sub(len)? & !(PAGE_SIZE - 1);
         }
         None
     }

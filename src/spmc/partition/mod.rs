@@ -106,6 +106,8 @@ pub struct Partition<P: Port> {
 }
 
 impl<P: Port> Partition<P> {
+    /// Makes one that is Reset. Large: apart, so that it is put together once, where the caller has room.
+    #[inline(never)]
     pub(crate) fn new(
         port: &P,
         (index, manifest_index): (usize, usize),
