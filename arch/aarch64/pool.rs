@@ -103,7 +103,7 @@ pub(crate) static POOL: Pool = Pool {
 };
 
 impl Pool {
-    /// Waits for the free pages: the copy that all share but [`Pool::free`].
+    /// Waits for the free pages: the copy that all share.
     #[inline(never)]
     fn lock(&self) -> MutexGuard<'_, Free> {
         self.free.lock()
@@ -171,7 +171,7 @@ impl Pool {
         }
         if let Some(at) = NonNull::new(page.0 as *mut u8) {
             // SAFETY: the page was handed out by `alloc` and its bit has just been taken back, so it is freed once.
-            unsafe { self.free.lock().free(at) };
+            unsafe { self.lock().free(at) };
             self.count.fetch_add(1, Relaxed);
         }
     }
