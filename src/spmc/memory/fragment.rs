@@ -63,7 +63,7 @@ impl<P: Port> Spmc<P> {
 
     /// Ends a donation whose receiver has it, and knows all of it.
     pub(super) fn end_if_told(&self, t: Held<'_>) {
-        let told = t.receivers().iter().all(|r| r.mapped.is_some() && r.untold == 0);
+        let told = t.receivers().iter().all(|r| r.has_retrieved() && r.untold == 0);
         if told && t.kind == Kind::Donate {
             self.memory.table.close(self.port, t);
         }

@@ -6,7 +6,7 @@
 //! agreed about it is in the table of transactions.
 //!
 //! Locks, in the order in which they are taken: a transaction, then the tables of one endpoint (a partition's
-//! stage 2 or the Normal world's tracking), then a mailbox; the list of free transactions, then the pool, are
+//! stage 2 or the Normal world's tracking), then a mailbox; which places of transactions are in use, then the pool, are
 //! taken last. No call holds two transactions, or the tables of two endpoints.
 
 mod fragment;
@@ -27,7 +27,7 @@ use ffa_abi::{Func, Handle, PartitionId, Regs, Version};
 use crate::mailbox::Mailbox;
 use crate::partition::{Entered, Partition};
 use crate::refusal::Refusal;
-use crate::stage2::{self, Change, Check, RangeList, Stage2, any_range};
+use crate::stage2::{self, Change, Check, RangeList, Stage2};
 use crate::sync::{Mutex, MutexGuard};
 use crate::{Ipa, PAGE_SIZE, Pa, Port, Space, Spmc};
 
@@ -224,7 +224,7 @@ impl<P: Port> Spmc<P> {
 
     /// Rewrites every page of a transaction in the tables of one of its ends.
     #[inline(never)]
-    fn rewrite(&self, end: &Caller<'_, P>, t: &Transaction, change: Change) {
+    fn rewrite(&self, end: &Caller<'_, P>, t: &Transaction, change: &Change) {
         let mut tables = self.tables_of(end).lock();
         let mut walk = tables.walk(self.port, t.space);
         walk.commit(&t.ranges, change);
@@ -233,7 +233,7 @@ impl<P: Port> Spmc<P> {
 
     /// Makes the pages the owner's again, with the permissions that it had.
     fn restore(&self, owner: &Caller<'_, P>, t: &Transaction) {
-        self.rewrite(owner, t, Change::TakeBack { normal: matches!(owner, Caller::Normal) });
+        self.rewrite(owner, t, &Change::TakeBack { normal: matches!(owner, Caller::Normal) });
     }
 
     /// Takes pages of Normal-world memory that a partition's manifest claims away from the Normal world.
@@ -242,7 +242,7 @@ impl<P: Port> Spmc<P> {
         let range = RangeList::one(Ipa(at.0), pages);
         // Two partitions may name the same region: the manifest checks decide about that.
         let mut walk = tracking.walk(self.port, Space::NonSecure);
-        walk.change(&range, &mut any_range, Check::Anything, Change::give_away())
+        walk.change(&range, &mut Check::Anything, &Change::give_away())
     }
 
     /// Tells whether a range is wholly in RAM that the Normal world owns alone. `tracking` proves that nothing changes

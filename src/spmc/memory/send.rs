@@ -219,22 +219,25 @@ impl<P: Port> Spmc<P> {
         // The first page says in which space they are: a partition may own Non-secure memory, too.
         let non_secure = normal || tables.query(self.port, Space::Secure, t.ranges.first()).is_zero();
         t.space = if non_secure { Space::NonSecure } else { Space::Secure };
-        let buffers = self.mailbox_of(owner).lock().pair().map_or([(0, 0); 2], |pair| pair.ranges(t.space));
+        let buffers = self.mailbox_of(owner).lock().pair().filter(|pair| pair.space == t.space);
         let written = t.zero_first || t.kind == Kind::Donate || t.receivers().iter().any(|r| r.data == Data::ReadWrite);
         let needs = if written { PageAccess::READ_WRITE } else { PageAccess::READ };
         let mut walk = tables.walk(self.port, t.space);
-        // Ranges mostly lie in one piece of RAM: the manifest is asked about a range outside the last one's.
-        let mut ram = (0, 0);
+        // Ranges mostly lie in one piece of RAM: the manifest is asked about a range outside the last one's, and not at all
+        // about a partition's.
+        let mut ram = if normal { (0, 0) } else { (0, u64::MAX) };
         let mut admit = move |at: Ipa, pages| {
             let end = at.0 + pages * PAGE_SIZE;
-            if normal && (at.0 < ram.0 || end > ram.1) {
+            if at.0 < ram.0 || end > ram.1 {
                 ram = self.normal_ram(at.0, end - at.0).ok_or(Refusal::MemNotOwned)?;
             }
-            let touches = buffers.iter().any(|buffer| at.0 < buffer.1 && buffer.0 < end);
-            if touches { Err(Refusal::MemBuffer) } else { Ok(()) }
+            match buffers {
+                Some(pair) if pair.touches(at.0, end) => Err(Refusal::MemBuffer),
+                Some(_) | None => Ok(()),
+            }
         };
-        let check = Check::Sendable { kind: t.kind, normal, needs };
-        let changed = walk.change(&t.ranges, &mut admit, check, Change::Send(t.kind));
+        let mut check = Check::Sendable { kind: t.kind, normal, needs, admit: &mut admit };
+        let changed = walk.change(&t.ranges, &mut check, &Change::Send(t.kind));
         drop(tables);
         changed?;
         // The pages are in transit: nobody has them while they are zeroed.

@@ -19,7 +19,6 @@ pub use entry::{Access, Attributes, Entry, MAX_SHARES, MemoryType, Tag};
 pub(crate) use ownership::{Change, Check, Kind};
 pub(crate) use ranges::{Link, RangeList, take_page};
 pub use walk::Walk;
-pub(crate) use walk::any_range;
 
 /// Bits of an IPA: one page holds the level-1 table.
 pub const IPA_BITS: u64 = 39;
@@ -116,14 +115,14 @@ impl Stage2 {
             walk = walk.without_blocks();
         }
         let change = Change::map(ipa, Entry::leaf(pa, attributes, tag));
-        walk.change(&RangeList::one(ipa, pages), &mut any_range, Check::Vacant, change).map_err(Error::from)
+        walk.change(&RangeList::one(ipa, pages), &mut Check::Vacant, &change).map_err(Error::from)
     }
 
     /// Removes pages, whoever's they are; fails only where a block must be split and the pool is empty.
     pub fn unmap<P: Port>(&mut self, port: &P, space: Space, ipa: Ipa, pages: u64) -> Result<(), Error> {
         let mut walk = self.walk(port, space);
         let range = RangeList::one(ipa, pages);
-        walk.change(&range, &mut any_range, Check::Anything, Change::Forget).map_err(Error::from)
+        walk.change(&range, &mut Check::Anything, &Change::Forget).map_err(Error::from)
     }
 
     /// Returns the descriptor of the page at `ipa`, in page form, or zero.
