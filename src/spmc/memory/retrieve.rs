@@ -239,8 +239,8 @@ impl<P: Port> Spmc<P> {
         let mut mailbox = self.mailbox_of(caller).lock();
         let mut delivery = mailbox.begin_delivery()?;
         let room = delivery.room().saturating_sub(used as u64) / RANGE_SIZE as u64;
-        let fit = room.min(u64::from(t.ranges.len() - from)) as u32;
-        for (ipa, pages) in t.ranges.part(self.port, from, fit) {
+        let to = (u64::from(from) + room).min(t.ranges.len().into()) as u32;
+        for (ipa, pages) in t.ranges.part(self.port, from, to) {
             if used == HEAD {
                 delivery.append(self.port, &chunk.0)?;
                 used = 0;
@@ -252,7 +252,7 @@ impl<P: Port> Spmc<P> {
         delivery.append(self.port, chunk.0.get(..used).unwrap_or(&[]))?;
         let bytes = delivery.filled();
         delivery.finish();
-        let untold = t.ranges.len() - from - fit;
+        let untold = t.ranges.len() - to;
         if let Some(place) = t.untold_to(caller) {
             *place = untold;
         }

@@ -8,7 +8,7 @@ use super::table::{Held, Kind, MAX_RECEIVERS, Phase, Receiver, Transaction};
 use super::{Caller, Reader, lengths};
 use crate::refusal::Refusal;
 use crate::routing::{End, Use};
-use crate::stage2::{self, Access as PageAccess, Change, Check, check_range};
+use crate::stage2::{self, Access as PageAccess, Change, Check, SPACE_PAGES};
 use crate::{Ipa, PAGE_SIZE, Pa, Port, Space, Spmc};
 
 /// Header, access descriptors and composite header lie within this many bytes.
@@ -121,7 +121,7 @@ impl<P: Port> Spmc<P> {
         t.sender = region.sender;
         t.zero_first = region.flags.has(Flags::ZERO);
         t.tag = region.tag;
-        t.pages = composite.pages;
+        (t.pages, t.pages_left) = (composite.pages, composite.pages);
         t.ranges.expected = composite.ranges;
         t.offset = fragment;
         self.take_ranges(t, region.bytes_from(composite.at))?;
@@ -166,15 +166,18 @@ impl<P: Port> Spmc<P> {
     /// Notes the ranges in `bytes`.
     fn take_ranges(&self, t: &mut Transaction, bytes: &[u8]) -> Result<(), Refusal> {
         let leaves = self.memory.left_by(t.sender);
-        let Transaction { ranges, pages, pages_so_far, .. } = t;
+        let Transaction { ranges, pages_left, .. } = t;
         if u64::from(ranges.len()) + (bytes.len() / RANGE_SIZE) as u64 > u64::from(ranges.expected) {
             return Err(Refusal::MemCount);
         }
         let checked = Ranges::new(bytes).map(|range| {
             let range = range?;
-            check_range(Ipa(range.address), u64::from(range.pages)).map_err(|_| Refusal::MemRange)?;
-            *pages_so_far = pages_so_far.checked_add(range.pages).ok_or(Refusal::MemCount)?;
-            if *pages_so_far > *pages { Err(Refusal::MemCount) } else { Ok(range) }
+            // It has pages, and does not wrap.
+            if range.address / PAGE_SIZE + u64::from(range.pages) > SPACE_PAGES {
+                return Err(Refusal::MemRange);
+            }
+            *pages_left = pages_left.checked_sub(range.pages).ok_or(Refusal::MemCount)?;
+            Ok(range)
         });
         ranges.extend(self.port, leaves, checked)
     }
@@ -197,7 +200,7 @@ impl<P: Port> Spmc<P> {
         let (low, high) = t.handle().words();
         let (low, high) = (u64::from(low), u64::from(high));
         if t.ranges.len() == t.ranges.expected {
-            if t.pages_so_far != t.pages {
+            if t.pages_left != 0 {
                 return Err(Refusal::MemCount);
             }
             self.hand_over(owner, t)?;

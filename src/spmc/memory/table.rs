@@ -110,8 +110,8 @@ pub(super) struct Transaction {
     pub(super) ranges: RangeList,
     /// How many pages the descriptor announced.
     pub(super) pages: u32,
-    /// Pages in the ranges received so far.
-    pub(super) pages_so_far: u32,
+    /// How many of them are in ranges that have not been received.
+    pub(super) pages_left: u32,
     /// Bytes of the descriptor received so far.
     pub(super) offset: u32,
     /// How many of the last ranges a hypervisor's retrieve still has to be told.
@@ -138,7 +138,7 @@ impl Transaction {
             impdef: Link::default(),
             ranges: RangeList::default(),
             pages: 0,
-            pages_so_far: 0,
+            pages_left: 0,
             offset: 0,
             untold_to_hypervisor: 0,
         })
@@ -216,7 +216,7 @@ impl Transaction {
         self.phase = Phase::Free;
         self.count = 0;
         (self.zero_first, self.zero_after) = (false, false);
-        (self.pages_so_far, self.untold_to_hypervisor) = (0, 0);
+        self.untold_to_hypervisor = 0;
     }
 }
 

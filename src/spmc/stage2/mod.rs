@@ -18,6 +18,7 @@ use crate::{Ipa, PAGE_SIZE, Pa, Port, Space, Stage2Roots, Vmid};
 pub use entry::{Access, Attributes, Entry, MAX_SHARES, MemoryType, Tag};
 pub(crate) use ownership::{Change, Check, Kind};
 pub(crate) use ranges::{Link, RangeList, take_page};
+pub(crate) use walk::SPACE_PAGES;
 pub use walk::Walk;
 
 /// Bits of an IPA: one page holds the level-1 table.
@@ -158,7 +159,7 @@ impl Stage2 {
 pub fn check_range(ipa: Ipa, pages: u64) -> Result<(), Error> {
     let first = ipa.0 / PAGE_SIZE;
     match first.checked_add(pages) {
-        Some(end) if pages > 0 && end <= walk::SPACE_PAGES => Ok(()),
+        Some(end) if pages > 0 && end <= SPACE_PAGES => Ok(()),
         Some(_) | None => Err(Error::OutOfRange),
     }
 }

@@ -22,7 +22,7 @@ const ENTRIES: u64 = 512;
 /// Pages under one entry of level 1.
 const GIB: u64 = ENTRIES * ENTRIES;
 /// Pages in the whole IPA space: 39 bits.
-pub(super) const SPACE_PAGES: u64 = ENTRIES * GIB;
+pub(crate) const SPACE_PAGES: u64 = ENTRIES * GIB;
 /// Above this many pages everything that is cached for the partition is invalidated at once.
 const INVALIDATE_BY_PAGE: u64 = 32;
 
