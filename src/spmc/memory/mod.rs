@@ -21,16 +21,17 @@ mod table;
 mod tests;
 
 use ffa_abi::func::SMC64;
-use ffa_abi::memory::Flags;
+use ffa_abi::memory::{Flags, Region};
 use ffa_abi::{Func, Handle, PartitionId, Regs, Version};
 
 use crate::mailbox::Mailbox;
 use crate::partition::{Entered, Partition};
 use crate::refusal::Refusal;
-use crate::stage2::{self, Change, Check, RangeList, Stage2};
+use crate::stage2::{self, Change, Check, Stage2};
 use crate::sync::{Mutex, MutexGuard};
 use crate::{Ipa, PAGE_SIZE, Pa, Port, Space, Spmc};
 
+use send::{Chunk, HEAD};
 pub(crate) use table::MAX_OPEN;
 use table::{Held, Kind, Phase, Table, Transaction};
 
@@ -187,6 +188,17 @@ impl<P: Port> Spmc<P> {
         Reader { mailbox: self.mailbox_of(caller).lock(), at: 0, left: len.into() }
     }
 
+    /// Reads and decodes the header of a transaction descriptor.
+    #[inline(never)]
+    fn read_region<'h>(
+        &self,
+        caller: &Caller<'_, P>,
+        reader: &mut Reader<'_>,
+        head: &'h mut Chunk<HEAD>,
+    ) -> Result<Region<'h>, Refusal> {
+        Ok(Region::decode(reader.read(self.port, &mut head.0)?, self.version_of(caller))?)
+    }
+
     /// Finds the transaction that w1 and w2 name, which the caller sent and which has come as far as `phase`.
     #[inline(never)]
     fn find_sent(&self, caller: &Caller<'_, P>, regs: &Regs, phase: Phase) -> Result<Held<'static>, Refusal> {
@@ -239,10 +251,9 @@ impl<P: Port> Spmc<P> {
     /// Takes pages of Normal-world memory that a partition's manifest claims away from the Normal world.
     pub(crate) fn withhold(&self, at: Pa, pages: u64) -> Result<(), Refusal> {
         let mut tracking = self.memory.tracking.lock();
-        let range = RangeList::one(Ipa(at.0), pages);
         // Two partitions may name the same region: the manifest checks decide about that.
         let mut walk = tracking.walk(self.port, Space::NonSecure);
-        walk.change(&range, &mut Check::Anything, &Change::give_away())
+        walk.change_one(Ipa(at.0), pages, Check::Anything, &Change::give_away())
     }
 
     /// Tells whether a range is wholly in RAM that the Normal world owns alone. `tracking` proves that nothing changes

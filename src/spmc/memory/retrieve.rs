@@ -67,9 +67,9 @@ impl<P: Port> Spmc<P> {
         }
         let mut request = Chunk::<HEAD>::ZERO;
         let mut reader = self.reader(&caller, fragment);
-        let region = Region::decode(reader.read(self.port, &mut request.0)?, self.version_of(&caller));
+        let region = self.read_region(&caller, &mut reader, &mut request);
         drop(reader);
-        let region = region.as_ref()?;
+        let region = region.as_ref().map_err(|why| *why)?;
         let t = self.memory.table.find(region.handle)?;
         match caller {
             Caller::Normal if region.receivers == 0 => self.describe(region, t, regs),

@@ -102,8 +102,8 @@ impl<P: Port> Spmc<P> {
     ) -> Result<(), Refusal> {
         let mut reader = self.reader(caller, fragment);
         let mut head = Chunk::<HEAD>::ZERO;
-        let region = Region::decode(reader.read(self.port, &mut head.0)?, self.version_of(caller));
-        let region = region.as_ref()?;
+        let region = self.read_region(caller, &mut reader, &mut head);
+        let region = region.as_ref().map_err(|why| *why)?;
         check_region(region, caller, kind)?;
         let offset = self.receivers(region, kind, t)?;
         let composite = region.composite(offset)?;

@@ -113,17 +113,16 @@ impl Stage2 {
         check_range(Ipa(pa.0), pages)?;
         let mut walk = self.walk(port, space);
         if (ipa.0 ^ pa.0) % (512 * PAGE_SIZE) != 0 {
-            walk = walk.without_blocks();
+            walk.without_blocks();
         }
         let change = Change::map(ipa, Entry::leaf(pa, attributes, tag));
-        walk.change(&RangeList::one(ipa, pages), &mut Check::Vacant, &change).map_err(Error::from)
+        walk.change_one(ipa, pages, Check::Vacant, &change).map_err(Error::from)
     }
 
     /// Removes pages, whoever's they are; fails only where a block must be split and the pool is empty.
     pub fn unmap<P: Port>(&mut self, port: &P, space: Space, ipa: Ipa, pages: u64) -> Result<(), Error> {
         let mut walk = self.walk(port, space);
-        let range = RangeList::one(ipa, pages);
-        walk.change(&range, &mut Check::Anything, &Change::Forget).map_err(Error::from)
+        walk.change_one(ipa, pages, Check::Anything, &Change::Forget).map_err(Error::from)
     }
 
     /// Returns the descriptor of the page at `ipa`, in page form, or zero.

@@ -117,9 +117,8 @@ impl<'a, P: Port> Walk<'a, P> {
     }
 
     /// Keeps to 4 KiB pages: for mappings whose output address does not follow the IPA modulo 2 MiB.
-    pub(super) fn without_blocks(mut self) -> Self {
+    pub(super) fn without_blocks(&mut self) {
         self.blocks = false;
-        self
     }
 
     /// Claims pages, then rewrites them, then ends the walk: all or nothing.
@@ -131,6 +130,18 @@ impl<'a, P: Port> Walk<'a, P> {
         }
         self.finish();
         claimed
+    }
+
+    /// Does the same with one range.
+    #[inline(never)]
+    pub(crate) fn change_one(
+        &mut self,
+        ipa: Ipa,
+        pages: u64,
+        mut check: Check<'_>,
+        change: &Change,
+    ) -> Result<(), Refusal> {
+        self.change(&RangeList::one(ipa, pages), &mut check, change)
     }
 
     /// Claims pages, each if `check` allows it; a page that is claimed already is refused. On failure nothing is claimed.
