@@ -2,7 +2,7 @@
 //! `FFA_MEM_SHARE`, `FFA_MEM_LEND`, `FFA_MEM_DONATE` (DEN0077A v1.1, sections 16.1 to 16.3).
 
 use ffa_abi::memory::{Access, Data, Flags, Instruction, MemoryKind, RANGE_SIZE, Ranges, Region};
-use ffa_abi::{Func, PartitionId, Regs};
+use ffa_abi::{Func, Regs};
 
 use super::table::{Held, Kind, MAX_RECEIVERS, Phase, Receiver, Transaction};
 use super::{Caller, Reader, lengths};
@@ -105,7 +105,8 @@ impl<P: Port> Spmc<P> {
         let region = self.read_region(caller, &mut reader, &mut head);
         let region = region.as_ref().map_err(|why| *why)?;
         check_region(region, caller, kind)?;
-        let offset = self.receivers(region, kind, t)?;
+        let from = caller.position().map_or(End::normal(region.sender), End::partition);
+        let offset = self.receivers(region, from, kind, t)?;
         let composite = region.composite(offset)?;
         // The ranges reach to the end of the descriptor, and fragments break between them.
         let start = composite.at as u64;
@@ -129,38 +130,30 @@ impl<P: Port> Spmc<P> {
     }
 
     /// Checks the receivers and notes them; returns the composite's offset, on which all must agree.
-    fn receivers(&self, region: &Region<'_>, kind: Kind, t: &mut Transaction) -> Result<u32, Refusal> {
+    fn receivers(&self, region: &Region<'_>, from: End, kind: Kind, t: &mut Transaction) -> Result<u32, Refusal> {
         let mut offset = 0;
         for index in 0..region.receivers {
             let access = region.access(index);
             let access = access.as_ref()?;
             check_access(access, kind)?;
-            self.check_receiver(region.sender, access.receiver)?;
-            if t.receiver(access.receiver).is_some() {
-                return Err(Refusal::MemReceivers);
+            if access.receiver == region.sender {
+                return Err(Refusal::ToSelf);
             }
+            if !access.receiver.is_secure() {
+                return Err(Refusal::MemToNormalWorld);
+            }
+            let to = self.partitions.look_up(access.receiver).ok_or(Refusal::UnknownPartition)?;
+            self.routing.check(from, End::partition(to.index), Use::Memory)?;
+            t.add(Receiver::new(access.receiver, access.permissions.data))?;
             if index == 0 {
                 offset = access.composite;
             }
             if access.composite != offset {
                 return Err(Refusal::MemOffset);
             }
-            t.add(Receiver::new(access.receiver, access.permissions.data))?;
             t.set_impdef(self.port, self.memory.left_by(region.sender), index, access)?;
         }
         Ok(offset)
-    }
-
-    fn check_receiver(&self, sender: PartitionId, receiver: PartitionId) -> Result<(), Refusal> {
-        if receiver == sender {
-            return Err(Refusal::ToSelf);
-        }
-        if !receiver.is_secure() {
-            return Err(Refusal::MemToNormalWorld);
-        }
-        let to = self.partitions.look_up(receiver).ok_or(Refusal::UnknownPartition)?;
-        let from = self.end_of(sender).ok_or(Refusal::UnknownPartition)?;
-        self.routing.check(from, End::partition(to.index), Use::Memory)
     }
 
     /// Notes the ranges in `bytes`.

@@ -154,8 +154,11 @@ impl Transaction {
         self.list.get(..self.count.into()).unwrap_or(&[])
     }
 
-    /// Adds a receiver.
+    /// Adds a receiver that there is not yet.
     pub(super) fn add(&mut self, receiver: Receiver) -> Result<(), Refusal> {
+        if self.receiver(receiver.id).is_some() {
+            return Err(Refusal::MemReceivers);
+        }
         *self.list.get_mut(usize::from(self.count)).ok_or(Refusal::MemReceivers)? = receiver;
         self.count += 1;
         Ok(())
