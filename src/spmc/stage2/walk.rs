@@ -68,21 +68,19 @@ impl<'a> Open<'a> {
         let (less, more) = (!old.is_zero() as u64, !new.is_zero() as u64);
         self.word(places.start).store(new.0, Relaxed);
         let mut n = 1;
+        let count = places.end - places.start;
         // Ranges of one page are most of those that are many.
-        if places.end - places.start > 1 {
+        if count > 1 {
             let (old_step, new_step) = (old.step(), new.step());
-            let behind = &self.words[(places.start % ENTRIES) as usize..];
-            let words = behind.get(1..(places.end - places.start) as usize).unwrap_or_default();
-            (old.0, new.0) = (old.0.wrapping_add(old_step), new.0.wrapping_add(new_step));
-            let mut left = words;
-            while let Some((word, rest)) = left.split_first()
-                && word.load(Relaxed) == old.0
-            {
-                word.store(new.0, Relaxed);
+            while n < count {
                 (old.0, new.0) = (old.0.wrapping_add(old_step), new.0.wrapping_add(new_step));
-                left = rest;
+                let word = self.word(places.start + n);
+                if word.load(Relaxed) != old.0 {
+                    break;
+                }
+                word.store(new.0, Relaxed);
+                n += 1;
             }
-            n += (words.len() - left.len()) as u64;
         }
         self.new = self.new.counting(n * more, n * less);
         n
