@@ -54,12 +54,13 @@ impl Check<'_> {
 
 /// Checks that the owner of `entry` may send the page, and give `needs` to a receiver.
 fn may_send(entry: Entry, at: Ipa, kind: Kind, normal: bool, needs: Access) -> Result<(), Refusal> {
-    if entry.is_zero() {
+    if normal && entry.is_zero() {
         // The caller has checked that the range is the Normal world's by the manifest.
-        return if normal { Ok(()) } else { Err(Refusal::MemNotOwned) };
+        return Ok(());
     }
-    let owned = entry.tag() == Tag::Owned || entry.tag() == Tag::SharedOwned && kind == Kind::Share;
-    if !owned || !entry.is_valid() || entry.pa().0 != at.0 {
+    // What is shared can be shared again; what is borrowed or given away cannot be sent at all.
+    let most = if kind == Kind::Share { Tag::SharedOwned as u64 } else { Tag::Owned as u64 };
+    if entry.tag() as u64 > most || !entry.is_valid() || entry.pa().0 != at.0 {
         return Err(Refusal::MemNotOwned);
     }
     if entry.memory() != MemoryType::Normal {
