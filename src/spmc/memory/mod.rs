@@ -31,7 +31,7 @@ use crate::stage2::{self, Change, Check, Stage2};
 use crate::sync::{Mutex, MutexGuard};
 use crate::{Ipa, PAGE_SIZE, Pa, Port, Space, Spmc};
 
-use send::{Chunk, HEAD};
+use send::Chunk;
 pub(crate) use table::MAX_OPEN;
 use table::{Held, Kind, Phase, Table, Transaction};
 
@@ -194,7 +194,7 @@ impl<P: Port> Spmc<P> {
         &self,
         caller: &Caller<'_, P>,
         reader: &mut Reader<'_>,
-        head: &'h mut Chunk<HEAD>,
+        head: &'h mut Chunk,
     ) -> Result<Region<'h>, Refusal> {
         Ok(Region::decode(reader.read(self.port, &mut head.0)?, self.version_of(caller))?)
     }

@@ -65,7 +65,7 @@ impl<P: Port> Spmc<P> {
         if total != fragment || total as usize > HEAD {
             return Err(Refusal::MemLength);
         }
-        let mut request = Chunk::<HEAD>::ZERO;
+        let mut request = Chunk::ZERO;
         let mut reader = self.reader(&caller, fragment);
         let region = self.read_region(&caller, &mut reader, &mut request);
         drop(reader);
@@ -232,7 +232,7 @@ impl<P: Port> Spmc<P> {
         &self,
         caller: &Caller<'_, P>,
         t: &mut Transaction,
-        chunk: &mut Chunk<HEAD>,
+        chunk: &mut Chunk,
         mut used: usize,
         from: u32,
     ) -> Result<u64, Refusal> {

@@ -14,12 +14,12 @@ use crate::{Ipa, PAGE_SIZE, Pa, Port, Space, Spmc};
 /// Header, access descriptors and composite header lie within this many bytes.
 pub(super) const HEAD: usize = 256;
 
-/// Bytes on the stack, aligned so that a copy goes by words.
+/// As many bytes on the stack, aligned so that a copy goes by words.
 #[repr(align(16))]
-pub(super) struct Chunk<const N: usize>(pub(super) [u8; N]);
+pub(super) struct Chunk(pub(super) [u8; HEAD]);
 
-impl<const N: usize> Chunk<N> {
-    pub(super) const ZERO: Self = Self([0; N]);
+impl Chunk {
+    pub(super) const ZERO: Self = Self([0; HEAD]);
 }
 
 /// Checks the rules about type and flags that do not depend on a receiver.
@@ -101,8 +101,8 @@ impl<P: Port> Spmc<P> {
         t: &mut Transaction,
     ) -> Result<(), Refusal> {
         let mut reader = self.reader(caller, fragment);
-        let mut head = Chunk::<HEAD>::ZERO;
-        let region = self.read_region(caller, &mut reader, &mut head);
+        let mut chunk = Chunk::ZERO;
+        let region = self.read_region(caller, &mut reader, &mut chunk);
         let region = region.as_ref().map_err(|why| *why)?;
         check_region(region, caller, kind)?;
         let from = caller.position().map_or(End::normal(region.sender), End::partition);
@@ -126,7 +126,7 @@ impl<P: Port> Spmc<P> {
         t.ranges.expected = composite.ranges;
         t.offset = fragment;
         self.take_ranges(t, region.bytes_from(composite.at))?;
-        self.take_rest(t, &mut reader)
+        self.take_rest(t, &mut reader, &mut chunk)
     }
 
     /// Checks the receivers and notes them; returns the composite's offset, on which all must agree.
@@ -175,13 +175,13 @@ impl<P: Port> Spmc<P> {
         ranges.extend(self.port, leaves, checked)
     }
 
-    /// Notes the ranges that are still in the TX buffer.
-    pub(super) fn take_rest(&self, t: &mut Transaction, reader: &mut Reader<'_>) -> Result<(), Refusal> {
-        if reader.left == 0 {
-            return Ok(());
-        }
-        // Ranges come by as many bytes at a time.
-        let mut chunk = Chunk::<512>::ZERO;
+    /// Notes the ranges that are still in the TX buffer, which come by way of `chunk`.
+    pub(super) fn take_rest(
+        &self,
+        t: &mut Transaction,
+        reader: &mut Reader<'_>,
+        chunk: &mut Chunk,
+    ) -> Result<(), Refusal> {
         while reader.left > 0 {
             self.take_ranges(t, reader.read(self.port, &mut chunk.0)?)?;
         }
