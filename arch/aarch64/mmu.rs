@@ -150,29 +150,28 @@ pub(crate) extern "C" fn build_tables(manifest: u64) {
     PRIVATE_L3.set(12, UART_VA, UART | REGISTERS | PAGE);
     map_blocks(GIC, REGISTERS);
 
-    let image = symbol!(__image_start);
     let first_block = SECURE_RAM.0 & !(BLOCK_SIZE - 1);
     ROOT_L2.set(21, first_block, IMAGE_L3.address() | TABLE);
     map_blocks((first_block + BLOCK_SIZE, SECURE_RAM.1), DATA);
     // The assembly has no landing pads: all of its callers branch to it directly, and no stolen pointer may.
     let guarded = if mrs!("id_aa64pfr1_el1") & 0xf != 0 { GUARDED } else { 0 };
-    map_pages((image, symbol!(__asm_end)), TEXT | guarded);
-    map_pages((symbol!(__asm_end), symbol!(__text_end)), TEXT);
-    map_pages((symbol!(__text_end), symbol!(__rodata_end)), RODATA);
+    let mut at = symbol!(__image_start);
+    at = map_pages(at, symbol!(__asm_end), TEXT | guarded);
+    at = map_pages(at, symbol!(__text_end), TEXT);
+    at = map_pages(at, symbol!(__rodata_end), RODATA);
+    map_pages(at, symbol!(__stacks_start), DATA);
     // The stacks' pages are only reachable where they have holes below them.
-    map_pages((symbol!(__rodata_end), symbol!(__stacks_start)), DATA);
-    map_pages((symbol!(__stacks_end), first_block + BLOCK_SIZE), DATA);
+    map_pages(symbol!(__stacks_end), first_block + BLOCK_SIZE, DATA);
     if (first_block..SECURE_RAM.0).contains(&manifest) {
         let page = manifest & !0xfff;
         IMAGE_L3.set(12, page, page | RODATA | PAGE);
     }
-    for cpu in 0..CPUS as u64 {
-        let pa = symbol!(__stacks_start) + cpu * STACK_SIZE;
-        let va = STACKS_VA + cpu * SLOT + SLOT / 2;
-        for at in (0..STACK_SIZE).step_by(4096) {
-            PRIVATE_L3.set(12, va + at, (pa + at) | DATA | PAGE);
-            PRIVATE_L3.set(12, BOOT_STACK + cpu * STACK_SIZE + at, (pa + at) | DATA | PAGE);
-        }
+    let mut at = 0;
+    while at < CPUS as u64 * STACK_SIZE {
+        let page = (symbol!(__stacks_start) + at) | DATA | PAGE;
+        PRIVATE_L3.set(12, STACKS_VA + at / STACK_SIZE * SLOT + SLOT / 2 + at % STACK_SIZE, page);
+        PRIVATE_L3.set(12, BOOT_STACK + at, page);
+        at += 4096;
     }
 }
 
@@ -184,12 +183,13 @@ fn map_blocks(range: (u64, u64), attributes: u64) {
     }
 }
 
-fn map_pages(range: (u64, u64), attributes: u64) {
-    let mut at = range.0;
-    while at < range.1 {
+/// Maps pages of the image, and returns where they end.
+fn map_pages(mut at: u64, end: u64, attributes: u64) -> u64 {
+    while at < end {
         IMAGE_L3.set(12, at, at | attributes | PAGE);
         at += 4096;
     }
+    at
 }
 
 /// Makes the descriptor of a window page; never 0.
@@ -198,9 +198,8 @@ pub(crate) fn window_entry(page: u64, non_secure: bool, write: bool) -> u64 {
     page | access | if non_secure { NON_SECURE } else { 0 } | VALID | PAGE
 }
 
-/// Shows `entry` in window `which` (0 or 1) of CPU `cpu`, and returns the window's address.
-pub(crate) fn set_window(cpu: usize, which: usize, entry: u64) -> u64 {
-    let va = WINDOWS_VA + (((cpu * 2 + which) as u64) << 12);
+/// Shows `entry` in the window at `va`, which is one of this CPU's.
+pub(crate) fn set_window(va: u64, entry: u64) {
     PRIVATE_L3.set(12, va, 0);
     // SAFETY: no Rust object lives in a window; only this CPU uses the address, so a local invalidation is enough.
     unsafe {
@@ -208,10 +207,9 @@ pub(crate) fn set_window(cpu: usize, which: usize, entry: u64) -> u64 {
     }
     PRIVATE_L3.set(12, va, entry);
     barrier!("dsb nshst", "isb");
-    va
 }
 
-/// Returns the address of window `which` of CPU `cpu`.
+/// Returns the address of window `which` (0 or 1) of CPU `cpu`.
 pub(crate) fn window_address(cpu: usize, which: usize) -> u64 {
     WINDOWS_VA + (((cpu * 2 + which) as u64) << 12)
 }

@@ -10,102 +10,90 @@ use crate::platform::SECURE_RAM;
 
 const PAGE: u64 = 4096;
 
-/// Says what a copy does with the memory outside.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Access {
-    Read,
-    Write,
+/// Says what is done with memory outside.
+#[derive(Clone, Copy)]
+enum Action {
+    /// It is copied to this address in the SPMC.
+    Read(u64),
+    /// It is copied from this address in the SPMC.
+    Write(u64),
+    /// It is zeroed, by cache lines of so many bytes.
+    Zero(u64),
 }
 
 /// Returns an address at which S-EL2 reaches `pa`, good to the end of its page.
-fn reach(space: Space, pa: u64, access: Access) -> Result<u64, MemFault> {
+fn reach(space: Space, pa: u64, write: bool) -> Result<u64, MemFault> {
     if pa >> 48 != 0 {
         return Err(MemFault);
     }
     let non_secure = space == Space::NonSecure;
-    if !non_secure {
-        let own = mmu::own_memory();
-        if (own.0..own.1).contains(&pa) {
-            return Err(MemFault);
-        }
-        if (SECURE_RAM.0..SECURE_RAM.1).contains(&pa) {
-            return Ok(pa);
-        }
+    if !non_secure && (SECURE_RAM.0..SECURE_RAM.1).contains(&pa) {
+        let (_, own_end) = mmu::own_memory();
+        return if pa < own_end { Err(MemFault) } else { Ok(pa) };
     }
     let cpu = percpu::this();
-    let index = percpu::cpu_index();
-    let write = access == Access::Write;
     let which = usize::from(write);
     let entry = mmu::window_entry(pa & !(PAGE - 1), non_secure, write);
     let window = cpu.windows.get(which).ok_or(MemFault)?;
-    let at = if window.get() == entry {
-        mmu::window_address(index, which)
-    } else {
+    let at = mmu::window_address(cpu.index.get() as usize, which);
+    if window.get() != entry {
         window.set(entry);
-        mmu::set_window(index, which, entry)
-    };
+        mmu::set_window(at, entry);
+    }
     Ok(at + pa % PAGE)
 }
 
-/// Calls `f` with the address of each part of the range that lies in one page, and the part's offset and length.
-fn each_page(
-    space: Space,
-    pa: Pa,
-    len: u64,
-    access: Access,
-    mut f: impl FnMut(u64, u64, u64) -> Result<(), MemFault>,
-) -> Result<(), MemFault> {
+/// Does something with each part of the range that lies in one page.
+///
+/// # Safety
+///
+/// For a copy, the address in the SPMC is the caller's for as many bytes: to read for a write, and to write, any values,
+/// for a read. What is zeroed is whole pages.
+unsafe fn each_page(space: Space, pa: Pa, len: u64, action: Action) -> Result<(), MemFault> {
     let mut done = 0;
     while done < len {
         let at = pa.0.checked_add(done).ok_or(MemFault)?;
         let part = (PAGE - at % PAGE).min(len - done);
-        f(reach(space, at, access)?, done, part)?;
+        let outside = reach(space, at, !matches!(action, Action::Read(_)))?;
+        // SAFETY: `done + part` is at most `len`; `outside` is memory outside the SPMC for `part` bytes, so that no Rust
+        // object there changes; a fault there makes the routine return 1.
+        let status = unsafe {
+            match action {
+                Action::Read(own) => mem_copy(own + done, outside, part),
+                Action::Write(own) => mem_copy(outside, own + done, part),
+                Action::Zero(line) => mem_zero(outside, part, line),
+            }
+        };
+        if status != 0 {
+            return Err(MemFault);
+        }
         done += part;
     }
     Ok(())
 }
 
-fn outcome(status: u64) -> Result<(), MemFault> {
-    if status == 0 { Ok(()) } else { Err(MemFault) }
-}
-
-/// Copies `len` bytes between `pa` and the SPMC's memory at `own`: to `pa` for a write.
-///
-/// # Safety
-///
-/// `own` is the caller's for as many bytes: to read for a write, and to write, any values, for a read.
-unsafe fn copy(space: Space, pa: Pa, own: u64, len: usize, access: Access) -> Result<(), MemFault> {
-    each_page(space, pa, len as u64, access, |outside, done, part| {
-        let own = own + done;
-        let (to, from) = if access == Access::Write { (outside, own) } else { (own, outside) };
-        // SAFETY: `done + part` is at most `len`; `outside` is memory outside the SPMC for `part` bytes, so that no Rust
-        // object there changes; a fault there makes the routine return 1.
-        outcome(unsafe { mem_copy(to, from, part) })
-    })
-}
-
 /// Copies `out.len()` bytes from `pa`.
 pub(crate) fn read(space: Space, pa: Pa, out: &mut [u8]) -> Result<(), MemFault> {
     // SAFETY: `out` is that many bytes.
-    unsafe { copy(space, pa, out.as_mut_ptr() as u64, size_of_val(out), Access::Read) }
+    unsafe { each_page(space, pa, size_of_val(out) as u64, Action::Read(out.as_mut_ptr() as u64)) }
 }
 
 /// Copies `data` to `pa`.
 pub(crate) fn write(space: Space, pa: Pa, data: &[u8]) -> Result<(), MemFault> {
     // SAFETY: `data` is that many bytes.
-    unsafe { copy(space, pa, data.as_ptr() as u64, size_of_val(data), Access::Write) }
+    unsafe { each_page(space, pa, size_of_val(data) as u64, Action::Write(data.as_ptr() as u64)) }
 }
 
 /// Copies words out of memory, as [`read`] does.
 pub(crate) fn read_words(space: Space, pa: Pa, out: &mut [u64]) -> Result<(), MemFault> {
     // SAFETY: `out` is that many bytes, and any bytes are words.
-    unsafe { copy(space, pa, out.as_mut_ptr() as u64, size_of_val(out), Access::Read) }
+    unsafe { each_page(space, pa, size_of_val(out) as u64, Action::Read(out.as_mut_ptr() as u64)) }
 }
 
 /// Copies words into memory, as [`write`] does.
 pub(crate) fn write_words(space: Space, pa: Pa, data: &[u64]) -> Result<(), MemFault> {
     // SAFETY: `data` is that many bytes.
-    unsafe { copy(space, pa, data.as_ptr() as u64, size_of_val(data), Access::Write) }
+    unsafe { each_page(space, pa, size_of_val(data) as u64, Action::Write(data.as_ptr() as u64)) }
 }
 
 /// Zeroes whole pages.
@@ -114,10 +102,8 @@ pub(crate) fn zero(space: Space, pa: Pa, len: u64) -> Result<(), MemFault> {
         return Err(MemFault);
     }
     let line = 4 << (mrs!("ctr_el0") >> 16 & 0xf);
-    each_page(space, pa, len, Access::Write, |at, _, part| {
-        // SAFETY: as in `write`; a whole page at its start.
-        outcome(unsafe { mem_zero(at, part, line) })
-    })
+    // SAFETY: whole pages.
+    unsafe { each_page(space, pa, len, Action::Zero(line)) }
 }
 
 /// Makes code that was written through the data side visible to every CPU's fetches. Secure memory only.

@@ -103,7 +103,7 @@ pub(crate) static POOL: Pool = Pool {
 };
 
 impl Pool {
-    /// Waits for the free pages: the copy that all share but [`Pool::free`].
+    /// Waits for the free pages: the copy that all share.
     #[inline(never)]
     fn lock(&self) -> MutexGuard<'_, Free> {
         self.free.lock()
@@ -132,6 +132,14 @@ impl Pool {
         true
     }
 
+    /// Takes a free page, with whatever is in it.
+    #[inline(never)]
+    fn take(&self) -> Option<NonNull<u8>> {
+        let page = self.lock().alloc()?;
+        self.count.fetch_sub(1, Relaxed);
+        Some(page)
+    }
+
     /// Finds the word and the bit of a page in `taken`; there is no such word for what is no page of the pool.
     fn bit(&self, page: Pa) -> Option<(&AtomicU64, u64)> {
         // Whatever lies below the RAM, and whatever is no whole number of pages, becomes an index that is too large.
@@ -145,13 +153,12 @@ impl Pool {
     }
 
     pub(crate) fn alloc(&self) -> Option<Pa> {
-        let page = self.lock().alloc()?;
+        let page = self.take()?;
         let pa = Pa(page.as_ptr() as u64);
         // SAFETY: the page was the allocator's and is now this function's alone; it is whole and aligned.
         unsafe { clear_page(page) };
         let (word, mask) = self.bit(pa)?;
         word.fetch_or(mask, Relaxed);
-        self.count.fetch_sub(1, Relaxed);
         Some(pa)
     }
 
@@ -171,7 +178,7 @@ impl Pool {
         }
         if let Some(at) = NonNull::new(page.0 as *mut u8) {
             // SAFETY: the page was handed out by `alloc` and its bit has just been taken back, so it is freed once.
-            unsafe { self.free.lock().free(at) };
+            unsafe { self.lock().free(at) };
             self.count.fetch_add(1, Relaxed);
         }
     }
@@ -181,8 +188,7 @@ impl Pool {
         if Layout::array::<T>(count).ok()?.size() > PAGE_LAYOUT.size() || align_of::<T>() > PAGE_LAYOUT.align() {
             return None;
         }
-        let page = self.lock().alloc()?.cast::<T>();
-        self.count.fetch_sub(1, Relaxed);
+        let page = self.take()?.cast::<T>();
         for index in 0..count {
             // SAFETY: the page was the allocator's and is now this function's alone; so many values fit in it.
             unsafe { page.add(index).write(make()) };

@@ -20,13 +20,11 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    /// Returns where its buffers lie in a space: first byte and end of each; in the other space they end before it begins.
-    pub(crate) fn ranges(&self, space: Space) -> [(u64, u64); 2] {
-        if space == self.space {
-            [self.tx, self.rx].map(|at| (at.0, at.0.saturating_add(self.len)))
-        } else {
-            [(0, 0); 2]
-        }
+    /// Tells whether one of its buffers has a byte in a range of their space, from its first byte to its end.
+    pub(crate) fn touches(&self, first: u64, end: u64) -> bool {
+        // Neither wraps: `check_layout` has seen to that.
+        let touches = |buffer: Pa| first < buffer.0.wrapping_add(self.len) && buffer.0 < end;
+        touches(self.tx) || touches(self.rx)
     }
 }
 
@@ -199,7 +197,8 @@ mod tests {
         assert_eq!(m.unmap(), Ok(()));
         assert_eq!(m.pair(), None);
         assert_eq!(m.unmap(), Err(Refusal::BufferNotMapped));
-        assert_eq!(pair.ranges(Space::Secure), [(0x1000, 0x2000), (0x2000, 0x3000)]);
-        assert_eq!(pair.ranges(Space::NonSecure), [(0, 0); 2]);
+        let touched = [0, 0x1000, 0x2000, 0x3000].map(|at| pair.touches(at, at + 0x1000));
+        assert_eq!(touched, [false, true, true, false]);
+        assert!(pair.touches(0, 0x4000) && pair.touches(0x2800, 0x2801) && !pair.touches(0x3000, u64::MAX));
     }
 }

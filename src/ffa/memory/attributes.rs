@@ -67,12 +67,10 @@ impl Permissions {
 pub enum MemoryKind {
     /// Left to the other side.
     NotSpecified,
-    /// Device memory; the value is bits 3:2 (0: nGnRnE).
-    Device(u8),
     /// Normal memory, write-back cacheable, inner shareable: the only normal form that endpoints may use.
     Normal,
-    /// Normal memory of another cacheability or shareability.
-    OtherNormal,
+    /// Device memory, or normal memory of another cacheability or shareability.
+    Other,
 }
 
 impl MemoryKind {
@@ -92,6 +90,7 @@ pub struct Attributes {
 }
 
 impl Attributes {
+    const KIND: u16 = 0x3f;
     /// Bits 5:0 of normal, write-back, inner shareable memory.
     const NORMAL: u16 = 0b10_11_11;
     const NON_SECURE: u16 = 1 << 6;
@@ -101,14 +100,16 @@ impl Attributes {
         if bits >> 7 != 0 {
             return Err(Malformed::Reserved);
         }
-        let kind = match (bits >> 4 & 3, bits & 0xf) {
-            (0, _) => MemoryKind::NotSpecified,
-            (1, low) => MemoryKind::Device((low >> 2) as u8),
-            (2, 0b11_11) => MemoryKind::Normal,
-            // Cacheability (bits 3:2) 0 and 2, shareability (bits 1:0) 1 are reserved.
-            (2, 0b01_00 | 0b01_10 | 0b01_11 | 0b11_00 | 0b11_10) => MemoryKind::OtherNormal,
-            // Reserved.
-            _ => return Err(Malformed::Attributes),
+        let (kind, cacheability, shareability) = (bits >> 4 & 3, bits >> 2 & 3, bits & 3);
+        let kind = if bits & Self::KIND == Self::NORMAL {
+            MemoryKind::Normal
+        } else if kind == 0 {
+            MemoryKind::NotSpecified
+        } else if kind == 1 || kind == 2 && cacheability & 1 != 0 && shareability != 1 {
+            // Of normal memory cacheability 0 and 2, shareability 1 are reserved.
+            MemoryKind::Other
+        } else {
+            return Err(Malformed::Attributes);
         };
         Ok(Self { kind, non_secure: bits & Self::NON_SECURE != 0 })
     }

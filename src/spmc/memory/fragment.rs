@@ -4,7 +4,7 @@
 use ffa_abi::memory::{Form, RANGE_SIZE};
 use ffa_abi::{Func, PartitionId, Regs};
 
-use super::send::{Chunk, HEAD};
+use super::send::Chunk;
 use super::table::{Held, Kind, Phase, Transaction};
 use super::{Caller, handle};
 use crate::refusal::Refusal;
@@ -35,7 +35,8 @@ impl<P: Port> Spmc<P> {
             return Err(Refusal::MemLength);
         }
         t.offset = t.offset.checked_add(len).ok_or(Refusal::MemLength)?;
-        self.take_rest(t, &mut self.reader(caller, len))
+        let mut chunk = Chunk::ZERO;
+        self.take_rest(t, &mut self.reader(caller, len), &mut chunk)
     }
 
     /// Tells the next ranges of a retrieve response.
@@ -53,7 +54,8 @@ impl<P: Port> Spmc<P> {
         if u64::from(offset as u32) != expected {
             return Err(Refusal::MemFragment);
         }
-        let bytes = self.tell_ranges(&caller, &mut t, &mut Chunk([0; HEAD]), 0, next)?;
+        let mut chunk = Chunk::ZERO;
+        let bytes = self.tell_ranges(&caller, &mut t, &mut chunk, 0, next)?;
         let (low, high) = t.handle().words();
         let owner = if matches!(caller, Caller::Normal) { u64::from(t.sender.0) << 16 } else { 0 };
         regs.set8([Func::MemFragTx.id32().into(), low.into(), high.into(), bytes, owner, 0, 0, 0]);
@@ -63,7 +65,7 @@ impl<P: Port> Spmc<P> {
 
     /// Ends a donation whose receiver has it, and knows all of it.
     pub(super) fn end_if_told(&self, t: Held<'_>) {
-        let told = t.receivers().iter().all(|r| r.mapped.is_some() && r.untold == 0);
+        let told = t.receivers().iter().all(|r| r.has_retrieved() && r.untold == 0);
         if told && t.kind == Kind::Donate {
             self.memory.table.close(self.port, t);
         }

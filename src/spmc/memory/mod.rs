@@ -6,7 +6,7 @@
 //! agreed about it is in the table of transactions.
 //!
 //! Locks, in the order in which they are taken: a transaction, then the tables of one endpoint (a partition's
-//! stage 2 or the Normal world's tracking), then a mailbox; the list of free transactions, then the pool, are
+//! stage 2 or the Normal world's tracking), then a mailbox; which places of transactions are in use, then the pool, are
 //! taken last. No call holds two transactions, or the tables of two endpoints.
 
 mod fragment;
@@ -21,16 +21,17 @@ mod table;
 mod tests;
 
 use ffa_abi::func::SMC64;
-use ffa_abi::memory::Flags;
+use ffa_abi::memory::{Flags, Region};
 use ffa_abi::{Func, Handle, PartitionId, Regs, Version};
 
 use crate::mailbox::Mailbox;
 use crate::partition::{Entered, Partition};
 use crate::refusal::Refusal;
-use crate::stage2::{self, Change, Check, RangeList, Stage2, any_range};
+use crate::stage2::{self, Change, Check, Stage2};
 use crate::sync::{Mutex, MutexGuard};
 use crate::{Ipa, PAGE_SIZE, Pa, Port, Space, Spmc};
 
+use send::Chunk;
 pub(crate) use table::MAX_OPEN;
 use table::{Held, Kind, Phase, Table, Transaction};
 
@@ -187,6 +188,17 @@ impl<P: Port> Spmc<P> {
         Reader { mailbox: self.mailbox_of(caller).lock(), at: 0, left: len.into() }
     }
 
+    /// Reads and decodes the header of a transaction descriptor.
+    #[inline(never)]
+    fn read_region<'h>(
+        &self,
+        caller: &Caller<'_, P>,
+        reader: &mut Reader<'_>,
+        head: &'h mut Chunk,
+    ) -> Result<Region<'h>, Refusal> {
+        Ok(Region::decode(reader.read(self.port, &mut head.0)?, self.version_of(caller))?)
+    }
+
     /// Finds the transaction that w1 and w2 name, which the caller sent and which has come as far as `phase`.
     #[inline(never)]
     fn find_sent(&self, caller: &Caller<'_, P>, regs: &Regs, phase: Phase) -> Result<Held<'static>, Refusal> {
@@ -224,7 +236,7 @@ impl<P: Port> Spmc<P> {
 
     /// Rewrites every page of a transaction in the tables of one of its ends.
     #[inline(never)]
-    fn rewrite(&self, end: &Caller<'_, P>, t: &Transaction, change: Change) {
+    fn rewrite(&self, end: &Caller<'_, P>, t: &Transaction, change: &Change) {
         let mut tables = self.tables_of(end).lock();
         let mut walk = tables.walk(self.port, t.space);
         walk.commit(&t.ranges, change);
@@ -233,16 +245,15 @@ impl<P: Port> Spmc<P> {
 
     /// Makes the pages the owner's again, with the permissions that it had.
     fn restore(&self, owner: &Caller<'_, P>, t: &Transaction) {
-        self.rewrite(owner, t, Change::TakeBack { normal: matches!(owner, Caller::Normal) });
+        self.rewrite(owner, t, &Change::TakeBack { normal: matches!(owner, Caller::Normal) });
     }
 
     /// Takes pages of Normal-world memory that a partition's manifest claims away from the Normal world.
     pub(crate) fn withhold(&self, at: Pa, pages: u64) -> Result<(), Refusal> {
         let mut tracking = self.memory.tracking.lock();
-        let range = RangeList::one(Ipa(at.0), pages);
         // Two partitions may name the same region: the manifest checks decide about that.
         let mut walk = tracking.walk(self.port, Space::NonSecure);
-        walk.change(&range, &mut any_range, Check::Anything, Change::give_away())
+        walk.change_one(Ipa(at.0), pages, Check::Anything, &Change::give_away())
     }
 
     /// Tells whether a range is wholly in RAM that the Normal world owns alone. `tracking` proves that nothing changes

@@ -7,7 +7,7 @@ use ffa_abi::{Func, Regs};
 use super::Caller;
 use crate::partition::Entered;
 use crate::refusal::Refusal;
-use crate::stage2::{Access, Change, Check, RangeList, any_range, check_range};
+use crate::stage2::{Access, Change, Check, check_range};
 use crate::{Ipa, Port, Space, Spmc};
 
 /// Bits 1:0: data access; 0 none, 1 read and write, 3 read. Bit 2: no instruction access.
@@ -71,6 +71,6 @@ impl<P: Port> Spmc<P> {
         let access = decode(bits as u32)?;
         let mut stage2 = partition.stage2.lock();
         let mut walk = stage2.walk(self.port, Space::Secure);
-        walk.change(&RangeList::one(at, pages), &mut any_range, Check::Own, Change::Access(access))
+        walk.change_one(at, pages, Check::Own, &Change::Access(access))
     }
 }

@@ -24,13 +24,13 @@ impl<P: Port> Spmc<P> {
         }
         let mut t = self.memory.table.find(request.handle)?;
         let receiver = *t.receiver(partition.id()).ok_or(Refusal::MemReceiver)?;
-        if receiver.mapped.is_none() || t.kind == Kind::Donate {
+        if !receiver.has_retrieved() || t.kind == Kind::Donate {
             return Err(Refusal::MemNotRetrieved);
         }
         if zero && t.kind == Kind::Share {
             return Err(Refusal::MemZeroShared);
         }
-        if zero && receiver.mapped != Some(Data::ReadWrite) {
+        if zero && receiver.mapped != Data::ReadWrite {
             return Err(Refusal::MemZeroReadOnly);
         }
         t.zero_after |= zero;
@@ -41,9 +41,9 @@ impl<P: Port> Spmc<P> {
     /// Unmaps a receiver's pages; zeroes them once nobody has them, if anybody wanted that; closes the transaction
     /// if its owner is dead.
     fn give_up(&self, partition: &Partition<P>, mut t: Held<'_>) {
-        self.rewrite(&Caller::Partition(partition), &t, Change::Forget);
+        self.rewrite(&Caller::Partition(partition), &t, &Change::Forget);
         if let Some(receiver) = t.receiver(partition.id()) {
-            receiver.mapped = None;
+            receiver.mapped = Data::NotSpecified;
             receiver.untold = 0;
         }
         if t.is_retrieved() {
@@ -65,7 +65,7 @@ impl<P: Port> Spmc<P> {
     /// half sent is dropped, what it lent comes back when the last receiver relinquishes.
     pub(crate) fn release_memory(&self, partition: &Partition<P>) {
         for mut t in self.memory.table.each() {
-            if t.receiver(partition.id()).is_some_and(|r| r.mapped.is_some()) {
+            if t.receiver(partition.id()).is_some_and(|r| r.has_retrieved()) {
                 if t.kind == Kind::Donate {
                     // The memory is its own; only the rest of the response is never asked for.
                     self.memory.table.close(self.port, t);

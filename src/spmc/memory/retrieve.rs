@@ -12,7 +12,7 @@ use super::table::{Held, Kind, Phase, Transaction};
 use super::{Caller, lengths};
 use crate::partition::Partition;
 use crate::refusal::Refusal;
-use crate::stage2::{Access as PageAccess, Change, Check, any_range};
+use crate::stage2::{Access as PageAccess, Change, Check};
 use crate::{Port, Space, Spmc};
 
 /// Settles what a receiver gets: what it asks for, within what the owner gave and what the kind allows.
@@ -65,11 +65,11 @@ impl<P: Port> Spmc<P> {
         if total != fragment || total as usize > HEAD {
             return Err(Refusal::MemLength);
         }
-        let mut request = Chunk::<HEAD>::ZERO;
+        let mut request = Chunk::ZERO;
         let mut reader = self.reader(&caller, fragment);
-        let region = Region::decode(reader.read(self.port, &mut request.0)?, self.version_of(&caller));
+        let region = self.read_region(&caller, &mut reader, &mut request);
         drop(reader);
-        let region = region.as_ref()?;
+        let region = region.as_ref().map_err(|why| *why)?;
         let t = self.memory.table.find(region.handle)?;
         match caller {
             Caller::Normal if region.receivers == 0 => self.describe(region, t, regs),
@@ -99,13 +99,13 @@ impl<P: Port> Spmc<P> {
         if region.flags.has(Flags::ZERO | Flags::ZERO_AFTER) && granted.data != Data::ReadWrite {
             return Err(Refusal::MemZeroReadOnly);
         }
-        if receiver.mapped.is_some() {
+        if receiver.has_retrieved() {
             return Err(Refusal::MemRetrieved);
         }
         self.map_and_answer(partition, &mut t, granted, regs)?;
         t.zero_after |= region.flags.has(Flags::ZERO_AFTER);
         if let Some(receiver) = t.receiver(partition.id()) {
-            receiver.mapped = Some(granted.data);
+            receiver.mapped = granted.data;
         }
         if t.kind == Kind::Donate {
             self.forget_donor(&t);
@@ -125,14 +125,14 @@ impl<P: Port> Spmc<P> {
     ) -> Result<(), Refusal> {
         let mut stage2 = partition.stage2.lock();
         let mut walk = stage2.walk(self.port, t.space);
-        let claimed = walk.claim(&t.ranges, &mut any_range, Check::Vacant);
+        let claimed = walk.claim(&t.ranges, &mut Check::Vacant);
         let outcome = claimed.and_then(|()| {
             let outcome = self.respond(Caller::Partition(partition), t, Some(granted), regs);
             let mut access = PageAccess::READ;
             access.set(PageAccess::WRITE, granted.data == Data::ReadWrite);
             access.set(PageAccess::EXECUTE, granted.instruction == Instruction::Executable);
             let mapped = Change::receive(t.kind, access);
-            walk.commit(&t.ranges, if outcome.is_ok() { mapped } else { Change::Unclaim });
+            walk.commit(&t.ranges, if outcome.is_ok() { &mapped } else { &Change::Unclaim });
             outcome
         });
         walk.finish();
@@ -232,15 +232,15 @@ impl<P: Port> Spmc<P> {
         &self,
         caller: &Caller<'_, P>,
         t: &mut Transaction,
-        chunk: &mut Chunk<HEAD>,
+        chunk: &mut Chunk,
         mut used: usize,
         from: u32,
     ) -> Result<u64, Refusal> {
         let mut mailbox = self.mailbox_of(caller).lock();
         let mut delivery = mailbox.begin_delivery()?;
         let room = delivery.room().saturating_sub(used as u64) / RANGE_SIZE as u64;
-        let fit = room.min(u64::from(t.ranges.len() - from)) as u32;
-        for (ipa, pages) in t.ranges.part(self.port, from, fit) {
+        let to = (u64::from(from) + room).min(t.ranges.len().into()) as u32;
+        for (ipa, pages) in t.ranges.part(self.port, from, to) {
             if used == HEAD {
                 delivery.append(self.port, &chunk.0)?;
                 used = 0;
@@ -252,7 +252,7 @@ impl<P: Port> Spmc<P> {
         delivery.append(self.port, chunk.0.get(..used).unwrap_or(&[]))?;
         let bytes = delivery.filled();
         delivery.finish();
-        let untold = t.ranges.len() - from - fit;
+        let untold = t.ranges.len() - to;
         if let Some(place) = t.untold_to(caller) {
             *place = untold;
         }
@@ -262,7 +262,7 @@ impl<P: Port> Spmc<P> {
     /// Ends the ownership of whoever donated. The Normal world's entries stay: a page without one would be its own.
     fn forget_donor(&self, t: &Transaction) {
         if let Some(donor @ Caller::Partition(_)) = self.owner_of(t) {
-            self.rewrite(&donor, t, Change::Forget);
+            self.rewrite(&donor, t, &Change::Forget);
         }
     }
 }

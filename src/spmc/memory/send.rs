@@ -2,24 +2,24 @@
 //! `FFA_MEM_SHARE`, `FFA_MEM_LEND`, `FFA_MEM_DONATE` (DEN0077A v1.1, sections 16.1 to 16.3).
 
 use ffa_abi::memory::{Access, Data, Flags, Instruction, MemoryKind, RANGE_SIZE, Ranges, Region};
-use ffa_abi::{Func, PartitionId, Regs};
+use ffa_abi::{Func, Regs};
 
 use super::table::{Held, Kind, MAX_RECEIVERS, Phase, Receiver, Transaction};
 use super::{Caller, Reader, lengths};
 use crate::refusal::Refusal;
 use crate::routing::{End, Use};
-use crate::stage2::{self, Access as PageAccess, Change, Check, check_range};
+use crate::stage2::{self, Access as PageAccess, Change, Check, SPACE_PAGES};
 use crate::{Ipa, PAGE_SIZE, Pa, Port, Space, Spmc};
 
 /// Header, access descriptors and composite header lie within this many bytes.
 pub(super) const HEAD: usize = 256;
 
-/// Bytes on the stack, aligned so that a copy goes by words.
+/// As many bytes on the stack, aligned so that a copy goes by words.
 #[repr(align(16))]
-pub(super) struct Chunk<const N: usize>(pub(super) [u8; N]);
+pub(super) struct Chunk(pub(super) [u8; HEAD]);
 
-impl<const N: usize> Chunk<N> {
-    pub(super) const ZERO: Self = Self([0; N]);
+impl Chunk {
+    pub(super) const ZERO: Self = Self([0; HEAD]);
 }
 
 /// Checks the rules about type and flags that do not depend on a receiver.
@@ -101,11 +101,12 @@ impl<P: Port> Spmc<P> {
         t: &mut Transaction,
     ) -> Result<(), Refusal> {
         let mut reader = self.reader(caller, fragment);
-        let mut head = Chunk::<HEAD>::ZERO;
-        let region = Region::decode(reader.read(self.port, &mut head.0)?, self.version_of(caller));
-        let region = region.as_ref()?;
+        let mut chunk = Chunk::ZERO;
+        let region = self.read_region(caller, &mut reader, &mut chunk);
+        let region = region.as_ref().map_err(|why| *why)?;
         check_region(region, caller, kind)?;
-        let offset = self.receivers(region, kind, t)?;
+        let from = caller.position().map_or(End::normal(region.sender), End::partition);
+        let offset = self.receivers(region, from, kind, t)?;
         let composite = region.composite(offset)?;
         // The ranges reach to the end of the descriptor, and fragments break between them.
         let start = composite.at as u64;
@@ -121,71 +122,66 @@ impl<P: Port> Spmc<P> {
         t.sender = region.sender;
         t.zero_first = region.flags.has(Flags::ZERO);
         t.tag = region.tag;
-        t.pages = composite.pages;
+        (t.pages, t.pages_left) = (composite.pages, composite.pages);
         t.ranges.expected = composite.ranges;
         t.offset = fragment;
         self.take_ranges(t, region.bytes_from(composite.at))?;
-        self.take_rest(t, &mut reader)
+        self.take_rest(t, &mut reader, &mut chunk)
     }
 
     /// Checks the receivers and notes them; returns the composite's offset, on which all must agree.
-    fn receivers(&self, region: &Region<'_>, kind: Kind, t: &mut Transaction) -> Result<u32, Refusal> {
+    fn receivers(&self, region: &Region<'_>, from: End, kind: Kind, t: &mut Transaction) -> Result<u32, Refusal> {
         let mut offset = 0;
         for index in 0..region.receivers {
             let access = region.access(index);
             let access = access.as_ref()?;
             check_access(access, kind)?;
-            self.check_receiver(region.sender, access.receiver)?;
-            if t.receiver(access.receiver).is_some() {
-                return Err(Refusal::MemReceivers);
+            if access.receiver == region.sender {
+                return Err(Refusal::ToSelf);
             }
+            if !access.receiver.is_secure() {
+                return Err(Refusal::MemToNormalWorld);
+            }
+            let to = self.partitions.look_up(access.receiver).ok_or(Refusal::UnknownPartition)?;
+            self.routing.check(from, End::partition(to.index), Use::Memory)?;
+            t.add(Receiver::new(access.receiver, access.permissions.data))?;
             if index == 0 {
                 offset = access.composite;
             }
             if access.composite != offset {
                 return Err(Refusal::MemOffset);
             }
-            t.add(Receiver::new(access.receiver, access.permissions.data))?;
             t.set_impdef(self.port, self.memory.left_by(region.sender), index, access)?;
         }
         Ok(offset)
     }
 
-    fn check_receiver(&self, sender: PartitionId, receiver: PartitionId) -> Result<(), Refusal> {
-        if receiver == sender {
-            return Err(Refusal::ToSelf);
-        }
-        if !receiver.is_secure() {
-            return Err(Refusal::MemToNormalWorld);
-        }
-        let to = self.partitions.look_up(receiver).ok_or(Refusal::UnknownPartition)?;
-        let from = self.end_of(sender).ok_or(Refusal::UnknownPartition)?;
-        self.routing.check(from, End::partition(to.index), Use::Memory)
-    }
-
     /// Notes the ranges in `bytes`.
     fn take_ranges(&self, t: &mut Transaction, bytes: &[u8]) -> Result<(), Refusal> {
         let leaves = self.memory.left_by(t.sender);
-        let Transaction { ranges, pages, pages_so_far, .. } = t;
+        let Transaction { ranges, pages_left, .. } = t;
         if u64::from(ranges.len()) + (bytes.len() / RANGE_SIZE) as u64 > u64::from(ranges.expected) {
             return Err(Refusal::MemCount);
         }
         let checked = Ranges::new(bytes).map(|range| {
             let range = range?;
-            check_range(Ipa(range.address), u64::from(range.pages)).map_err(|_| Refusal::MemRange)?;
-            *pages_so_far = pages_so_far.checked_add(range.pages).ok_or(Refusal::MemCount)?;
-            if *pages_so_far > *pages { Err(Refusal::MemCount) } else { Ok(range) }
+            // It has pages, and does not wrap.
+            if range.address / PAGE_SIZE + u64::from(range.pages) > SPACE_PAGES {
+                return Err(Refusal::MemRange);
+            }
+            *pages_left = pages_left.checked_sub(range.pages).ok_or(Refusal::MemCount)?;
+            Ok(range)
         });
         ranges.extend(self.port, leaves, checked)
     }
 
-    /// Notes the ranges that are still in the TX buffer.
-    pub(super) fn take_rest(&self, t: &mut Transaction, reader: &mut Reader<'_>) -> Result<(), Refusal> {
-        if reader.left == 0 {
-            return Ok(());
-        }
-        // Ranges come by as many bytes at a time.
-        let mut chunk = Chunk::<512>::ZERO;
+    /// Notes the ranges that are still in the TX buffer, which come by way of `chunk`.
+    pub(super) fn take_rest(
+        &self,
+        t: &mut Transaction,
+        reader: &mut Reader<'_>,
+        chunk: &mut Chunk,
+    ) -> Result<(), Refusal> {
         while reader.left > 0 {
             self.take_ranges(t, reader.read(self.port, &mut chunk.0)?)?;
         }
@@ -197,7 +193,7 @@ impl<P: Port> Spmc<P> {
         let (low, high) = t.handle().words();
         let (low, high) = (u64::from(low), u64::from(high));
         if t.ranges.len() == t.ranges.expected {
-            if t.pages_so_far != t.pages {
+            if t.pages_left != 0 {
                 return Err(Refusal::MemCount);
             }
             self.hand_over(owner, t)?;
@@ -219,22 +215,25 @@ impl<P: Port> Spmc<P> {
         // The first page says in which space they are: a partition may own Non-secure memory, too.
         let non_secure = normal || tables.query(self.port, Space::Secure, t.ranges.first()).is_zero();
         t.space = if non_secure { Space::NonSecure } else { Space::Secure };
-        let buffers = self.mailbox_of(owner).lock().pair().map_or([(0, 0); 2], |pair| pair.ranges(t.space));
+        let buffers = self.mailbox_of(owner).lock().pair().filter(|pair| pair.space == t.space);
         let written = t.zero_first || t.kind == Kind::Donate || t.receivers().iter().any(|r| r.data == Data::ReadWrite);
         let needs = if written { PageAccess::READ_WRITE } else { PageAccess::READ };
         let mut walk = tables.walk(self.port, t.space);
-        // Ranges mostly lie in one piece of RAM: the manifest is asked about a range outside the last one's.
-        let mut ram = (0, 0);
+        // Ranges mostly lie in one piece of RAM: the manifest is asked about a range outside the last one's, and not at all
+        // about a partition's.
+        let mut ram = if normal { (0, 0) } else { (0, u64::MAX) };
         let mut admit = move |at: Ipa, pages| {
             let end = at.0 + pages * PAGE_SIZE;
-            if normal && (at.0 < ram.0 || end > ram.1) {
+            if at.0 < ram.0 || end > ram.1 {
                 ram = self.normal_ram(at.0, end - at.0).ok_or(Refusal::MemNotOwned)?;
             }
-            let touches = buffers.iter().any(|buffer| at.0 < buffer.1 && buffer.0 < end);
-            if touches { Err(Refusal::MemBuffer) } else { Ok(()) }
+            match buffers {
+                Some(pair) if pair.touches(at.0, end) => Err(Refusal::MemBuffer),
+                Some(_) | None => Ok(()),
+            }
         };
-        let check = Check::Sendable { kind: t.kind, normal, needs };
-        let changed = walk.change(&t.ranges, &mut admit, check, Change::Send(t.kind));
+        let mut check = Check::Sendable { kind: t.kind, normal, needs, admit: &mut admit };
+        let changed = walk.change(&t.ranges, &mut check, &Change::Send(t.kind));
         drop(tables);
         changed?;
         // The pages are in transit: nobody has them while they are zeroed.

@@ -3,8 +3,6 @@
 //! many are open; a generation beside it makes handles of closed transactions strangers. The table has no places to begin
 //! with: it takes a page of them from the pool where all that it has are in use.
 
-use alloc::{vec, vec::Vec};
-
 use arrayvec::ArrayVec;
 use ffa_abi::memory::{Access, Data, Flags};
 use ffa_abi::{Handle, PartitionId};
@@ -29,7 +27,6 @@ const PER_PAGE: usize = PAGE_SIZE as usize / size_of::<Mutex<Transaction>>();
 /// The most pages of them.
 const MAX_PAGES: usize = MAX_OPEN.div_ceil(PER_PAGE);
 const INDEX_BITS: u32 = 16;
-const NONE: u16 = u16::MAX;
 
 // A power of two, so that a place is found by a shift.
 #[cfg(not(loom))]
@@ -70,8 +67,8 @@ pub(super) struct Receiver {
     pub(super) id: PartitionId,
     /// What the owner allows.
     pub(super) data: Data,
-    /// How it has the memory mapped, if it has.
-    pub(super) mapped: Option<Data>,
+    /// How it has the memory mapped; not specified: it has not.
+    pub(super) mapped: Data,
     /// How many of the last ranges a retrieve response still has to tell it.
     pub(super) untold: u32,
 }
@@ -79,7 +76,12 @@ pub(super) struct Receiver {
 impl Receiver {
     /// Makes a receiver that has not retrieved.
     pub(super) const fn new(id: PartitionId, data: Data) -> Self {
-        Self { id, data, mapped: None, untold: 0 }
+        Self { id, data, mapped: Data::NotSpecified, untold: 0 }
+    }
+
+    /// Tells whether it has the memory mapped.
+    pub(super) fn has_retrieved(&self) -> bool {
+        self.mapped != Data::NotSpecified
     }
 }
 
@@ -89,7 +91,7 @@ pub(super) struct Transaction {
     generation: u32,
     /// Its place in the table.
     index: u16,
-    /// The place of its owner among those that [`FreeList`] counts.
+    /// The place of its owner among those that [`Use`] counts.
     owner: u8,
     pub(super) phase: Phase,
     pub(super) kind: Kind,
@@ -108,8 +110,8 @@ pub(super) struct Transaction {
     pub(super) ranges: RangeList,
     /// How many pages the descriptor announced.
     pub(super) pages: u32,
-    /// Pages in the ranges received so far.
-    pub(super) pages_so_far: u32,
+    /// How many of them are in ranges that have not been received.
+    pub(super) pages_left: u32,
     /// Bytes of the descriptor received so far.
     pub(super) offset: u32,
     /// How many of the last ranges a hypervisor's retrieve still has to be told.
@@ -117,8 +119,10 @@ pub(super) struct Transaction {
 }
 
 impl Transaction {
-    fn new() -> Self {
-        Self {
+    /// Makes a free place. Out of line, so that it is made where it stays.
+    #[inline(never)]
+    fn place() -> Mutex<Self> {
+        Mutex::new(Self {
             generation: 1,
             index: 0,
             owner: NORMAL_WORLD,
@@ -129,15 +133,15 @@ impl Transaction {
             zero_first: false,
             zero_after: false,
             tag: 0,
-            list: [Receiver::new(PartitionId::NORMAL_WORLD, Data::NotSpecified); MAX_RECEIVERS],
+            list: const { [Receiver::new(PartitionId::NORMAL_WORLD, Data::NotSpecified); MAX_RECEIVERS] },
             count: 0,
             impdef: Link::default(),
             ranges: RangeList::default(),
             pages: 0,
-            pages_so_far: 0,
+            pages_left: 0,
             offset: 0,
             untold_to_hypervisor: 0,
-        }
+        })
     }
 
     /// Returns the handle.
@@ -150,8 +154,11 @@ impl Transaction {
         self.list.get(..self.count.into()).unwrap_or(&[])
     }
 
-    /// Adds a receiver.
+    /// Adds a receiver that there is not yet.
     pub(super) fn add(&mut self, receiver: Receiver) -> Result<(), Refusal> {
+        if self.receiver(receiver.id).is_some() {
+            return Err(Refusal::MemReceivers);
+        }
         *self.list.get_mut(usize::from(self.count)).ok_or(Refusal::MemReceivers)? = receiver;
         self.count += 1;
         Ok(())
@@ -172,7 +179,7 @@ impl Transaction {
 
     /// Tells whether anybody has the memory mapped.
     pub(super) fn is_retrieved(&self) -> bool {
-        self.receivers().iter().any(|r| r.mapped.is_some())
+        self.receivers().iter().any(Receiver::has_retrieved)
     }
 
     /// Keeps the implementation-defined value of receiver `index`.
@@ -212,30 +219,29 @@ impl Transaction {
         self.phase = Phase::Free;
         self.count = 0;
         (self.zero_first, self.zero_after) = (false, false);
-        (self.pages_so_far, self.untold_to_hypervisor) = (0, 0);
+        self.untold_to_hypervisor = 0;
     }
 }
 
-struct FreeList {
-    /// The free place that was closed last, and for each such place the one before it.
-    head: u16,
-    next: Vec<u16>,
-    /// How many places there are: those from here on were never used, and the page of some may not be there yet.
-    made: u16,
+struct Use {
+    /// One bit per place that is in use, or that the table must not have. Only those behind the last that was ever used may
+    /// have no page yet.
+    taken: [u64; MAX_OPEN / 64],
     /// How many each partition has open, by position.
     open: [u16; MAX_PARTITIONS],
 }
 
-/// The owner of what the Normal world sends: nobody in [`FreeList::open`].
+/// The owner of what the Normal world sends: nobody in [`Use::open`].
 const NORMAL_WORLD: u8 = u8::MAX;
 
+type Place = &'static Mutex<Transaction>;
 /// A page of transactions.
-type Places = &'static [Mutex<Transaction>];
+type Places = &'static [Mutex<Transaction>; PER_PAGE];
 
 /// Owns the transactions.
 pub(crate) struct Table {
     pages: Mutex<ArrayVec<Places, MAX_PAGES>>,
-    free: Mutex<FreeList>,
+    places: Mutex<Use>,
 }
 
 /// A transaction under its lock.
@@ -244,54 +250,50 @@ pub(super) type Held<'a> = MutexGuard<'a, Transaction>;
 impl Table {
     /// Makes a table that can grow to `capacity` places, [`MAX_OPEN`] at the most.
     pub(crate) fn new(capacity: usize) -> Self {
-        let next = vec![0; capacity.min(MAX_OPEN)];
-        Self {
-            pages: Mutex::new(ArrayVec::new()),
-            free: Mutex::new(FreeList { head: NONE, next, made: 0, open: [0; MAX_PARTITIONS] }),
+        let mut places = Use { taken: [0; MAX_OPEN / 64], open: [0; MAX_PARTITIONS] };
+        for place in capacity..MAX_OPEN {
+            places.taken[place / 64] |= 1 << (place % 64);
         }
+        Self { pages: Mutex::new(ArrayVec::new()), places: Mutex::new(places) }
     }
 
     /// Takes a free place for the partition at position `owner`, or for the Normal world, which has no position.
     pub(super) fn open<P: Port>(&self, port: &P, owner: Option<usize>) -> Result<Held<'static>, Refusal> {
         let owner = owner.map_or(NORMAL_WORLD, |position| position as u8);
-        let index = {
-            let mut free = self.free.lock();
-            let count = free.open.get(owner as usize).copied();
-            if count.is_some_and(|open| open >= MAX_OPEN_OF_PARTITION) {
-                return Err(Refusal::MemTransactionsOfOne);
-            }
-            let index = self.take(port, &mut free)?;
-            if let Some(open) = free.open.get_mut(owner as usize) {
-                *open += 1;
-            }
-            index
-        };
-        let mut guard = self.place(index).ok_or(Refusal::MemTransactions)?.lock();
+        let mut places = self.places.lock();
+        let Use { taken, open } = &mut *places;
+        let open = open.get_mut(owner as usize);
+        if open.as_ref().is_some_and(|open| **open >= MAX_OPEN_OF_PARTITION) {
+            return Err(Refusal::MemTransactionsOfOne);
+        }
+        let mut words = (0..).zip(taken);
+        let (number, word) = words.find(|(_, word)| **word != u64::MAX).ok_or(Refusal::MemTransactions)?;
+        let index = number * 64 + word.trailing_ones() as u16;
+        let place = self.first_free(port, index)?;
+        // The lowest bit that was clear.
+        *word |= *word + 1;
+        if let Some(open) = open {
+            *open += 1;
+        }
+        drop(places);
+        let mut guard = place.lock();
         (guard.index, guard.owner) = (index, owner);
         Ok(guard)
     }
 
-    /// Takes the place that was closed last, or makes one, with a page of the pool for it where it is the first of its
-    /// page.
-    fn take<P: Port>(&self, port: &P, free: &mut FreeList) -> Result<u16, Refusal> {
-        if let Some(next) = free.next.get(free.head as usize) {
-            return Ok(core::mem::replace(&mut free.head, *next));
+    /// Returns the first free place, and makes a page of places for it if there is none yet.
+    fn first_free<P: Port>(&self, port: &P, index: u16) -> Result<Place, Refusal> {
+        let mut pages = self.pages.lock();
+        if index as usize / PER_PAGE == pages.len() {
+            let page = port.keep(PER_PAGE, Transaction::place);
+            let page = page.and_then(|page| page.first_chunk()).ok_or(Refusal::TableMemory)?;
+            pages.try_push(page).map_err(|_| Refusal::MemTransactions)?;
         }
-        let index = free.made;
-        let left = free.next.len().saturating_sub(index as usize);
-        if left == 0 {
-            return Err(Refusal::MemTransactions);
-        }
-        if index as usize % PER_PAGE == 0 {
-            let places = port.keep(left.min(PER_PAGE), || Mutex::new(Transaction::new()));
-            let places = places.ok_or(Refusal::TableMemory)?;
-            self.pages.lock().try_push(places).map_err(|_| Refusal::MemTransactions)?;
-        }
-        free.made = index + 1;
-        Ok(index)
+        drop(pages);
+        self.place(index).ok_or(Refusal::MemTransactions)
     }
 
-    fn place(&self, index: u16) -> Option<&'static Mutex<Transaction>> {
+    fn place(&self, index: u16) -> Option<Place> {
         let places = *self.pages.lock().get(index as usize / PER_PAGE)?;
         places.get(index as usize % PER_PAGE)
     }
@@ -310,13 +312,11 @@ impl Table {
         let (index, owner) = (held.index, held.owner);
         held.clear(port);
         drop(held);
-        let mut free = self.free.lock();
-        let head = free.head;
-        if let Some(next) = free.next.get_mut(index as usize) {
-            *next = head;
-            free.head = index;
+        let mut places = self.places.lock();
+        if let Some(word) = places.taken.get_mut(usize::from(index / 64)) {
+            *word &= !(1 << (index % 64));
         }
-        if let Some(open) = free.open.get_mut(owner as usize) {
+        if let Some(open) = places.open.get_mut(owner as usize) {
             *open = open.saturating_sub(1);
         }
     }

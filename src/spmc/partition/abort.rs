@@ -13,7 +13,7 @@ use crate::manifest::AbortAction;
 use crate::msg::endpoints;
 use crate::partition::{Call, Entered, ExecutionContext, Partition, State};
 use crate::refusal::Refusal;
-use crate::stage2::{Access, Change, Check, RangeList, Tag, any_range};
+use crate::stage2::{Access, Change, Check, RangeList, Tag};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering};
 use crate::{Cpu, Ipa, Next, PAGE_SIZE, Pa, Port, Space, Spmc};
 
@@ -213,9 +213,9 @@ impl<P: Port> Spmc<P> {
         let mut outcome = Ok(());
         while let Some((at, len, access)) = part.filter(|_| outcome.is_ok()) {
             let range = RangeList::one(at, len / PAGE_SIZE);
-            outcome = walk.claim(&range, &mut any_range, Check::Anything);
+            outcome = walk.claim(&range, &mut Check::Anything);
             if outcome.is_ok() {
-                walk.commit(&range, Change::Access(access));
+                walk.commit(&range, &Change::Access(access));
             }
             part = regions.next().map(|r| (Ipa(r.base.0), r.size(), r.attributes.access()));
         }

@@ -235,6 +235,18 @@ impl Entry {
         Self(self.0 & !SHARES | shares << SHARES_SHIFT & SHARES)
     }
 
+    /// Returns the same entry with an open share more; there are fewer than [`MAX_SHARES`].
+    #[inline(always)]
+    pub const fn shared_once_more(self) -> Self {
+        Self(self.0.wrapping_add(1 << SHARES_SHIFT))
+    }
+
+    /// Returns the same entry with an open share less; there is one.
+    #[inline(always)]
+    pub const fn shared_once_less(self) -> Self {
+        Self(self.0.wrapping_sub(1 << SHARES_SHIFT))
+    }
+
     /// Returns the same entry, claimed or not.
     #[inline(always)]
     pub const fn with_claimed(self, claimed: bool) -> Self {

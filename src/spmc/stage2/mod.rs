@@ -18,8 +18,8 @@ use crate::{Ipa, PAGE_SIZE, Pa, Port, Space, Stage2Roots, Vmid};
 pub use entry::{Access, Attributes, Entry, MAX_SHARES, MemoryType, Tag};
 pub(crate) use ownership::{Change, Check, Kind};
 pub(crate) use ranges::{Link, RangeList, take_page};
+pub(crate) use walk::SPACE_PAGES;
 pub use walk::Walk;
-pub(crate) use walk::any_range;
 
 /// Bits of an IPA: one page holds the level-1 table.
 pub const IPA_BITS: u64 = 39;
@@ -113,17 +113,16 @@ impl Stage2 {
         check_range(Ipa(pa.0), pages)?;
         let mut walk = self.walk(port, space);
         if (ipa.0 ^ pa.0) % (512 * PAGE_SIZE) != 0 {
-            walk = walk.without_blocks();
+            walk.without_blocks();
         }
         let change = Change::map(ipa, Entry::leaf(pa, attributes, tag));
-        walk.change(&RangeList::one(ipa, pages), &mut any_range, Check::Vacant, change).map_err(Error::from)
+        walk.change_one(ipa, pages, Check::Vacant, &change).map_err(Error::from)
     }
 
     /// Removes pages, whoever's they are; fails only where a block must be split and the pool is empty.
     pub fn unmap<P: Port>(&mut self, port: &P, space: Space, ipa: Ipa, pages: u64) -> Result<(), Error> {
         let mut walk = self.walk(port, space);
-        let range = RangeList::one(ipa, pages);
-        walk.change(&range, &mut any_range, Check::Anything, Change::Forget).map_err(Error::from)
+        walk.change_one(ipa, pages, Check::Anything, &Change::Forget).map_err(Error::from)
     }
 
     /// Returns the descriptor of the page at `ipa`, in page form, or zero.
@@ -159,7 +158,7 @@ impl Stage2 {
 pub fn check_range(ipa: Ipa, pages: u64) -> Result<(), Error> {
     let first = ipa.0 / PAGE_SIZE;
     match first.checked_add(pages) {
-        Some(end) if pages > 0 && end <= walk::SPACE_PAGES => Ok(()),
+        Some(end) if pages > 0 && end <= SPACE_PAGES => Ok(()),
         Some(_) | None => Err(Error::OutOfRange),
     }
 }

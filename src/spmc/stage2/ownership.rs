@@ -22,29 +22,31 @@ pub(crate) enum Kind {
     Donate,
 }
 
+/// Says whether a range of so many pages may be claimed, before its pages are looked at.
+pub(crate) type Admit<'a> = &'a mut dyn FnMut(Ipa, u64) -> Result<(), Refusal>;
+
 /// What a page must be to be claimed.
-#[derive(Clone, Copy)]
-pub(crate) enum Check {
+pub(crate) enum Check<'a> {
     /// Whatever it is.
     Anything,
     /// Nothing to the endpoint; what it once gave away does not count.
     Vacant,
     /// Mapped memory of the endpoint's own, not sent to anybody.
     Own,
-    /// The endpoint's to send, with so much access; `normal`: in the Normal world's tree.
-    Sendable { kind: Kind, normal: bool, needs: Access },
+    /// The endpoint's to send, with so much access, in a range that `admit` allows; `normal`: in the Normal world's tree.
+    Sendable { kind: Kind, normal: bool, needs: Access, admit: Admit<'a> },
 }
 
-impl Check {
-    pub(crate) fn apply(self, entry: Entry, at: Ipa) -> Result<(), Refusal> {
-        let (holds, why) = match self {
+impl Check<'_> {
+    pub(crate) fn apply(&self, entry: Entry, at: Ipa) -> Result<(), Refusal> {
+        let (holds, why) = match *self {
             Self::Anything => return Ok(()),
             Self::Vacant => (entry.is_zero() || !entry.is_valid() && entry.tag() == Tag::Donated, Refusal::MemOccupied),
             Self::Own => {
                 let own = entry.is_valid() && entry.tag() == Tag::Owned && entry.memory() == MemoryType::Normal;
                 (own, Refusal::MemRange)
             }
-            Self::Sendable { kind, normal, needs } => return may_send(entry, at, kind, normal, needs),
+            Self::Sendable { kind, normal, needs, .. } => return may_send(entry, at, kind, normal, needs),
         };
         if holds { Ok(()) } else { Err(why) }
     }
@@ -52,16 +54,13 @@ impl Check {
 
 /// Checks that the owner of `entry` may send the page, and give `needs` to a receiver.
 fn may_send(entry: Entry, at: Ipa, kind: Kind, normal: bool, needs: Access) -> Result<(), Refusal> {
-    if entry.is_zero() {
+    if normal && entry.is_zero() {
         // The caller has checked that the range is the Normal world's by the manifest.
-        return if normal { Ok(()) } else { Err(Refusal::MemNotOwned) };
+        return Ok(());
     }
-    let owned = match entry.tag() {
-        Tag::Owned => true,
-        Tag::SharedOwned => kind == Kind::Share,
-        Tag::SharedBorrowed | Tag::Donated => false,
-    };
-    if !owned || !entry.is_valid() || entry.pa().0 != at.0 {
+    // What is shared can be shared again; what is borrowed or given away cannot be sent at all.
+    let most = if kind == Kind::Share { Tag::SharedOwned as u64 } else { Tag::Owned as u64 };
+    if entry.tag() as u64 > most || !entry.is_valid() || entry.pa().0 != at.0 {
         return Err(Refusal::MemNotOwned);
     }
     if entry.memory() != MemoryType::Normal {
@@ -113,8 +112,8 @@ impl Change {
         Self::Leaf(normal(Tag::Donated).with_valid(false).0)
     }
 
-    pub(crate) fn apply(self, entry: Entry, at: Ipa) -> Entry {
-        match self {
+    pub(crate) fn apply(&self, entry: Entry, at: Ipa) -> Entry {
+        match *self {
             Self::Unclaim => entry,
             Self::Forget => Entry::ZERO,
             Self::Leaf(leaf) => Entry(leaf.wrapping_add(at.0)),
@@ -126,7 +125,7 @@ impl Change {
                 // What was lent or donated was so once.
                 0 | 1 if normal => Entry::ZERO,
                 0 | 1 => entry.with_tag(Tag::Owned).with_shares(0).with_valid(true),
-                shares => entry.with_shares(shares - 1),
+                _ => entry.shared_once_less(),
             },
         }
     }
@@ -137,11 +136,12 @@ const fn normal(tag: Tag) -> Entry {
     Entry::leaf(Pa(0), Attributes { access: Access::all(), memory: MemoryType::Normal }, tag)
 }
 
+/// Returns what is left of the owner's entry when the page is sent, and that it is sent.
 fn send(entry: Entry, kind: Kind) -> Entry {
-    match kind {
-        // The count of shares is below its maximum: `may_send` has seen to that.
-        Kind::Share => entry.with_tag(Tag::SharedOwned).with_shares(entry.shares() + 1),
-        Kind::Lend => entry.with_tag(Tag::SharedOwned).with_shares(1).with_valid(false),
-        Kind::Donate => entry.with_tag(Tag::Donated).with_valid(false),
+    if kind == Kind::Donate {
+        return entry.with_tag(Tag::Donated).with_valid(false);
     }
+    // The count of shares is below its maximum, and zero but for what is shared already: `may_send` has seen to that.
+    let sent = entry.with_tag(Tag::SharedOwned).shared_once_more();
+    if kind == Kind::Lend { sent.with_valid(false) } else { sent }
 }

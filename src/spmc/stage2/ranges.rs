@@ -12,11 +12,11 @@ use crate::{Ipa, PAGE_SIZE, Pa, Port};
 /// Ranges that need no pool page.
 const INLINE: usize = 4;
 /// Ranges in a pool page; its word 0 links to the next one.
-const PER_PAGE: u32 = 511;
+const PER_PAGE: usize = 511;
 /// Bits of the page count in a packed range; page numbers of a 39-bit space need 27 more.
 const COUNT_BITS: u32 = 28;
 
-/// Names a pool page, or none. Half as large as an `Option<Pa>`, and what word 0 of a page in a chain is.
+/// Names a pool page, or none. Half as large as an `Option<Pa>`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Link(u64);
 
@@ -75,22 +75,22 @@ impl RangeList {
         leaves: usize,
         ranges: impl Iterator<Item = Result<Range, Refusal>>,
     ) -> Result<(), Refusal> {
-        // The page that is being filled: looked up once, not for each range.
-        let mut page = if self.is_chain() { port.words(self.tail()) } else { None };
+        let Self { words, len, .. } = self;
+        // Where ranges fit without another page: looked up once, not for each range.
+        let mut room = match *len as usize {
+            few @ ..=INLINE => words.get(few..),
+            many => port.words(tail(words)).and_then(|page| page.get((many - 1) % PER_PAGE + 2..)),
+        }
+        .unwrap_or(&[]);
         for range in ranges {
             let Range { address, pages } = range?;
-            let word = pack(address, pages.into());
-            if let Some(place) = self.words.get(self.len as usize) {
-                place.store(word, Relaxed);
-            } else {
-                let index = self.len % PER_PAGE;
-                if self.len as usize == INLINE || index == 0 {
-                    page = Some(self.grow(port, leaves)?);
-                }
-                let place = page.and_then(|words| words.get(index as usize + 1)).ok_or(Refusal::TableMemory)?;
-                place.store(word, Relaxed);
+            if room.is_empty() {
+                room = grow(words, *len as usize, port, leaves)?;
             }
-            self.len += 1;
+            let (place, rest) = room.split_first().ok_or(Refusal::TableMemory)?;
+            place.store(pack(address, pages.into()), Relaxed);
+            room = rest;
+            *len += 1;
         }
         Ok(())
     }
@@ -105,62 +105,68 @@ impl RangeList {
     }
 
     /// Returns the first page of a chain.
-    fn head(&self) -> Link {
-        Link(self.words[HEAD].load(Relaxed))
-    }
-
-    /// Returns the last page of a chain.
-    fn tail(&self) -> Pa {
-        Pa(self.words[TAIL].load(Relaxed))
-    }
-
-    /// Adds a page to the chain. The first one gets the ranges that were here.
-    fn grow<'p, P: Port>(&self, port: &'p P, leaves: usize) -> Result<&'p [AtomicU64; 512], Refusal> {
-        let page = take_page(port, leaves)?;
-        let words = port.words(page).ok_or(Refusal::TableMemory)?;
-        if self.is_chain() {
-            port.set_word(self.tail(), 0, page.0);
-        } else {
-            for (to, from) in words.iter().skip(1).zip(&self.words) {
-                to.store(from.load(Relaxed), Relaxed);
-            }
-            self.words[HEAD].store(page.0, Relaxed);
-        }
-        self.words[TAIL].store(page.0, Relaxed);
-        Ok(words)
+    fn head(&self) -> Pa {
+        Pa(self.words[HEAD].load(Relaxed))
     }
 
     /// Iterates over first addresses and page counts.
     pub(crate) fn iter<'a, P: Port>(&'a self, port: &'a P) -> Iter<'a, P> {
-        match self.is_chain() {
-            true => Iter { port, left: self.len, words: &[], next: self.head() },
-            false => Iter { port, left: self.len, words: &self.words, next: Link::default() },
-        }
+        self.part(port, 0, self.len)
     }
 
-    /// Iterates over `count` ranges from range `from` on; there are as many.
-    pub(crate) fn part<'a, P: Port>(&'a self, port: &'a P, from: u32, count: u32) -> Iter<'a, P> {
-        let mut iter = self.iter(port);
+    /// Iterates over the ranges from range `from` on, up to range `to`.
+    pub(crate) fn part<'a, P: Port>(&'a self, port: &'a P, from: u32, to: u32) -> Iter<'a, P> {
+        let to = to as usize;
+        let inline = if self.is_chain() { None } else { self.words.get(..to) };
+        let words = inline.unwrap_or(&[]);
+        let mut iter = Iter { port, words, left: to - words.len(), next: self.head() };
         let mut skip = from as usize;
-        while let Some(more) = skip.checked_sub(iter.words.len())
-            && iter.turn()
-        {
-            skip = more;
+        while skip >= iter.words.len() && iter.left > 0 {
+            skip -= iter.words.len();
+            iter.turn();
         }
         iter.words = iter.words.get(skip..).unwrap_or(&[]);
-        iter.left = count;
         iter
     }
 
     /// Empties the list and returns its pages to the pool.
     pub(crate) fn clear<P: Port>(&mut self, port: &P) {
-        let mut page = if self.is_chain() { self.head().page() } else { None };
-        while let Some(p) = page {
-            page = Link(port.word(p, 0)).page();
-            port.page_free(p);
+        let mut next = if self.is_chain() { self.head() } else { Pa(0) };
+        while next != Pa(0) {
+            let page = next;
+            next = Pa(port.word(page, 0));
+            port.page_free(page);
         }
         self.len = 0;
     }
+}
+
+/// Returns the last page of a chain.
+fn tail(words: &[AtomicU64; INLINE]) -> Pa {
+    Pa(words[TAIL].load(Relaxed))
+}
+
+/// Adds a page to the chain of `len` ranges, and returns the room in it. The first one gets the ranges that were in the list.
+fn grow<'p, P: Port>(
+    words: &[AtomicU64; INLINE],
+    len: usize,
+    port: &'p P,
+    leaves: usize,
+) -> Result<&'p [AtomicU64], Refusal> {
+    let page = take_page(port, leaves)?;
+    let (_, mut room) = port.words(page).and_then(|words| words.split_first()).ok_or(Refusal::TableMemory)?;
+    if len > INLINE {
+        port.set_word(tail(words), 0, page.0);
+    } else {
+        for word in words {
+            let (place, rest) = room.split_first().ok_or(Refusal::TableMemory)?;
+            place.store(word.load(Relaxed), Relaxed);
+            room = rest;
+        }
+        words[HEAD].store(page.0, Relaxed);
+    }
+    words[TAIL].store(page.0, Relaxed);
+    Ok(room)
 }
 
 /// Takes a page from the pool for what a transaction keeps, unless it has but `leaves` pages more.
@@ -172,23 +178,36 @@ pub(crate) fn take_page<P: Port>(port: &P, leaves: usize) -> Result<Pa, Refusal>
 /// Iterates over ranges.
 pub(crate) struct Iter<'a, P: Port> {
     port: &'a P,
-    left: u32,
-    /// Those that are at hand, and perhaps more words behind the last of the list.
+    /// Those that are at hand.
     words: &'a [AtomicU64],
-    /// The page with those behind them.
-    next: Link,
+    /// How many come behind them, and the first page with those.
+    left: usize,
+    next: Pa,
 }
 
 impl<P: Port> Iter<'_, P> {
+    /// Returns the next range, packed; 0 at the end, which no range is.
+    #[inline(never)]
+    fn word(&mut self) -> u64 {
+        if self.words.is_empty() {
+            self.turn();
+        }
+        let Some((word, rest)) = self.words.split_first() else { return 0 };
+        self.words = rest;
+        word.load(Relaxed)
+    }
+
     /// Goes on to the next page, if there is one.
     #[inline(never)]
-    fn turn(&mut self) -> bool {
-        let page = self.next.page().and_then(|page| self.port.words(page));
-        if let Some([link, words @ ..]) = page {
-            self.next = Link(link.load(Relaxed));
-            self.words = words;
+    fn turn(&mut self) {
+        let here = self.left.min(PER_PAGE);
+        self.left -= here;
+        if here > 0
+            && let Some([link, words @ ..]) = self.port.words(self.next)
+        {
+            self.next = Pa(link.load(Relaxed));
+            self.words = words.get(..here).unwrap_or(words);
         }
-        page.is_some()
     }
 }
 
@@ -197,13 +216,10 @@ impl<P: Port> Iterator for Iter<'_, P> {
 
     #[inline(always)]
     fn next(&mut self) -> Option<(Ipa, u64)> {
-        self.left = self.left.checked_sub(1)?;
-        if self.words.is_empty() {
-            self.turn();
+        match self.word() {
+            0 => None,
+            word => Some(unpack(word)),
         }
-        let (word, rest) = self.words.split_first()?;
-        self.words = rest;
-        Some(unpack(word.load(Relaxed)))
     }
 }
 
@@ -224,7 +240,7 @@ mod tests {
             list.extend(&m, 0, (n / 3..n).map(|i| Ok(range(i)))).unwrap();
             assert_eq!(list.len(), n);
             for from in [0, 1, 4, 5, 514, 515, 516, 1999] {
-                let got = list.part(&m, from, n.saturating_sub(from)).map(|(ipa, n)| (ipa.0, n as u32));
+                let got = list.part(&m, from, n).map(|(ipa, n)| (ipa.0, n as u32));
                 assert!(got.eq((from..n).map(|i| (range(i).address, range(i).pages))), "{n} from {from}");
             }
             list.clear(&m);

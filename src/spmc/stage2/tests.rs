@@ -129,19 +129,13 @@ fn claims_show_repeats_and_leave_no_trace() {
     let roots = s.roots();
     m.translate(&roots, Space::Secure, Ipa(MIB2));
     let mut w = s.walk(&m, Space::Secure);
-    w.claim(&RangeList::one(Ipa(MIB2), 512), &mut any_range, Check::Anything).unwrap();
-    assert_eq!(
-        w.claim(&RangeList::one(Ipa(MIB2 + 0x7000), 2), &mut any_range, Check::Anything),
-        Err(Refusal::MemTwice)
-    );
-    w.commit(&RangeList::one(Ipa(MIB2), 512), Change::Unclaim);
+    w.claim(&RangeList::one(Ipa(MIB2), 512), &mut Check::Anything).unwrap();
+    assert_eq!(w.claim(&RangeList::one(Ipa(MIB2 + 0x7000), 2), &mut Check::Anything), Err(Refusal::MemTwice));
+    w.commit(&RangeList::one(Ipa(MIB2), 512), &Change::Unclaim);
     // Unmapped ground behind the two blocks.
-    w.claim(&RangeList::one(Ipa(3 * MIB2), 512), &mut any_range, Check::Anything).unwrap();
-    assert_eq!(
-        w.claim(&RangeList::one(Ipa(3 * MIB2 + 0x1000), 1), &mut any_range, Check::Anything),
-        Err(Refusal::MemTwice)
-    );
-    w.commit(&RangeList::one(Ipa(3 * MIB2), 512), Change::Unclaim);
+    w.claim(&RangeList::one(Ipa(3 * MIB2), 512), &mut Check::Anything).unwrap();
+    assert_eq!(w.claim(&RangeList::one(Ipa(3 * MIB2 + 0x1000), 1), &mut Check::Anything), Err(Refusal::MemTwice));
+    w.commit(&RangeList::one(Ipa(3 * MIB2), 512), &Change::Unclaim);
     w.finish();
     assert_eq!(m.pool_image(), before);
     assert_eq!(m.translate(&roots, Space::Secure, Ipa(MIB2)).unwrap().pages, 512);

@@ -22,29 +22,21 @@ const ENTRIES: u64 = 512;
 /// Pages under one entry of level 1.
 const GIB: u64 = ENTRIES * ENTRIES;
 /// Pages in the whole IPA space: 39 bits.
-pub(super) const SPACE_PAGES: u64 = ENTRIES * GIB;
+pub(crate) const SPACE_PAGES: u64 = ENTRIES * GIB;
 /// Above this many pages everything that is cached for the partition is invalidated at once.
 const INVALIDATE_BY_PAGE: u64 = 32;
 
-/// Says whether a range of so many pages may be claimed, before its pages are looked at.
-pub(crate) type Admit<'a> = &'a mut dyn FnMut(Ipa, u64) -> Result<(), Refusal>;
-
-/// Allows any range.
-pub(crate) fn any_range(_: Ipa, _: u64) -> Result<(), Refusal> {
-    Ok(())
-}
-
 /// What a walk does with pages.
-enum Step<'a> {
-    Claim(Admit<'a>, Check),
-    Commit(Change),
+enum Step<'a, 'c> {
+    Claim(&'a mut Check<'c>),
+    Commit(&'a Change),
 }
 
-impl Step<'_> {
+impl Step<'_, '_> {
     fn apply(&self, entry: Entry, at: Ipa) -> Result<Entry, Refusal> {
         match self {
-            Self::Claim(..) if entry.is_claimed() => Err(Refusal::MemTwice),
-            Self::Claim(_, check) => check.apply(entry, at).map(|()| entry.with_claimed(true)),
+            Self::Claim(_) if entry.is_claimed() => Err(Refusal::MemTwice),
+            Self::Claim(check) => check.apply(entry, at).map(|()| entry.with_claimed(true)),
             Self::Commit(change) => Ok(change.apply(entry.with_claimed(false), at)),
         }
     }
@@ -76,21 +68,19 @@ impl<'a> Open<'a> {
         let (less, more) = (!old.is_zero() as u64, !new.is_zero() as u64);
         self.word(places.start).store(new.0, Relaxed);
         let mut n = 1;
+        let count = places.end - places.start;
         // Ranges of one page are most of those that are many.
-        if places.end - places.start > 1 {
+        if count > 1 {
             let (old_step, new_step) = (old.step(), new.step());
-            let behind = &self.words[(places.start % ENTRIES) as usize..];
-            let words = behind.get(1..(places.end - places.start) as usize).unwrap_or_default();
-            (old.0, new.0) = (old.0.wrapping_add(old_step), new.0.wrapping_add(new_step));
-            let mut left = words;
-            while let Some((word, rest)) = left.split_first()
-                && word.load(Relaxed) == old.0
-            {
-                word.store(new.0, Relaxed);
+            while n < count {
                 (old.0, new.0) = (old.0.wrapping_add(old_step), new.0.wrapping_add(new_step));
-                left = rest;
+                let word = self.word(places.start + n);
+                if word.load(Relaxed) != old.0 {
+                    break;
+                }
+                word.store(new.0, Relaxed);
+                n += 1;
             }
-            n += (words.len() - left.len()) as u64;
         }
         self.new = self.new.counting(n * more, n * less);
         n
@@ -110,6 +100,8 @@ pub struct Walk<'a, P: Port> {
     last: Option<Open<'a>>,
     /// Pages of which the TLB may hold what is no longer true.
     stale: Range<u64>,
+    /// How many pages of its ranges the step that is being done goes on with.
+    left: u64,
     /// Tables that are to be freed, as a list through their first words; it ends with 0.
     freed: u64,
 }
@@ -119,25 +111,18 @@ impl<'a, P: Port> Walk<'a, P> {
     #[inline(always)]
     pub(super) fn new(port: &'a P, tables: &'a Stage2, space: Space) -> Self {
         let root = port.words(tables.root(space));
-        Self { port, root, tables, space, blocks: true, middle: None, last: None, stale: 0..0, freed: 0 }
+        Self { port, root, tables, space, blocks: true, middle: None, last: None, stale: 0..0, left: 0, freed: 0 }
     }
 
     /// Keeps to 4 KiB pages: for mappings whose output address does not follow the IPA modulo 2 MiB.
-    pub(super) fn without_blocks(mut self) -> Self {
+    pub(super) fn without_blocks(&mut self) {
         self.blocks = false;
-        self
     }
 
     /// Claims pages, then rewrites them, then ends the walk: all or nothing.
     #[inline(never)]
-    pub(crate) fn change(
-        &mut self,
-        ranges: &RangeList,
-        admit: Admit<'_>,
-        check: Check,
-        change: Change,
-    ) -> Result<(), Refusal> {
-        let claimed = self.claim(ranges, admit, check);
+    pub(crate) fn change(&mut self, ranges: &RangeList, check: &mut Check<'_>, change: &Change) -> Result<(), Refusal> {
+        let claimed = self.claim(ranges, check);
         if claimed.is_ok() {
             self.commit(ranges, change);
         }
@@ -145,23 +130,36 @@ impl<'a, P: Port> Walk<'a, P> {
         claimed
     }
 
+    /// Does the same with one range.
+    #[inline(never)]
+    pub(crate) fn change_one(
+        &mut self,
+        ipa: Ipa,
+        pages: u64,
+        mut check: Check<'_>,
+        change: &Change,
+    ) -> Result<(), Refusal> {
+        self.change(&RangeList::one(ipa, pages), &mut check, change)
+    }
+
     /// Claims pages, each if `check` allows it; a page that is claimed already is refused. On failure nothing is claimed.
-    pub(crate) fn claim(&mut self, ranges: &RangeList, admit: Admit<'_>, check: Check) -> Result<(), Refusal> {
-        let mut left = u64::MAX;
-        let outcome = self.update(ranges, &mut left, Step::Claim(admit, check));
+    pub(crate) fn claim(&mut self, ranges: &RangeList, check: &mut Check<'_>) -> Result<(), Refusal> {
+        self.left = u64::MAX;
+        let outcome = self.update(ranges, Step::Claim(check));
         if outcome.is_err() {
-            self.commit_some(ranges, u64::MAX - left, Change::Unclaim);
+            self.commit_some(ranges, u64::MAX - self.left, &Change::Unclaim);
         }
         outcome
     }
 
     /// Rewrites pages that are claimed, or that are part of an open transaction; a claim ends.
-    pub(crate) fn commit(&mut self, ranges: &RangeList, change: Change) {
+    pub(crate) fn commit(&mut self, ranges: &RangeList, change: &Change) {
         self.commit_some(ranges, u64::MAX, change);
     }
 
-    fn commit_some(&mut self, ranges: &RangeList, mut pages: u64, change: Change) {
-        let outcome = self.update(ranges, &mut pages, Step::Commit(change));
+    fn commit_some(&mut self, ranges: &RangeList, pages: u64, change: &Change) {
+        self.left = pages;
+        let outcome = self.update(ranges, Step::Commit(change));
         debug_assert!(outcome.is_ok(), "a commit found a table missing that its claim should have built");
     }
 
@@ -192,13 +190,13 @@ impl<'a, P: Port> Walk<'a, P> {
 
     /// Does a step with the first `left` pages of the ranges, and takes those that are done off `left`. A claim builds
     /// missing tables and splits blocks; a commit skips what is missing.
-    fn update(&mut self, ranges: &RangeList, left: &mut u64, mut step: Step<'_>) -> Result<(), Refusal> {
+    fn update(&mut self, ranges: &RangeList, mut step: Step<'_, '_>) -> Result<(), Refusal> {
         for (ipa, pages) in ranges.iter(self.port) {
-            if let Step::Claim(admit, _) = &mut step {
+            if let Step::Claim(Check::Sendable { admit, .. }) = &mut step {
                 admit(ipa, pages)?;
             }
             let mut at = ipa.0 / PAGE_SIZE;
-            let end = (at + pages.min(*left)).min(SPACE_PAGES);
+            let end = (at + pages.min(self.left)).min(SPACE_PAGES);
             while at < end {
                 let stop = end.min((at | (ENTRIES - 1)) + 1);
                 let is_open = self.last.as_ref().is_some_and(|last| last.number == at / ENTRIES);
@@ -220,7 +218,7 @@ impl<'a, P: Port> Walk<'a, P> {
                     done = if whole { ENTRIES } else { n };
                 }
                 at += done;
-                *left -= done;
+                self.left -= done;
             }
         }
         Ok(())
