@@ -28,12 +28,7 @@ type Guard<'a> = MutexGuard<'a, Post>;
 const HEADER: u64 = 40;
 
 /// Returns the bounds of the post office that the manifests ask for. `ticks` are in a millisecond.
-pub(super) fn bounds<P: Port>(
-    policy: &HubPolicy,
-    partitions: &[Partition<P>],
-    coordinator: Option<End>,
-    ticks: u64,
-) -> Bounds {
+pub(super) fn bounds(policy: &HubPolicy, coordinator: Option<End>, ticks: u64) -> Bounds {
     let ticks = ticks.max(1);
     let b = &policy.breaker;
     let strikes = [b.faults, b.missing_acks, b.expiries, b.denials, b.duplicates].map(|n| n as u16);
@@ -45,7 +40,7 @@ pub(super) fn bounds<P: Port>(
         high: policy.high_watermark as u8,
         low: policy.low_watermark as u8,
         keys: policy.duplicates as usize,
-        dead: if takes_part(partitions) { policy.dead_letters as usize } else { 0 },
+        dead: policy.dead_letters as usize,
         limits: Limits { strikes, storm: cool_down, cool_down },
         coordinator: coordinator.map(Seat::of),
     }
@@ -55,18 +50,13 @@ pub(super) fn bounds<P: Port>(
 pub(super) fn make_room<P: Port>(post: &mut Post, policy: &HubPolicy, partitions: &[Partition<P>]) -> Option<()> {
     let mut queues = [None; MAX_PARTITIONS + 1];
     let (normal, others) = queues.split_first_mut()?;
-    if takes_part(partitions) {
-        *normal = Some((policy.queue_messages as u16, policy.message_bytes as u16));
-    }
     for (queue, p) in others.iter_mut().zip(partitions) {
-        *queue = p.manifest.hub_queue.map(|q| (q.messages, q.bytes));
+        if let Some(q) = p.manifest.hub_queue {
+            *queue = Some((q.messages, q.bytes));
+            *normal = Some((policy.queue_messages as u16, policy.message_bytes as u16));
+        }
     }
     post.make_room(queues.get(..=partitions.len())?)
-}
-
-/// Tells whether any partition has a queue.
-fn takes_part<P: Port>(partitions: &[Partition<P>]) -> bool {
-    partitions.iter().any(|p| p.manifest.hub_queue.is_some())
 }
 
 fn seat<P: Port>(end: Option<&Partition<P>>) -> Seat {

@@ -26,7 +26,6 @@ mod window;
 mod window_model;
 
 use alloc::boxed::Box;
-use core::array;
 
 use ffa_abi::hub::{Closed, EventKind, SERVICE};
 use ffa_abi::{Func, PartitionId, Regs};
@@ -45,20 +44,22 @@ use post::Post;
 pub(crate) use seat::Seat;
 use window::{Shut, Token, Windows};
 
-/// Holds what the SPMC knows of supervised messaging. Built at boot; nothing in it grows afterwards.
+/// Holds what the SPMC knows of supervised messaging. Built at boot; nothing in it grows afterwards. What is asked most
+/// comes first: an instruction reaches so far.
+#[repr(C)]
 pub(crate) struct Hub {
     /// The identifier of the management service.
     id: PartitionId,
     /// Who coordinates; `None` if that is a partition that was left out.
     pub(crate) coordinator: Option<End>,
-    pub(crate) windows: Windows,
-    pub(crate) events: Mutex<Events>,
     /// Messages with envelopes. Locked before a mailbox, the windows and the events.
     pub(crate) post: Mutex<Post>,
-    /// What a list left to be fetched. Locked after everything that lists look at.
-    kept: Mutex<Kept>,
     /// Refusals of each end since boot.
     refusals: [AtomicU32; ROWS],
+    pub(crate) windows: Windows,
+    pub(crate) events: Mutex<Events>,
+    /// What a list left to be fetched. Locked after everything that lists look at.
+    kept: Mutex<Kept>,
 }
 
 /// Says how a message may go: openly, or through a window that has counted it.
@@ -80,7 +81,7 @@ impl Hub {
     /// Builds the hub over the partitions that were loaded; without memory for it, `None`.
     fn new<P: Port>(policy: &HubPolicy, partitions: &[Partition<P>], ticks: u64) -> Option<&'static Self> {
         let coordinator = End::of_party(policy.coordinator, |n| partitions.iter().position(|p| p.manifest_index == n));
-        let bounds = deliver::bounds(policy, partitions, coordinator, ticks);
+        let bounds = deliver::bounds(policy, coordinator, ticks);
         let hub = Box::leak(Box::new(Self {
             id: policy.id,
             coordinator,
@@ -88,10 +89,9 @@ impl Hub {
             events: Mutex::new(Events::default()),
             post: Mutex::new(Post::new(bounds)),
             kept: Mutex::default(),
-            refusals: array::from_fn(|_| AtomicU32::new(0)),
+            refusals: Default::default(),
         }));
-        hub.windows.make_room(policy.windows as usize)?;
-        hub.kept.lock().make_room()?;
+        hub.windows.make_room(policy.windows as usize);
         deliver::make_room(&mut hub.post.lock(), policy, partitions)?;
         Some(hub)
     }

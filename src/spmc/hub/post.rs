@@ -9,14 +9,12 @@
 mod out;
 mod trouble;
 
-use alloc::vec::Vec;
-
 use ffa_abi::envelope::{self, Class, Envelope};
 
 use super::Seat;
 use super::breaker::{Breaker, Limits, State, Strike};
 use super::dead::Dead;
-use super::log::{Keys, Log, Record, Standing, fill};
+use super::log::{Keys, Log, Record, Standing, list};
 use super::queue::Queue;
 use crate::refusal::Refusal;
 
@@ -41,7 +39,7 @@ pub(crate) struct Bounds {
     pub(crate) low: u8,
     /// Idempotency keys remembered of each route.
     pub(crate) keys: usize,
-    /// Dead letters.
+    /// Dead letters, where anybody has a queue.
     pub(crate) dead: usize,
     /// When breakers trip.
     pub(crate) limits: Limits,
@@ -104,7 +102,7 @@ pub(crate) struct Inbox {
     pub(crate) queue: Queue,
     pub(crate) log: Log,
     /// By seat.
-    senders: Vec<Sender>,
+    senders: &'static mut [Sender],
     pub(crate) counts: Counts,
 }
 
@@ -112,16 +110,16 @@ impl Inbox {
     fn make_room(&mut self, seats: usize, (slots, bytes): (u16, u16), bounds: &Bounds) -> Option<()> {
         self.queue = Queue::new(slots, bounds.high, bounds.low);
         self.log.make_room(slots.into(), usize::from(bytes).checked_sub(envelope::SIZE)?)?;
-        fill(&mut self.senders, seats)?;
-        for sender in &mut self.senders {
+        self.senders = list(seats)?;
+        for sender in &mut *self.senders {
             sender.keys.make_room(bounds.keys)?;
         }
         Some(())
     }
 
     fn memory(&self) -> usize {
-        let mut bytes = self.log.memory() + size_of_val(&*self.senders);
-        for sender in &self.senders {
+        let mut bytes = self.log.memory() + size_of_val(self.senders);
+        for sender in &*self.senders {
             bytes += sender.keys.memory();
         }
         bytes
@@ -163,7 +161,7 @@ pub(crate) struct Untold {
 /// The post office.
 #[derive(Debug)]
 pub(crate) struct Post {
-    spokes: Vec<Spoke>,
+    spokes: &'static mut [Spoke],
     pub(crate) dead: Dead,
     bounds: Bounds,
     /// Spokes whose breaker is not closed, or is isolated: bit n is seat n. To look at before anything else.
@@ -182,7 +180,7 @@ impl Post {
     /// Makes a post office of no seats.
     pub(crate) fn new(bounds: Bounds) -> Self {
         Self {
-            spokes: Vec::new(),
+            spokes: &mut [],
             dead: Dead::default(),
             bounds,
             suspects: 0,
@@ -197,21 +195,22 @@ impl Post {
     /// Makes room for its seats; each has a queue of (messages, bytes of each with its envelope) or takes no part.
     /// `None` if there is no memory for it. Boot time.
     pub(crate) fn make_room(&mut self, queues: &[Option<(u16, u16)>]) -> Option<()> {
-        let mut longest = 0;
-        fill(&mut self.spokes, queues.len())?;
+        let (mut dead, mut longest) = (0, 0);
+        self.spokes = list(queues.len())?;
         for (spoke, queue) in self.spokes.iter_mut().zip(queues) {
             if let Some(queue) = *queue {
                 spoke.inbox.make_room(queues.len(), queue, &self.bounds)?;
                 longest = longest.max(spoke.inbox.log.payload());
+                dead = self.bounds.dead;
             }
         }
-        self.dead.make_room(self.bounds.dead, longest)
+        self.dead.make_room(dead, longest)
     }
 
     /// Returns the bytes of memory that it has; they never change.
     pub(crate) fn memory(&self) -> usize {
-        let mut bytes = self.dead.memory() + size_of_val(&*self.spokes);
-        for spoke in &self.spokes {
+        let mut bytes = self.dead.memory() + size_of_val(self.spokes);
+        for spoke in &*self.spokes {
             bytes += spoke.inbox.memory();
         }
         bytes

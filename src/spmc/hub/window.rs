@@ -5,14 +5,13 @@
 //! window's own word; opening and closing hold a lock. The window's word carries its generation, whether it is open,
 //! and both counts, so whoever closes it knows exactly how many messages it passed, and after that none passes.
 
-use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
 use arrayvec::ArrayVec;
 use ffa_abi::hub::{Closed, Direction, HubError, MAX_PARTICIPANTS, WindowRecord};
 
 use super::event::Event;
-use super::log::fill;
+use crate::manifest::MAX_WINDOWS;
 use crate::routing::{End, ROWS};
 use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
 
@@ -27,7 +26,7 @@ const BACK: u64 = 1 << COUNT;
 const OPEN: u64 = 1 << (2 * COUNT);
 const GENERATION: u32 = 2 * COUNT + 1;
 /// Generations count modulo this, 0 left out, so that a pair's word is never 0 while it has a window.
-const GENERATIONS: u32 = 1 << 23;
+const GENERATIONS: u64 = 1 << 23;
 
 /// Names a window: generation and slot. What a pair's word holds, too, with [`Token::FORWARD`] in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,9 +64,9 @@ impl Token {
 }
 
 /// What messages look at of one window.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Slot {
-    /// Generation, [`OPEN`], messages back, messages forward.
+    /// Generation, 0 before the first one, [`OPEN`], messages back, messages forward.
     word: AtomicU64,
     /// When it was opened, in counter ticks.
     opened: AtomicU64,
@@ -77,20 +76,6 @@ struct Slot {
     limit: AtomicU32,
     first: AtomicU64,
     last: AtomicU64,
-}
-
-impl Default for Slot {
-    fn default() -> Self {
-        let zero = || AtomicU64::new(0);
-        Self {
-            word: AtomicU64::new(1 << GENERATION),
-            opened: zero(),
-            lifetime: zero(),
-            limit: AtomicU32::new(0),
-            first: zero(),
-            last: zero(),
-        }
-    }
 }
 
 impl Slot {
@@ -119,7 +104,7 @@ impl Terms {
 /// What only the coordinator's calls and the end of a window touch.
 #[derive(Debug, Default)]
 struct Table {
-    open: Vec<Option<Terms>>,
+    open: ArrayVec<Option<Terms>, MAX_WINDOWS>,
     /// The youngest last.
     summaries: ArrayVec<WindowRecord, SUMMARIES>,
     evicted: u32,
@@ -130,7 +115,7 @@ struct Table {
 /// All windows.
 #[derive(Debug, Default)]
 pub(crate) struct Windows {
-    slots: Vec<Slot>,
+    slots: ArrayVec<Slot, MAX_WINDOWS>,
     /// For each sender and receiver, the window between them, or 0.
     pairs: [[AtomicU32; ROWS]; ROWS],
     table: Mutex<Table>,
@@ -146,10 +131,13 @@ pub(crate) enum Shut {
 }
 
 impl Windows {
-    /// Makes room for `count` windows at a time, or says that there is no memory for it. Boot time.
-    pub(crate) fn make_room(&mut self, count: usize) -> Option<()> {
-        fill(&mut self.slots, count)?;
-        fill(&mut self.table.lock().open, count)
+    /// Makes room for `count` windows at a time, [`MAX_WINDOWS`] at the most. Boot time.
+    pub(crate) fn make_room(&mut self, count: usize) {
+        let mut table = self.table.lock();
+        for _ in 0..count {
+            let _ = self.slots.try_push(Slot::default());
+            let _ = table.open.try_push(None);
+        }
     }
 
     #[inline(always)]
@@ -231,7 +219,7 @@ impl Windows {
             return Err(HubError::PairHasWindow);
         }
         let (index, slot, entry) = place.ok_or(HubError::TooManyWindows)?;
-        let generation = (slot.word.load(Ordering::Relaxed) >> GENERATION) as u32;
+        let generation = ((slot.word.load(Ordering::Relaxed) >> GENERATION) as u32).max(1);
         let token = Token::new(index, generation).ok_or(HubError::TooManyWindows)?;
         (terms.record.id, terms.record.opened) = (token.id(), now);
         slot.opened.store(now, Ordering::Relaxed);
@@ -295,11 +283,8 @@ impl Windows {
             let Some(terms) = place else { continue };
             let Some(why) = why(slot, terms) else { continue };
             any = true;
-            let next = match (slot.word.load(Ordering::Relaxed) >> GENERATION) as u32 + 1 {
-                GENERATIONS.. => 1,
-                generation => generation,
-            };
-            let word = slot.word.swap((next as u64) << GENERATION, Ordering::AcqRel);
+            let next = ((slot.word.load(Ordering::Relaxed) >> GENERATION) + 1) % GENERATIONS;
+            let word = slot.word.swap(next << GENERATION, Ordering::AcqRel);
             self.each_pair(terms, &mut |pair, _| pair.store(0, Ordering::Relaxed));
             if table.summaries.is_full() && table.summaries.pop_at(0).is_some() {
                 table.evicted = table.evicted.saturating_add(1);
@@ -420,7 +405,7 @@ mod loom_tests {
     fn loom_what_passes_is_in_the_summary() {
         loom::model(|| {
             let mut windows = Windows::default();
-            windows.make_room(1).unwrap();
+            windows.make_room(1);
             let windows = Arc::new(windows);
             let id = windows.open(&mut terms(2, 1), 0).unwrap();
             let token = windows.find(End::partition(0), End::partition(1)).unwrap();
@@ -441,7 +426,7 @@ mod loom_tests {
     fn loom_the_last_place_is_taken_once() {
         loom::model(|| {
             let mut windows = Windows::default();
-            windows.make_room(1).unwrap();
+            windows.make_room(1);
             let windows = Arc::new(windows);
             windows.open(&mut terms(1, 1), 0).unwrap();
             let token = windows.find(End::partition(0), End::partition(1)).unwrap();

@@ -81,12 +81,12 @@ impl Post {
 
     /// Lets an endpoint in again, with all its routes.
     pub(crate) fn reset(&mut self, seat: Seat) {
-        for (n, spoke) in (0..).zip(&mut self.spokes) {
+        for (n, spoke) in (0..).zip(&mut *self.spokes) {
             let here = seat == Seat(n);
             if here {
                 spoke.breaker.reset();
             }
-            for (n, sender) in (0..).zip(&mut spoke.inbox.senders) {
+            for (n, sender) in (0..).zip(&mut *spoke.inbox.senders) {
                 if here || seat == Seat(n) {
                     sender.route.reset();
                 }
@@ -116,7 +116,7 @@ impl Post {
     /// Returns how many.
     pub(crate) fn cancel(&mut self, task: u64) -> u64 {
         let mut count = 0;
-        for spoke in &mut self.spokes {
+        for spoke in &mut *self.spokes {
             count += spoke.inbox.log.cancel(task);
         }
         if count > 0 {
