@@ -272,7 +272,12 @@ impl<P: Port> Spmc<P> {
             (untold.tripped, EventKind::Breaker, "cut off"),
         ] {
             while let Some(seat) = Seat::pop(&mut set) {
-                hub.note(Event::about(now, kind, self.id_of(seat), text));
+                let id = self.id_of(seat);
+                hub.note(Event::about(now, kind, id, text));
+                if kind == EventKind::Breaker {
+                    hub.windows.close_of(Some(seat.end()), Closed::Breaker, now);
+                    self.port.log(format_args!("hub: {id} is cut off: its breaker tripped"));
+                }
             }
         }
         let (last, _) = post.dead.counts();
@@ -281,11 +286,6 @@ impl<P: Port> Spmc<P> {
             let (who, other, detail) = (self.id_of(letter.to), self.id_of(letter.from), letter.number as u32);
             let (kind, text) = (EventKind::DeadLetter, letter.reason.text());
             hub.note(Event { time: now, kind, who, other, detail, status: 0, text });
-        }
-        let mut tripped = untold.tripped;
-        while let Some(seat) = Seat::pop(&mut tripped) {
-            hub.windows.close_of(Some(seat.end()), Closed::Breaker, now);
-            self.port.log(format_args!("hub: {} is cut off: its breaker tripped", self.id_of(seat)));
         }
         self.tell_of_windows(hub);
     }
