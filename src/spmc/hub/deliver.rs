@@ -31,7 +31,7 @@ const HEADER: u64 = 40;
 pub(super) fn bounds(policy: &HubPolicy, coordinator: Option<End>, ticks: u64) -> Bounds {
     let ticks = ticks.max(1);
     let b = &policy.breaker;
-    let strikes = [b.faults, b.missing_acks, b.expiries, b.denials, b.duplicates].map(|n| n as u16);
+    let strikes = [b.faults, b.missing_acks, b.expiries, b.denials, b.duplicates];
     let cool_down = u64::from(b.cool_down_ms).saturating_mul(ticks);
     Bounds {
         attempts: policy.attempts as u8,
@@ -80,6 +80,7 @@ impl<P: Port> Spmc<P> {
     }
 
     /// Accepts a message or an ack from the caller's TX buffer, and hands out what can be handed out after it.
+    #[inline(never)]
     pub(crate) fn send_supervised(
         &self,
         hub: &Hub,
@@ -273,7 +274,7 @@ impl<P: Port> Spmc<P> {
         ] {
             while let Some(seat) = Seat::pop(&mut set) {
                 let id = self.id_of(seat);
-                hub.note(Event::about(now, kind, id, text));
+                hub.note_about(now, kind, id, text);
                 if kind == EventKind::Breaker {
                     hub.windows.close_of(Some(seat.end()), Closed::Breaker, now);
                     self.port.log(format_args!("hub: {id} is cut off: its breaker tripped"));
@@ -314,7 +315,8 @@ impl<P: Port> Spmc<P> {
         let Some(hub) = &self.hub else { return };
         let now = self.port.now();
         self.sweep(hub, now);
-        if let Some(end) = hub.windows.next_end() {
+        let end = hub.windows.next_end();
+        if end != u64::MAX {
             self.appoint(cpu, end);
         }
         let (seats, cooled) = {
@@ -323,7 +325,7 @@ impl<P: Port> Spmc<P> {
         };
         for seat in seats {
             if cooled & seat.bit() != 0 {
-                hub.note(Event::about(now, EventKind::Breaker, self.id_of(seat), "one message may try"));
+                hub.note_about(now, EventKind::Breaker, self.id_of(seat), "one message may try");
             }
             self.deliver_to(hub, cpu, seat);
         }

@@ -27,11 +27,6 @@ pub(crate) struct Event {
 }
 
 impl Event {
-    /// Makes an event about one endpoint alone.
-    pub(crate) fn about(time: u64, kind: EventKind, who: PartitionId, text: &'static str) -> Self {
-        Self { time, kind, who, other: NOBODY, detail: 0, status: 0, text }
-    }
-
     /// Makes an event about a window, of which it names the first two participants: it was opened or closed.
     pub(crate) fn of_window(record: &WindowRecord) -> Self {
         let [who, other, ..] = record.participants;

@@ -36,14 +36,15 @@ impl Kept {
 
     /// Returns the bytes from an offset on as registers, zeroes behind the last; `None` from the last on.
     pub(crate) fn fetch(&self, offset: usize) -> Option<[u64; FETCHED / 8]> {
-        let rest = self.words.get(offset / 8..).filter(|_| offset < self.len)?;
-        let (shift, mut rest) = (offset % 8 * 8, rest.iter().copied());
-        let mut word = rest.next().unwrap_or(0);
+        if offset >= self.len {
+            return None;
+        }
+        let (mut at, shift) = (offset / 8, offset as u32 % 8 * 8);
+        let word = |at: usize| self.words.get(at).copied().unwrap_or(0);
         let mut fetched = [0; FETCHED / 8];
         for to in &mut fetched {
-            let next = rest.next().unwrap_or(0);
-            *to = word >> shift | next.unbounded_shl(64 - shift as u32);
-            word = next;
+            *to = word(at) >> shift | word(at + 1).unbounded_shl(64 - shift);
+            at += 1;
         }
         Some(fetched)
     }

@@ -134,6 +134,12 @@ impl Hub {
         self.events.lock().push(event);
     }
 
+    /// Records an event about one endpoint alone.
+    #[inline(never)]
+    pub(crate) fn note_about(&self, time: u64, kind: EventKind, who: PartitionId, text: &'static str) {
+        self.note(Event { time, kind, who, other: NOBODY, detail: 0, status: 0, text });
+    }
+
     /// Takes notice of the death of a partition: it has no windows any more, and without a coordinator nobody has.
     pub(crate) fn partition_died<P: Port>(&self, partition: &Partition<P>, time: u64) {
         let end = End::partition(partition.index);
@@ -142,12 +148,12 @@ impl Hub {
         } else {
             self.windows.close_of(Some(end), Closed::ParticipantDied, time);
         }
-        self.note(Event::about(time, EventKind::Fault, partition.id(), "the partition has aborted"));
+        self.note_about(time, EventKind::Fault, partition.id(), "the partition has aborted");
     }
 
     /// Takes notice that a partition starts again.
     pub(crate) fn partition_restarted<P: Port>(&self, partition: &Partition<P>, time: u64) {
-        self.note(Event::about(time, EventKind::Restart, partition.id(), "the partition starts again"));
+        self.note_about(time, EventKind::Restart, partition.id(), "the partition starts again");
     }
 }
 
@@ -155,7 +161,7 @@ impl<P: Port> Spmc<P> {
     /// Turns supervised messaging on; boot time only.
     #[inline(never)]
     pub(crate) fn start_hub(&mut self, policy: &HubPolicy) -> Result<(), &'static str> {
-        if policy.id == self.id || self.partitions.find(policy.id).is_some() {
+        if policy.id == self.id || self.partitions.look_up(policy.id).is_some() {
             return Err("hub: id: another endpoint has the identifier of the management service");
         }
         let hub = Hub::new(policy, self.partitions.as_slice(), self.port.counter_hz() / 1000);

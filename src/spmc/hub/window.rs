@@ -115,10 +115,10 @@ struct Table {
 /// All windows.
 #[derive(Debug, Default)]
 pub(crate) struct Windows {
+    table: Mutex<Table>,
     slots: ArrayVec<Slot, MAX_WINDOWS>,
     /// For each sender and receiver, the window between them, or 0.
     pairs: [[AtomicU32; ROWS]; ROWS],
-    table: Mutex<Table>,
 }
 
 /// Says why a message does not pass.
@@ -201,13 +201,14 @@ impl Windows {
     pub(crate) fn open(&self, terms: &mut Terms, now: u64) -> Result<u32, HubError> {
         self.sweep(now);
         let table = &mut *self.table.lock();
-        let mut known = table.summaries.iter().any(|r| r.correlation == terms.record.correlation);
-        let mut place = None;
-        for (index, (slot, entry)) in self.slots.iter().zip(&mut table.open).enumerate() {
+        let (mut known, mut place) = (false, None);
+        for record in &table.summaries {
+            known |= record.correlation == terms.record.correlation;
+        }
+        for (index, entry) in table.open.iter().enumerate() {
             match entry {
                 Some(other) => known |= other.record.correlation == terms.record.correlation,
-                None if place.is_none() => place = Some((index, slot, entry)),
-                None => {}
+                None => place = place.or(Some(index)),
             }
         }
         if known {
@@ -218,7 +219,9 @@ impl Windows {
         if taken {
             return Err(HubError::PairHasWindow);
         }
-        let (index, slot, entry) = place.ok_or(HubError::TooManyWindows)?;
+        let index = place.ok_or(HubError::TooManyWindows)?;
+        let slot = self.slots.get(index).ok_or(HubError::TooManyWindows)?;
+        let entry = table.open.get_mut(index).ok_or(HubError::TooManyWindows)?;
         let generation = ((slot.word.load(Ordering::Relaxed) >> GENERATION) as u32).max(1);
         let token = Token::new(index, generation).ok_or(HubError::TooManyWindows)?;
         (terms.record.id, terms.record.opened) = (token.id(), now);
@@ -236,13 +239,19 @@ impl Windows {
     /// Looks at the word of each ordered pair that a window connects, and whether the first participant is the sender.
     fn each_pair(&self, terms: &Terms, look: &mut dyn FnMut(&AtomicU32, bool)) {
         let all = terms.participants();
-        for (n, &from) in all.iter().enumerate() {
-            let sends = n == 0 || terms.record.direction == Direction::Both;
-            for &to in all.iter().filter(|&&to| sends && to != from) {
-                if let Some(pair) = self.pair(from, to) {
-                    look(pair, n == 0);
+        let mut forward = true;
+        for &from in all {
+            for &to in all {
+                if from != to
+                    && let Some(pair) = self.pair(from, to)
+                {
+                    look(pair, forward);
                 }
             }
+            if terms.record.direction == Direction::FromFirst {
+                return;
+            }
+            forward = false;
         }
     }
 
@@ -265,12 +274,13 @@ impl Windows {
         });
     }
 
-    /// Returns when the time of the first of the open windows is up.
-    pub(crate) fn next_end(&self) -> Option<u64> {
-        let mut first = None;
-        for terms in self.table.lock().open.iter().flatten() {
-            let end = terms.record.opened.saturating_add(terms.record.lifetime);
-            first = Some(first.map_or(end, |first| end.min(first)));
+    /// Returns when the time of the first of the open windows is up; the end of all times where none is.
+    pub(crate) fn next_end(&self) -> u64 {
+        let mut first = u64::MAX;
+        for place in &self.table.lock().open {
+            if let Some(Terms { record, .. }) = place {
+                first = first.min(record.opened.saturating_add(record.lifetime));
+            }
         }
         first
     }
@@ -337,8 +347,9 @@ impl Windows {
     /// Counts the open windows that `end` takes part in.
     pub(crate) fn count_of(&self, end: End) -> u16 {
         let mut count = 0;
-        for terms in self.table.lock().open.iter().flatten() {
-            count += u16::from(terms.participants().contains(&end));
+        for place in &self.table.lock().open {
+            let takes_part = place.as_ref().is_some_and(|terms| terms.participants().contains(&end));
+            count += u16::from(takes_part);
         }
         count
     }

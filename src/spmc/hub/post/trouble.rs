@@ -81,15 +81,15 @@ impl Post {
 
     /// Lets an endpoint in again, with all its routes.
     pub(crate) fn reset(&mut self, seat: Seat) {
-        for (n, spoke) in (0..).zip(&mut *self.spokes) {
-            let here = seat == Seat(n);
-            if here {
-                spoke.breaker.reset();
+        if let Some(spoke) = self.spoke_mut(seat) {
+            spoke.breaker.reset();
+            for sender in &mut *spoke.inbox.senders {
+                sender.route.reset();
             }
-            for (n, sender) in (0..).zip(&mut *spoke.inbox.senders) {
-                if here || seat == Seat(n) {
-                    sender.route.reset();
-                }
+        }
+        for receiver in self.seats() {
+            if let Some((route, _)) = self.route_mut(seat, receiver) {
+                route.reset();
             }
         }
         self.note(seat);
@@ -116,7 +116,7 @@ impl Post {
     /// Returns how many.
     pub(crate) fn cancel(&mut self, task: u64) -> u64 {
         let mut count = 0;
-        for spoke in &mut *self.spokes {
+        for spoke in &mut self.spokes {
             count += spoke.inbox.log.cancel(task);
         }
         if count > 0 {
