@@ -270,9 +270,10 @@ impl OpenWindow {
 
     /// Reads x3 to x7 of a [`Request`] for a window.
     pub fn of(&[x3, ids, correlation, low, high]: &[u64; 5]) -> Self {
+        let id = |shift: u32| PartitionId((ids >> shift) as u16);
         Self {
             count: (x3 >> 12 & 0xf) as u8,
-            participants: [0, 16, 32, 48].map(|shift| PartitionId((ids >> shift) as u16)),
+            participants: [id(0), id(16), id(32), id(48)],
             direction: if x3 >> 8 & 0xf == 0 { Direction::Both } else { Direction::FromFirst },
             correlation,
             purpose: Uuid::from_pair(low, high),

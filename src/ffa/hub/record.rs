@@ -145,9 +145,10 @@ impl WindowRecord {
         let closed = self.closed.map_or(0, Closed::code);
         let kind = u32::from_le_bytes([closed, self.direction.code(), self.count, 0]);
         let (low, high) = self.purpose.pair();
+        let [a, b, c, d] = self.participants;
         *words = [
             u64::from(self.id) | u64::from(kind) << 32,
-            pack(self.participants.map(|id| id.0)),
+            pack([a.0, b.0, c.0, d.0]),
             self.correlation,
             low,
             high,

@@ -29,7 +29,7 @@ impl Strike {
 pub(crate) struct Limits {
     /// How many strikes of each kind trip: faults, missing acks and expiries in a row, denials and duplicates within
     /// [`Self::storm`]. 0 means never.
-    pub(crate) strikes: [u16; Strike::COUNT],
+    pub(crate) strikes: [u32; Strike::COUNT],
     /// How long denials and duplicates count.
     pub(crate) storm: u64,
     /// How long a tripped breaker stays open.
@@ -90,21 +90,13 @@ impl Breaker {
         if self.state != State::Closed {
             (self.state, self.until) = self.state_at(now);
         }
-        match self.state {
-            State::Closed => true,
-            State::HalfOpen => now >= self.until,
-            State::Open | State::Isolated | State::Paused => false,
-        }
+        self.state == State::Closed || self.state == State::HalfOpen && now >= self.until
     }
 
     /// Tells whether what has passed before may not go on: only an open breaker stops it.
     #[inline]
     pub(crate) fn stops(&self, now: u64) -> bool {
-        match self.state {
-            State::Closed | State::HalfOpen => false,
-            State::Open => now < self.until,
-            State::Isolated | State::Paused => true,
-        }
+        self.state == State::Open && now < self.until || matches!(self.state, State::Isolated | State::Paused)
     }
 
     /// Notes that a message passes; the caller has asked [`Self::passes`].
@@ -121,8 +113,7 @@ impl Breaker {
         let [faults, acks, expiries, ..] = &mut self.counts;
         (*faults, *acks, *expiries) = (0, 0, 0);
         if self.state == State::HalfOpen {
-            (self.state, self.until) = (State::Closed, 0);
-            self.counts = [0; Strike::COUNT];
+            self.set(State::Closed, 0);
         }
     }
 
@@ -137,7 +128,7 @@ impl Breaker {
         let limit = limits.strikes.get(index).copied().unwrap_or(0);
         let Some(count) = self.counts.get_mut(index) else { return false };
         *count = count.saturating_add(1);
-        let over = limit != 0 && *count >= limit;
+        let over = limit != 0 && u32::from(*count) >= limit;
         let trips = match self.state {
             State::Closed => over,
             // One failure of the message that was let through is enough.
@@ -152,20 +143,26 @@ impl Breaker {
 
     /// Opens it.
     pub(crate) fn trip(&mut self, now: u64, limits: &Limits) {
-        (self.state, self.until) = (State::Open, now.saturating_add(limits.cool_down));
-        self.counts = [0; Strike::COUNT];
+        self.set(State::Open, now.saturating_add(limits.cool_down));
         self.trips = self.trips.saturating_add(1);
     }
 
     /// Closes it, whatever it was.
     #[inline(never)]
     pub(crate) fn reset(&mut self) {
-        *self = Self { trips: self.trips, ..Self::default() };
+        self.set(State::Closed, 0);
+        self.since = 0;
     }
 
     /// Opens it until it is reset.
     pub(crate) fn isolate(&mut self) {
-        (self.state, self.until) = (State::Isolated, 0);
+        self.set(State::Isolated, 0);
+    }
+
+    /// Changes its state and counts anew.
+    #[inline(never)]
+    fn set(&mut self, state: State, until: u64) {
+        (self.state, self.until, self.counts) = (state, until, [0; Strike::COUNT]);
     }
 }
 
@@ -255,7 +252,7 @@ mod tests {
                         rows[*s as usize] += 1;
                     }
                     let count = if *s as usize >= 3 { storm[*s as usize - 3] } else { rows[*s as usize] };
-                    if !isolated && open_until.is_none() && (half || count >= LIMITS.strikes[*s as usize]) {
+                    if !isolated && open_until.is_none() && (half || u32::from(count) >= LIMITS.strikes[*s as usize]) {
                         (open_until, half, probe, rows, storm) =
                             (Some(at + LIMITS.cool_down), false, None, [0; 5], [0; 2]);
                     }

@@ -2,10 +2,8 @@
 //! Dead letters: messages that will not be delivered, with the reason, until somebody reads and purges them or newer
 //! ones need the room.
 
-use alloc::vec::Vec;
-
 use super::Seat;
-use super::log::fill;
+use super::log::list;
 use ffa_abi::envelope::Envelope;
 pub(crate) use ffa_abi::hub::DeadReason as Reason;
 
@@ -33,8 +31,8 @@ pub(crate) struct Letter {
 /// A ring of letters; number n has place n modulo the size.
 #[derive(Debug, Default)]
 pub(crate) struct Dead {
-    letters: Vec<Option<Letter>>,
-    words: Vec<u64>,
+    letters: &'static mut [Option<Letter>],
+    words: &'static mut [u64],
     /// Words of a place.
     each: usize,
     /// Where the next one goes.
@@ -47,13 +45,14 @@ impl Dead {
     /// Makes room for so many payloads of at most `longest` bytes, or says that there is no memory for it. Boot time.
     pub(crate) fn make_room(&mut self, count: usize, longest: usize) -> Option<()> {
         self.each = longest.div_ceil(8);
-        fill(&mut self.letters, count)?;
-        fill(&mut self.words, count.checked_mul(self.each)?)
+        self.letters = list(count)?;
+        self.words = list(count.checked_mul(self.each)?)?;
+        Some(())
     }
 
     /// Returns the bytes of memory that it has.
     pub(crate) fn memory(&self) -> usize {
-        size_of_val(&*self.letters) + size_of_val(&*self.words)
+        size_of_val(self.letters) + size_of_val(self.words)
     }
 
     /// Keeps a message, its payload with zeroes behind it in its last word; the oldest one makes room for it. Sets the
@@ -121,6 +120,7 @@ impl Dead {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use std::collections::VecDeque;
+    use std::vec::Vec;
 
     use ffa_abi::envelope::Class;
 

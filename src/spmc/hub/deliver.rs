@@ -28,15 +28,10 @@ type Guard<'a> = MutexGuard<'a, Post>;
 const HEADER: u64 = 40;
 
 /// Returns the bounds of the post office that the manifests ask for. `ticks` are in a millisecond.
-pub(super) fn bounds<P: Port>(
-    policy: &HubPolicy,
-    partitions: &[Partition<P>],
-    coordinator: Option<End>,
-    ticks: u64,
-) -> Bounds {
+pub(super) fn bounds(policy: &HubPolicy, coordinator: Option<End>, ticks: u64) -> Bounds {
     let ticks = ticks.max(1);
     let b = &policy.breaker;
-    let strikes = [b.faults, b.missing_acks, b.expiries, b.denials, b.duplicates].map(|n| n as u16);
+    let strikes = [b.faults, b.missing_acks, b.expiries, b.denials, b.duplicates];
     let cool_down = u64::from(b.cool_down_ms).saturating_mul(ticks);
     Bounds {
         attempts: policy.attempts as u8,
@@ -45,7 +40,7 @@ pub(super) fn bounds<P: Port>(
         high: policy.high_watermark as u8,
         low: policy.low_watermark as u8,
         keys: policy.duplicates as usize,
-        dead: if takes_part(partitions) { policy.dead_letters as usize } else { 0 },
+        dead: policy.dead_letters as usize,
         limits: Limits { strikes, storm: cool_down, cool_down },
         coordinator: coordinator.map(Seat::of),
     }
@@ -55,18 +50,13 @@ pub(super) fn bounds<P: Port>(
 pub(super) fn make_room<P: Port>(post: &mut Post, policy: &HubPolicy, partitions: &[Partition<P>]) -> Option<()> {
     let mut queues = [None; MAX_PARTITIONS + 1];
     let (normal, others) = queues.split_first_mut()?;
-    if takes_part(partitions) {
-        *normal = Some((policy.queue_messages as u16, policy.message_bytes as u16));
-    }
     for (queue, p) in others.iter_mut().zip(partitions) {
-        *queue = p.manifest.hub_queue.map(|q| (q.messages, q.bytes));
+        if let Some(q) = p.manifest.hub_queue {
+            *queue = Some((q.messages, q.bytes));
+            *normal = Some((policy.queue_messages as u16, policy.message_bytes as u16));
+        }
     }
     post.make_room(queues.get(..=partitions.len())?)
-}
-
-/// Tells whether any partition has a queue.
-fn takes_part<P: Port>(partitions: &[Partition<P>]) -> bool {
-    partitions.iter().any(|p| p.manifest.hub_queue.is_some())
 }
 
 fn seat<P: Port>(end: Option<&Partition<P>>) -> Seat {
@@ -90,6 +80,7 @@ impl<P: Port> Spmc<P> {
     }
 
     /// Accepts a message or an ack from the caller's TX buffer, and hands out what can be handed out after it.
+    #[inline(never)]
     pub(crate) fn send_supervised(
         &self,
         hub: &Hub,
@@ -282,7 +273,12 @@ impl<P: Port> Spmc<P> {
             (untold.tripped, EventKind::Breaker, packed!("cut off")),
         ] {
             while let Some(seat) = Seat::pop(&mut set) {
-                hub.note(Event::about(now, kind, self.id_of(seat), text));
+                let id = self.id_of(seat);
+                hub.note_about(now, kind, id, text);
+                if kind == EventKind::Breaker {
+                    hub.windows.close_of(Some(seat.end()), Closed::Breaker, now);
+                    self.port.log(format_args!("hub: {id} is cut off: its breaker tripped"));
+                }
             }
         }
         let (last, _) = post.dead.counts();
@@ -291,11 +287,6 @@ impl<P: Port> Spmc<P> {
             let (who, other, detail) = (self.id_of(letter.to), self.id_of(letter.from), letter.number as u32);
             let (kind, text) = (EventKind::DeadLetter, letter.reason.text());
             hub.note(Event { time: now, kind, who, other, detail, status: 0, text });
-        }
-        let mut tripped = untold.tripped;
-        while let Some(seat) = Seat::pop(&mut tripped) {
-            hub.windows.close_of(Some(seat.end()), Closed::Breaker, now);
-            self.port.log(format_args!("hub: {} is cut off: its breaker tripped", self.id_of(seat)));
         }
         self.tell_of_windows(hub);
     }
@@ -324,7 +315,8 @@ impl<P: Port> Spmc<P> {
         let Some(hub) = &self.hub else { return };
         let now = self.port.now();
         self.sweep(hub, now);
-        if let Some(end) = hub.windows.next_end() {
+        let end = hub.windows.next_end();
+        if end != u64::MAX {
             self.appoint(cpu, end);
         }
         let (seats, cooled) = {
@@ -333,7 +325,7 @@ impl<P: Port> Spmc<P> {
         };
         for seat in seats {
             if cooled & seat.bit() != 0 {
-                hub.note(Event::about(now, EventKind::Breaker, self.id_of(seat), packed!("one message may try")));
+                hub.note_about(now, EventKind::Breaker, self.id_of(seat), packed!("one message may try"));
             }
             self.deliver_to(hub, cpu, seat);
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The ring of recent refusals, faults and other events: what the live inspector shows.
 
+use arrayvec::ArrayVec;
 use ffa_abi::PartitionId;
 use ffa_abi::hub::{EventKind, EventRecord, WindowRecord};
 use ffa_abi::lines::Line;
@@ -28,11 +29,6 @@ pub(crate) struct Event {
 }
 
 impl Event {
-    /// Makes an event about one endpoint alone.
-    pub(crate) fn about(time: u64, kind: EventKind, who: PartitionId, text: Line) -> Self {
-        Self { time, kind, who, other: NOBODY, detail: 0, status: 0, text }
-    }
-
     /// Makes an event about a window, of which it names the first two participants: it was opened or closed.
     pub(crate) fn of_window(record: &WindowRecord) -> Self {
         let [who, other, ..] = record.participants;
@@ -61,7 +57,8 @@ struct Entry {
 /// The ring.
 #[derive(Debug)]
 pub(crate) struct Events {
-    ring: [Option<Entry>; EVENTS],
+    /// Grows until it is full.
+    ring: ArrayVec<Entry, EVENTS>,
     /// Where the youngest is.
     youngest: usize,
     /// The sequence number of the next event.
@@ -70,7 +67,7 @@ pub(crate) struct Events {
 
 impl Default for Events {
     fn default() -> Self {
-        Self { ring: [None; EVENTS], youngest: 0, next: 1 }
+        Self { ring: ArrayVec::new(), youngest: EVENTS - 1, next: 1 }
     }
 }
 
@@ -78,19 +75,19 @@ impl Events {
     /// Adds an event; one that is like the youngest takes its place and is counted, so that a loop does not push
     /// everything else out.
     pub(crate) fn push(&mut self, event: Event) {
-        let sequence = self.next;
+        let mut entry = Entry { sequence: self.next, repeats: 0, event };
         self.next = self.next.wrapping_add(1);
-        let mut repeats = 0;
-        if let Some(Some(entry)) = self.ring.get(self.youngest)
-            && entry.event.is_like(&event)
+        if let Some(youngest) = self.ring.get(self.youngest)
+            && youngest.event.is_like(&event)
         {
-            repeats = entry.repeats.saturating_add(1);
+            entry.repeats = youngest.repeats.saturating_add(1);
         } else {
-            // An empty place, or that of the oldest.
+            // A new place, or that of the oldest.
             self.youngest = (self.youngest + 1) % EVENTS;
         }
-        if let Some(place) = self.ring.get_mut(self.youngest) {
-            *place = Some(Entry { sequence, repeats, event });
+        match self.ring.get_mut(self.youngest) {
+            Some(place) => *place = entry,
+            None => _ = self.ring.try_push(entry),
         }
     }
 
@@ -102,7 +99,7 @@ impl Events {
     /// Shows the first event from a sequence number on, and its text.
     pub(crate) fn from(&self, sequence: u64) -> Option<(EventRecord, Line)> {
         let mut first: Option<&Entry> = None;
-        for entry in self.ring.iter().flatten() {
+        for entry in &self.ring {
             if entry.sequence >= sequence && first.is_none_or(|f| entry.sequence < f.sequence) {
                 first = Some(entry);
             }

@@ -2,39 +2,30 @@
 //! What the management service keeps for a caller that cannot read an RX buffer: the records of one list, fetched in
 //! responses.
 
-use alloc::vec::Vec;
-
+use arrayvec::ArrayVec;
 use ffa_abi::hub::{FETCHED, KEPT};
-
-use super::log::fill;
 
 /// The records of the latest list.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
-    words: Vec<u64>,
+    words: ArrayVec<u64, { KEPT / 8 }>,
     /// Bytes of them that are in use; the last word has zeroes behind them.
     len: usize,
 }
 
 impl Kept {
-    /// Makes room, or says that there is no memory for it. Boot time.
-    pub(crate) fn make_room(&mut self) -> Option<()> {
-        fill(&mut self.words, KEPT / 8)
-    }
-
     /// Forgets what was kept.
     pub(crate) fn clear(&mut self) {
+        self.words.clear();
         self.len = 0;
     }
 
     /// Adds `len` bytes, with zeroes behind them in the last word, or tells that they do not fit. Nothing is added
     /// behind a word that is not full.
     pub(crate) fn append(&mut self, data: &[u64], len: usize) -> bool {
-        let room = self.words.get_mut(self.len / 8..).and_then(|rest| rest.get_mut(..data.len()));
-        let Some(room) = room else { return false };
-        room.copy_from_slice(data);
-        self.len += len;
-        true
+        let fits = self.words.try_extend_from_slice(data).is_ok();
+        self.len += if fits { len } else { 0 };
+        fits
     }
 
     /// Returns the bytes that there are.
@@ -45,14 +36,15 @@ impl Kept {
 
     /// Returns the bytes from an offset on as registers, zeroes behind the last; `None` from the last on.
     pub(crate) fn fetch(&self, offset: usize) -> Option<[u64; FETCHED / 8]> {
-        let rest = self.words.get(offset / 8..self.len.div_ceil(8)).filter(|_| offset < self.len)?;
-        let (shift, mut rest) = (offset % 8 * 8, rest.iter().copied());
-        let mut word = rest.next().unwrap_or(0);
+        if offset >= self.len {
+            return None;
+        }
+        let (mut at, shift) = (offset / 8, offset as u32 % 8 * 8);
+        let word = |at: usize| self.words.get(at).copied().unwrap_or(0);
         let mut fetched = [0; FETCHED / 8];
         for to in &mut fetched {
-            let next = rest.next().unwrap_or(0);
-            *to = word >> shift | next.unbounded_shl(64 - shift as u32);
-            word = next;
+            *to = word(at) >> shift | word(at + 1).unbounded_shl(64 - shift);
+            at += 1;
         }
         Some(fetched)
     }
@@ -60,12 +52,13 @@ impl Kept {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
 
     #[test]
     fn what_is_kept_is_fetched_to_its_end_and_not_beyond() {
         let mut kept = Kept::default();
-        kept.make_room().unwrap();
         assert_eq!(kept.fetch(0), None);
         let data: Vec<u8> = (0..40).collect();
         let words: Vec<u64> = data.as_chunks::<8>().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();

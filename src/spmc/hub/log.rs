@@ -48,8 +48,8 @@ pub(crate) struct Record {
 /// The records of one receiver, one for each place of its queue.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
-    records: Vec<Option<Record>>,
-    words: Vec<u64>,
+    records: &'static mut [Option<Record>],
+    words: &'static mut [u64],
     /// Words of a place.
     each: usize,
     /// The most bytes of a payload.
@@ -62,13 +62,14 @@ impl Log {
     /// Makes room for so many messages of at most `payload` bytes, or says that there is no memory for it. Boot time.
     pub(crate) fn make_room(&mut self, slots: usize, payload: usize) -> Option<()> {
         (self.each, self.payload) = (payload.div_ceil(8).checked_add(FRONT)?, payload);
-        fill(&mut self.records, slots)?;
-        fill(&mut self.words, slots.checked_mul(self.each)?)
+        self.records = list(slots)?;
+        self.words = list(slots.checked_mul(self.each)?)?;
+        Some(())
     }
 
     /// Returns the bytes of memory that it has.
     pub(crate) fn memory(&self) -> usize {
-        size_of_val(&*self.records) + size_of_val(&*self.words)
+        size_of_val(self.records) + size_of_val(self.words)
     }
 
     /// Returns the most bytes of a payload.
@@ -200,19 +201,20 @@ impl Sum {
 /// The idempotency keys of what a sender sent to a receiver lately: the oldest is forgotten first. Key 0 is none.
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
-    keys: Vec<u64>,
+    keys: &'static mut [u64],
     next: usize,
 }
 
 impl Keys {
     /// Makes room for so many keys, or says that there is no memory for it. Boot time.
     pub(crate) fn make_room(&mut self, count: usize) -> Option<()> {
-        fill(&mut self.keys, count)
+        self.keys = list(count)?;
+        Some(())
     }
 
     /// Returns the bytes of memory that it has.
     pub(crate) fn memory(&self) -> usize {
-        size_of_val(&*self.keys)
+        size_of_val(self.keys)
     }
 
     /// Tells whether a key is among them.
@@ -242,14 +244,16 @@ impl Keys {
     }
 }
 
-/// Puts so many default values into an empty list, or says that there is no memory for them. Boot time: no list here
-/// ever grows again. In place, so that what is built step by step is neither moved nor given back.
-pub(super) fn fill<T: Default>(list: &mut Vec<T>, len: usize) -> Option<()> {
-    list.try_reserve_exact(len).ok()?;
-    for _ in 0..len {
+/// Makes a list of so many default values, or says that there is no memory for it. Boot time: it stays for ever, and
+/// no list here ever grows.
+pub(super) fn list<T: Default>(len: usize) -> Option<&'static mut [T]> {
+    let mut list = Vec::new();
+    let _ = list.try_reserve_exact(len);
+    while list.len() < len && list.len() < list.capacity() {
         list.push(T::default());
     }
-    Some(())
+    let list = list.leak();
+    (list.len() == len).then_some(list)
 }
 
 #[cfg(all(test, not(loom)))]

@@ -26,9 +26,9 @@ mod window;
 mod window_model;
 
 use alloc::boxed::Box;
-use core::array;
 
 use ffa_abi::hub::{Closed, EventKind, SERVICE};
+use ffa_abi::lines::Line;
 use ffa_abi::{Func, PartitionId, Regs, packed};
 
 use crate::manifest::HubPolicy;
@@ -45,20 +45,22 @@ use post::Post;
 pub(crate) use seat::Seat;
 use window::{Shut, Token, Windows};
 
-/// Holds what the SPMC knows of supervised messaging. Built at boot; nothing in it grows afterwards.
+/// Holds what the SPMC knows of supervised messaging. Built at boot; nothing in it grows afterwards. What is asked most
+/// comes first: an instruction reaches so far.
+#[repr(C)]
 pub(crate) struct Hub {
     /// The identifier of the management service.
     id: PartitionId,
     /// Who coordinates; `None` if that is a partition that was left out.
     pub(crate) coordinator: Option<End>,
-    pub(crate) windows: Windows,
-    pub(crate) events: Mutex<Events>,
     /// Messages with envelopes. Locked before a mailbox, the windows and the events.
     pub(crate) post: Mutex<Post>,
-    /// What a list left to be fetched. Locked after everything that lists look at.
-    kept: Mutex<Kept>,
     /// Refusals of each end since boot.
     refusals: [AtomicU32; ROWS],
+    pub(crate) windows: Windows,
+    pub(crate) events: Mutex<Events>,
+    /// What a list left to be fetched. Locked after everything that lists look at.
+    kept: Mutex<Kept>,
 }
 
 /// Says how a message may go: openly, or through a window that has counted it.
@@ -80,7 +82,7 @@ impl Hub {
     /// Builds the hub over the partitions that were loaded; without memory for it, `None`.
     fn new<P: Port>(policy: &HubPolicy, partitions: &[Partition<P>], ticks: u64) -> Option<&'static Self> {
         let coordinator = End::of_party(policy.coordinator, |n| partitions.iter().position(|p| p.manifest_index == n));
-        let bounds = deliver::bounds(policy, partitions, coordinator, ticks);
+        let bounds = deliver::bounds(policy, coordinator, ticks);
         let hub = Box::leak(Box::new(Self {
             id: policy.id,
             coordinator,
@@ -88,10 +90,9 @@ impl Hub {
             events: Mutex::new(Events::default()),
             post: Mutex::new(Post::new(bounds)),
             kept: Mutex::default(),
-            refusals: array::from_fn(|_| AtomicU32::new(0)),
+            refusals: Default::default(),
         }));
-        hub.windows.make_room(policy.windows as usize)?;
-        hub.kept.lock().make_room()?;
+        hub.windows.make_room(policy.windows as usize);
         deliver::make_room(&mut hub.post.lock(), policy, partitions)?;
         Some(hub)
     }
@@ -134,6 +135,12 @@ impl Hub {
         self.events.lock().push(event);
     }
 
+    /// Records an event about one endpoint alone.
+    #[inline(never)]
+    pub(crate) fn note_about(&self, time: u64, kind: EventKind, who: PartitionId, text: Line) {
+        self.note(Event { time, kind, who, other: NOBODY, detail: 0, status: 0, text });
+    }
+
     /// Takes notice of the death of a partition: it has no windows any more, and without a coordinator nobody has.
     pub(crate) fn partition_died<P: Port>(&self, partition: &Partition<P>, time: u64) {
         let end = End::partition(partition.index);
@@ -142,12 +149,12 @@ impl Hub {
         } else {
             self.windows.close_of(Some(end), Closed::ParticipantDied, time);
         }
-        self.note(Event::about(time, EventKind::Fault, partition.id(), packed!("the partition has aborted")));
+        self.note_about(time, EventKind::Fault, partition.id(), packed!("the partition has aborted"));
     }
 
     /// Takes notice that a partition starts again.
     pub(crate) fn partition_restarted<P: Port>(&self, partition: &Partition<P>, time: u64) {
-        self.note(Event::about(time, EventKind::Restart, partition.id(), packed!("the partition starts again")));
+        self.note_about(time, EventKind::Restart, partition.id(), packed!("the partition starts again"));
     }
 }
 
@@ -155,7 +162,7 @@ impl<P: Port> Spmc<P> {
     /// Turns supervised messaging on; boot time only.
     #[inline(never)]
     pub(crate) fn start_hub(&mut self, policy: &HubPolicy) -> Result<(), &'static str> {
-        if policy.id == self.id || self.partitions.find(policy.id).is_some() {
+        if policy.id == self.id || self.partitions.look_up(policy.id).is_some() {
             return Err("hub: id: another endpoint has the identifier of the management service");
         }
         let hub = Hub::new(policy, self.partitions.as_slice(), self.port.counter_hz() / 1000);

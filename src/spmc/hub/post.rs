@@ -9,15 +9,15 @@
 mod out;
 mod trouble;
 
-use alloc::vec::Vec;
-
+use arrayvec::ArrayVec;
 use ffa_abi::envelope::{self, Class, Envelope};
 
 use super::Seat;
 use super::breaker::{Breaker, Limits, State, Strike};
 use super::dead::Dead;
-use super::log::{Keys, Log, Record, Standing, fill};
+use super::log::{Keys, Log, Record, Standing, list};
 use super::queue::Queue;
+use crate::manifest::MAX_PARTITIONS;
 use crate::refusal::Refusal;
 
 /// A time that does not come.
@@ -41,7 +41,7 @@ pub(crate) struct Bounds {
     pub(crate) low: u8,
     /// Idempotency keys remembered of each route.
     pub(crate) keys: usize,
-    /// Dead letters.
+    /// Dead letters, where anybody has a queue.
     pub(crate) dead: usize,
     /// When breakers trip.
     pub(crate) limits: Limits,
@@ -104,7 +104,7 @@ pub(crate) struct Inbox {
     pub(crate) queue: Queue,
     pub(crate) log: Log,
     /// By seat.
-    senders: Vec<Sender>,
+    senders: &'static mut [Sender],
     pub(crate) counts: Counts,
 }
 
@@ -112,16 +112,16 @@ impl Inbox {
     fn make_room(&mut self, seats: usize, (slots, bytes): (u16, u16), bounds: &Bounds) -> Option<()> {
         self.queue = Queue::new(slots, bounds.high, bounds.low);
         self.log.make_room(slots.into(), usize::from(bytes).checked_sub(envelope::SIZE)?)?;
-        fill(&mut self.senders, seats)?;
-        for sender in &mut self.senders {
+        self.senders = list(seats)?;
+        for sender in &mut *self.senders {
             sender.keys.make_room(bounds.keys)?;
         }
         Some(())
     }
 
     fn memory(&self) -> usize {
-        let mut bytes = self.log.memory() + size_of_val(&*self.senders);
-        for sender in &self.senders {
+        let mut bytes = self.log.memory() + size_of_val(self.senders);
+        for sender in &*self.senders {
             bytes += sender.keys.memory();
         }
         bytes
@@ -163,7 +163,6 @@ pub(crate) struct Untold {
 /// The post office.
 #[derive(Debug)]
 pub(crate) struct Post {
-    spokes: Vec<Spoke>,
     pub(crate) dead: Dead,
     bounds: Bounds,
     /// Spokes whose breaker is not closed, or is isolated: bit n is seat n. To look at before anything else.
@@ -176,13 +175,14 @@ pub(crate) struct Post {
     /// When somebody is to be looked after at the latest, as the timer is set, and as it should be.
     appointed: u64,
     next: u64,
+    spokes: ArrayVec<Spoke, { MAX_PARTITIONS + 1 }>,
 }
 
 impl Post {
     /// Makes a post office of no seats.
     pub(crate) fn new(bounds: Bounds) -> Self {
         Self {
-            spokes: Vec::new(),
+            spokes: ArrayVec::new(),
             dead: Dead::default(),
             bounds,
             suspects: 0,
@@ -197,15 +197,16 @@ impl Post {
     /// Makes room for its seats; each has a queue of (messages, bytes of each with its envelope) or takes no part.
     /// `None` if there is no memory for it. Boot time.
     pub(crate) fn make_room(&mut self, queues: &[Option<(u16, u16)>]) -> Option<()> {
-        let mut longest = 0;
-        fill(&mut self.spokes, queues.len())?;
-        for (spoke, queue) in self.spokes.iter_mut().zip(queues) {
-            if let Some(queue) = *queue {
+        let (mut dead, mut longest) = (0, 0);
+        for queue in queues {
+            self.spokes.try_push(Spoke::default()).ok()?;
+            if let (Some(queue), Some(spoke)) = (*queue, self.spokes.last_mut()) {
                 spoke.inbox.make_room(queues.len(), queue, &self.bounds)?;
                 longest = longest.max(spoke.inbox.log.payload());
+                dead = self.bounds.dead;
             }
         }
-        self.dead.make_room(self.bounds.dead, longest)
+        self.dead.make_room(dead, longest)
     }
 
     /// Returns the bytes of memory that it has; they never change.
@@ -235,9 +236,13 @@ impl Post {
     }
 
     #[inline]
-    fn route_mut(&mut self, from: Seat, to: Seat) -> Option<(&mut Breaker, &Limits)> {
+    fn sender_mut(&mut self, from: Seat, to: Seat) -> Option<(&mut Sender, &Limits)> {
         let inbox = &mut self.spokes.get_mut(usize::from(to.0))?.inbox;
-        Some((&mut inbox.senders.get_mut(usize::from(from.0))?.route, &self.bounds.limits))
+        Some((inbox.senders.get_mut(usize::from(from.0))?, &self.bounds.limits))
+    }
+
+    fn route_mut(&mut self, from: Seat, to: Seat) -> Option<(&mut Breaker, &Limits)> {
+        self.sender_mut(from, to).map(|(sender, limits)| (&mut sender.route, limits))
     }
 
     #[inline]
@@ -443,16 +448,14 @@ impl Post {
                 true
             });
         }
-        if let Some((route, limits)) = self.route_mut(from, to) {
-            route.enter(now, limits);
+        if let Some((sender, limits)) = self.sender_mut(from, to) {
+            sender.route.enter(now, limits);
+            sender.keys.add(e.key);
+            sender.held += 1;
         }
         let Some(inbox) = self.inbox_mut(to) else { return };
         inbox.log.write(place, from, e, len, deadline);
         inbox.counts.accepted += 1;
-        if let Some(sender) = inbox.senders.get_mut(usize::from(from.0)) {
-            sender.keys.add(e.key);
-            sender.held += 1;
-        }
         if inbox.queue.push(from) {
             // The first that is asked.
             let first = inbox.queue.asked() == from.bit();

@@ -24,7 +24,7 @@ pub(crate) struct Queue {
 impl Queue {
     /// Makes an empty ring. The watermarks are percentages.
     pub(crate) fn new(slots: u16, high: u8, low: u8) -> Self {
-        let share = |percent: u8| (u32::from(slots) * u32::from(percent.min(100)) / 100) as u16;
+        let share = |percent: u8| (u32::from(slots) * u32::from(percent) / 100) as u16;
         let high = share(high).max(1);
         Self { head: 0, len: 0, slots, high, low: share(low).min(high - 1), asked: 0, peak: 0 }
     }

@@ -5,10 +5,10 @@
 
 use ffa_abi::{Func, PartitionId, Regs, func::SMC64};
 
+use super::Seat;
 use super::breaker::Strike;
-use super::{Route, Seat};
-use crate::msg::{DIRECT, endpoints};
-use crate::partition::{ExecutionContext, Partition};
+use crate::msg::{DIRECT, endpoints, truncate};
+use crate::partition::{Call, Entered, ExecutionContext, Partition};
 use crate::refusal::Refusal;
 use crate::routing::End;
 use crate::{Cpu, Next, Port, Spmc};
@@ -42,25 +42,18 @@ impl<P: Port> Spmc<P> {
         let end = caller.map_or(End::normal(source), |context| context.end());
         let back = caller.map_or(Next::Reply, Next::Run);
         let why = match self.think(fid, refusal, regs) {
-            Thought::Message(target) => {
-                let begun = self.win_supervised(cpu, target, (end, End::partition(target.index)), refusal);
-                let begun = begun.and_then(|(context, route)| match caller {
-                    Some(caller) => self.start_from_partition(cpu, caller, context, (fid, route), regs),
-                    None => self.start_from_normal(cpu, context, (fid, source, route), regs),
-                });
-                match begun {
-                    Ok(next) => return next,
-                    Err(why) => {
-                        if caller.is_none()
-                            && why.may_start_again()
-                            && let Some(next) = self.start_again(cpu, fid, regs)
-                        {
-                            return next;
-                        }
-                        why
+            Thought::Message(target) => match self.try_again(cpu, caller, target, (fid, end), regs) {
+                Ok(next) => return next,
+                Err(why) => {
+                    if caller.is_none()
+                        && why.may_start_again()
+                        && let Some(next) = self.start_again(cpu, fid, regs)
+                    {
+                        return next;
                     }
+                    why
                 }
-            }
+            },
             Thought::Service => {
                 self.serve(cpu, (source, end), regs);
                 return back;
@@ -85,7 +78,7 @@ impl<P: Port> Spmc<P> {
             return Thought::None;
         }
         match refusal {
-            Refusal::PolicyDenies => self.partitions.find(destination).map_or(Thought::None, Thought::Message),
+            Refusal::PolicyDenies => self.partitions.look_up(destination).map_or(Thought::None, Thought::Message),
             Refusal::UnknownPartition
                 if fid & SMC64 != 0 && self.hub.as_ref().is_some_and(|hub| hub.id() == destination) =>
             {
@@ -95,18 +88,32 @@ impl<P: Port> Spmc<P> {
         }
     }
 
-    /// Finds a window that lets a direct request through, counts it there and wins the context of its receiver.
+    /// Finds a window that lets a direct request through, counts it there and enters its receiver.
     #[inline(always)]
-    fn win_supervised(
+    fn try_again(
         &self,
-        cpu: &Cpu<P>,
+        cpu: &mut Cpu<P>,
+        caller: Option<&'static ExecutionContext<P>>,
         target: &'static Partition<P>,
-        (from, to): (End, End),
-        refusal: Refusal,
-    ) -> Result<(&'static ExecutionContext<P>, Route), Refusal> {
-        let route = self.route_by_window(from, to, refusal)?;
+        (fid, end): (u32, End),
+        regs: &mut Regs,
+    ) -> Result<Next<P>, Refusal> {
+        let route = self.route_by_window(end, End::partition(target.index), Refusal::PolicyDenies)?;
         let context = self.receiver(cpu, target, &DIRECT).map_err(|why| self.turned_back(route, why))?;
-        Ok((context, route))
+        let wide = fid & SMC64 != 0;
+        match caller {
+            Some(caller) => self.block(caller, context, (Entered::direct(wide), route), regs),
+            None => {
+                let (source, _) = endpoints(regs.x[1]);
+                self.normal.version.settle();
+                context.set_call(Call::new(Entered::direct(wide), 1 | route.depth(), None, source));
+                cpu.set_normal_aside(regs);
+            }
+        }
+        if !wide {
+            truncate(regs);
+        }
+        Ok(self.go_on(cpu, context, regs))
     }
 
     /// Records a refusal, and counts what the policy denies against the caller.

@@ -179,7 +179,12 @@ impl<P: Port> Spmc<P> {
             return self.fill(&query, &mut Sheet::Kept(&mut kept), answer);
         }
         let mut mailbox = caller.mailbox.ok_or(HubError::NoBuffer)?.lock();
-        let mut delivery = mailbox.begin_delivery().map_err(no_delivery)?;
+        let mut delivery = match mailbox.begin_delivery() {
+            Ok(delivery) => delivery,
+            Err(Refusal::BufferOwned) => return Err(HubError::BufferBusy),
+            // Nothing is mapped.
+            Err(_) => return Err(HubError::NoBuffer),
+        };
         self.fill(&query, &mut Sheet::Delivery(&mut delivery), answer)?;
         if delivery.filled() > 0 {
             delivery.finish();
@@ -248,8 +253,9 @@ impl<P: Port> Spmc<P> {
             }
             CallCode::Partitions => {
                 let p = self.partitions.get(index)?;
-                self.partition_record(hub, post, p, now).write(record, p.identity.name.as_bytes());
-                (at, hub.coordinator == Some(End::partition(p.index)) || caller.sees(&[p.id()]))
+                let r = self.partition_record(hub, post, p, now);
+                r.write(record, p.identity.name.as_bytes());
+                (at, r.flags & PartitionRecord::COORDINATOR != 0 || caller.sees(&[r.id]))
             }
             CallCode::DeadLetters | CallCode::DeadLetter => {
                 let r = self.dead_record(post.dead.from(at)?);
@@ -290,7 +296,7 @@ impl<P: Port> Spmc<P> {
             Control::Reset => post.reset(seat),
         }
         self.publish(hub, cpu, post);
-        hub.note(Event::about(now, EventKind::Breaker, id, what.text()));
+        hub.note_about(now, EventKind::Breaker, id, what.text());
         Ok(())
     }
 
@@ -408,14 +414,6 @@ impl<P: Port> Spmc<P> {
             (state, _) => state,
         };
         (queued, post.is_with(seat, now).into(), breaker)
-    }
-}
-
-fn no_delivery(why: Refusal) -> HubError {
-    match why {
-        Refusal::BufferOwned => HubError::BufferBusy,
-        // Nothing is mapped.
-        _ => HubError::NoBuffer,
     }
 }
 

@@ -5,14 +5,13 @@
 //! window's own word; opening and closing hold a lock. The window's word carries its generation, whether it is open,
 //! and both counts, so whoever closes it knows exactly how many messages it passed, and after that none passes.
 
-use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
 use arrayvec::ArrayVec;
 use ffa_abi::hub::{Closed, Direction, HubError, MAX_PARTICIPANTS, WindowRecord};
 
 use super::event::Event;
-use super::log::fill;
+use crate::manifest::MAX_WINDOWS;
 use crate::routing::{End, ROWS};
 use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
 
@@ -27,7 +26,7 @@ const BACK: u64 = 1 << COUNT;
 const OPEN: u64 = 1 << (2 * COUNT);
 const GENERATION: u32 = 2 * COUNT + 1;
 /// Generations count modulo this, 0 left out, so that a pair's word is never 0 while it has a window.
-const GENERATIONS: u32 = 1 << 23;
+const GENERATIONS: u64 = 1 << 23;
 
 /// Names a window: generation and slot. What a pair's word holds, too, with [`Token::FORWARD`] in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,9 +64,9 @@ impl Token {
 }
 
 /// What messages look at of one window.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Slot {
-    /// Generation, [`OPEN`], messages back, messages forward.
+    /// Generation, 0 before the first one, [`OPEN`], messages back, messages forward.
     word: AtomicU64,
     /// When it was opened, in counter ticks.
     opened: AtomicU64,
@@ -77,20 +76,6 @@ struct Slot {
     limit: AtomicU32,
     first: AtomicU64,
     last: AtomicU64,
-}
-
-impl Default for Slot {
-    fn default() -> Self {
-        let zero = || AtomicU64::new(0);
-        Self {
-            word: AtomicU64::new(1 << GENERATION),
-            opened: zero(),
-            lifetime: zero(),
-            limit: AtomicU32::new(0),
-            first: zero(),
-            last: zero(),
-        }
-    }
 }
 
 impl Slot {
@@ -119,7 +104,7 @@ impl Terms {
 /// What only the coordinator's calls and the end of a window touch.
 #[derive(Debug, Default)]
 struct Table {
-    open: Vec<Option<Terms>>,
+    open: ArrayVec<Option<Terms>, MAX_WINDOWS>,
     /// The youngest last.
     summaries: ArrayVec<WindowRecord, SUMMARIES>,
     evicted: u32,
@@ -130,10 +115,10 @@ struct Table {
 /// All windows.
 #[derive(Debug, Default)]
 pub(crate) struct Windows {
-    slots: Vec<Slot>,
+    table: Mutex<Table>,
+    slots: ArrayVec<Slot, MAX_WINDOWS>,
     /// For each sender and receiver, the window between them, or 0.
     pairs: [[AtomicU32; ROWS]; ROWS],
-    table: Mutex<Table>,
 }
 
 /// Says why a message does not pass.
@@ -146,10 +131,13 @@ pub(crate) enum Shut {
 }
 
 impl Windows {
-    /// Makes room for `count` windows at a time, or says that there is no memory for it. Boot time.
-    pub(crate) fn make_room(&mut self, count: usize) -> Option<()> {
-        fill(&mut self.slots, count)?;
-        fill(&mut self.table.lock().open, count)
+    /// Makes room for `count` windows at a time, [`MAX_WINDOWS`] at the most. Boot time.
+    pub(crate) fn make_room(&mut self, count: usize) {
+        let mut table = self.table.lock();
+        for _ in 0..count {
+            let _ = self.slots.try_push(Slot::default());
+            let _ = table.open.try_push(None);
+        }
     }
 
     #[inline(always)]
@@ -213,13 +201,14 @@ impl Windows {
     pub(crate) fn open(&self, terms: &mut Terms, now: u64) -> Result<u32, HubError> {
         self.sweep(now);
         let table = &mut *self.table.lock();
-        let mut known = table.summaries.iter().any(|r| r.correlation == terms.record.correlation);
-        let mut place = None;
-        for (index, (slot, entry)) in self.slots.iter().zip(&mut table.open).enumerate() {
+        let (mut known, mut place) = (false, None);
+        for record in &table.summaries {
+            known |= record.correlation == terms.record.correlation;
+        }
+        for (index, entry) in table.open.iter().enumerate() {
             match entry {
                 Some(other) => known |= other.record.correlation == terms.record.correlation,
-                None if place.is_none() => place = Some((index, slot, entry)),
-                None => {}
+                None => place = place.or(Some(index)),
             }
         }
         if known {
@@ -230,8 +219,10 @@ impl Windows {
         if taken {
             return Err(HubError::PairHasWindow);
         }
-        let (index, slot, entry) = place.ok_or(HubError::TooManyWindows)?;
-        let generation = (slot.word.load(Ordering::Relaxed) >> GENERATION) as u32;
+        let index = place.ok_or(HubError::TooManyWindows)?;
+        let slot = self.slots.get(index).ok_or(HubError::TooManyWindows)?;
+        let entry = table.open.get_mut(index).ok_or(HubError::TooManyWindows)?;
+        let generation = ((slot.word.load(Ordering::Relaxed) >> GENERATION) as u32).max(1);
         let token = Token::new(index, generation).ok_or(HubError::TooManyWindows)?;
         (terms.record.id, terms.record.opened) = (token.id(), now);
         slot.opened.store(now, Ordering::Relaxed);
@@ -248,13 +239,19 @@ impl Windows {
     /// Looks at the word of each ordered pair that a window connects, and whether the first participant is the sender.
     fn each_pair(&self, terms: &Terms, look: &mut dyn FnMut(&AtomicU32, bool)) {
         let all = terms.participants();
-        for (n, &from) in all.iter().enumerate() {
-            let sends = n == 0 || terms.record.direction == Direction::Both;
-            for &to in all.iter().filter(|&&to| sends && to != from) {
-                if let Some(pair) = self.pair(from, to) {
-                    look(pair, n == 0);
+        let mut forward = true;
+        for &from in all {
+            for &to in all {
+                if from != to
+                    && let Some(pair) = self.pair(from, to)
+                {
+                    look(pair, forward);
                 }
             }
+            if terms.record.direction == Direction::FromFirst {
+                return;
+            }
+            forward = false;
         }
     }
 
@@ -277,12 +274,13 @@ impl Windows {
         });
     }
 
-    /// Returns when the time of the first of the open windows is up.
-    pub(crate) fn next_end(&self) -> Option<u64> {
-        let mut first = None;
-        for terms in self.table.lock().open.iter().flatten() {
-            let end = terms.record.opened.saturating_add(terms.record.lifetime);
-            first = Some(first.map_or(end, |first| end.min(first)));
+    /// Returns when the time of the first of the open windows is up; the end of all times where none is.
+    pub(crate) fn next_end(&self) -> u64 {
+        let mut first = u64::MAX;
+        for place in &self.table.lock().open {
+            if let Some(Terms { record, .. }) = place {
+                first = first.min(record.opened.saturating_add(record.lifetime));
+            }
         }
         first
     }
@@ -295,11 +293,8 @@ impl Windows {
             let Some(terms) = place else { continue };
             let Some(why) = why(slot, terms) else { continue };
             any = true;
-            let next = match (slot.word.load(Ordering::Relaxed) >> GENERATION) as u32 + 1 {
-                GENERATIONS.. => 1,
-                generation => generation,
-            };
-            let word = slot.word.swap((next as u64) << GENERATION, Ordering::AcqRel);
+            let next = ((slot.word.load(Ordering::Relaxed) >> GENERATION) + 1) % GENERATIONS;
+            let word = slot.word.swap(next << GENERATION, Ordering::AcqRel);
             self.each_pair(terms, &mut |pair, _| pair.store(0, Ordering::Relaxed));
             if table.summaries.is_full() && table.summaries.pop_at(0).is_some() {
                 table.evicted = table.evicted.saturating_add(1);
@@ -352,8 +347,9 @@ impl Windows {
     /// Counts the open windows that `end` takes part in.
     pub(crate) fn count_of(&self, end: End) -> u16 {
         let mut count = 0;
-        for terms in self.table.lock().open.iter().flatten() {
-            count += u16::from(terms.participants().contains(&end));
+        for place in &self.table.lock().open {
+            let takes_part = place.as_ref().is_some_and(|terms| terms.participants().contains(&end));
+            count += u16::from(takes_part);
         }
         count
     }
@@ -420,7 +416,7 @@ mod loom_tests {
     fn loom_what_passes_is_in_the_summary() {
         loom::model(|| {
             let mut windows = Windows::default();
-            windows.make_room(1).unwrap();
+            windows.make_room(1);
             let windows = Arc::new(windows);
             let id = windows.open(&mut terms(2, 1), 0).unwrap();
             let token = windows.find(End::partition(0), End::partition(1)).unwrap();
@@ -441,7 +437,7 @@ mod loom_tests {
     fn loom_the_last_place_is_taken_once() {
         loom::model(|| {
             let mut windows = Windows::default();
-            windows.make_room(1).unwrap();
+            windows.make_room(1);
             let windows = Arc::new(windows);
             windows.open(&mut terms(1, 1), 0).unwrap();
             let token = windows.find(End::partition(0), End::partition(1)).unwrap();

@@ -93,7 +93,7 @@ impl<P: Port> Spmc<P> {
 
     /// Blocks a caller as [`Spmc::block_on`] does: the copy that all share but direct requests of the older forms.
     #[inline(never)]
-    pub(super) fn block(
+    pub(crate) fn block(
         &self,
         caller: &ExecutionContext<P>,
         context: &ExecutionContext<P>,

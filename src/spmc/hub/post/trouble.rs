@@ -81,15 +81,15 @@ impl Post {
 
     /// Lets an endpoint in again, with all its routes.
     pub(crate) fn reset(&mut self, seat: Seat) {
-        for (n, spoke) in (0..).zip(&mut self.spokes) {
-            let here = seat == Seat(n);
-            if here {
-                spoke.breaker.reset();
+        if let Some(spoke) = self.spoke_mut(seat) {
+            spoke.breaker.reset();
+            for sender in &mut *spoke.inbox.senders {
+                sender.route.reset();
             }
-            for (n, sender) in (0..).zip(&mut spoke.inbox.senders) {
-                if here || seat == Seat(n) {
-                    sender.route.reset();
-                }
+        }
+        for receiver in self.seats() {
+            if let Some((route, _)) = self.route_mut(seat, receiver) {
+                route.reset();
             }
         }
         self.note(seat);
