@@ -122,7 +122,7 @@ impl<P: Port> Spmc<P> {
             drop(alarms);
             match (owner, told) {
                 (None, _) => self.look_after_hub(cpu),
-                (_, Some((partition, context))) => self.announce(cpu, partition, context),
+                (_, Some(context)) => self.announce(cpu, context),
                 (Some(_), None) => {}
             }
         }
@@ -130,14 +130,13 @@ impl<P: Port> Spmc<P> {
     }
 
     /// Makes the timer's interrupt pending in a context, unless that is gone.
-    fn call_on(&'static self, link: Link) -> Option<(&'static Partition<P>, &'static ExecutionContext<P>)> {
-        let partition = self.partitions.get(link.partition as usize)?;
+    fn call_on(&'static self, link: Link) -> Option<&'static ExecutionContext<P>> {
         let context = self.partitions.context(link)?;
         if matches!(context.state(), State::Aborted | State::Stopped | State::Reset) {
             return None;
         }
         self.raise(context, Slot::TIMER);
-        Some((partition, context))
+        Some(context)
     }
 
     /// Forgets the timer of a context that died or begins anew.
@@ -161,8 +160,7 @@ impl<P: Port> Spmc<P> {
         let left = self.online.fetch_and(!(1 << cpu.index), Ordering::AcqRel) & !(1 << cpu.index);
         let mut moved = false;
         for alarm in alarms.0.iter_mut().filter(|a| left != 0 && a.cpu == cpu.index && a.at.is_some()) {
-            let partition = alarm.context.and_then(|c| self.partitions.get(c.partition as usize));
-            if partition.is_none_or(|p| !p.is_per_cpu()) {
+            if alarm.context.and_then(|link| self.partitions.context(link)).is_none_or(|c| !c.is_per_cpu) {
                 alarm.cpu = left.trailing_zeros() as usize;
                 moved = true;
             }

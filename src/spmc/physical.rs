@@ -77,18 +77,18 @@ impl<P: Port> Spmc<P> {
             for i in secure(partition).filter(|i| i.intid >= FIRST_SHARED) {
                 self.port.move_interrupt(i.intid, cpu.index, to);
             }
-            work |= !partition.is_per_cpu() && partition.context_for(cpu.index).is_some_and(waits_with_interrupt);
+            work |= partition.context_for(cpu.index).is_some_and(|c| !c.is_per_cpu && waits_with_interrupt(c));
         }
         if work {
             self.port.kick(Some(to));
         }
     }
 
-    /// Makes an interrupt pending in a context of `partition`, wherever it runs.
-    pub(crate) fn pend_slot(&self, partition: &Partition<P>, context: &ExecutionContext<P>, slot: Slot) {
+    /// Makes an interrupt pending in a context, wherever it runs.
+    pub(crate) fn pend_slot(&self, context: &ExecutionContext<P>, slot: Slot) {
         if self.raise(context, slot) && context.state() == State::Running {
             // Perhaps on another CPU, which looks at the line when it comes here.
-            self.port.kick(partition.is_per_cpu().then_some(context.vcpu as usize));
+            self.port.kick(context.is_per_cpu.then_some(context.vcpu as usize));
         }
     }
 
@@ -151,7 +151,7 @@ impl<P: Port> Spmc<P> {
             {
                 context.interrupts.activate(slot);
                 self.raise(context, slot);
-                return self.announce(cpu, partition, context);
+                return self.announce(cpu, context);
             }
         }
         let number = u64::from(intid);
@@ -161,11 +161,11 @@ impl<P: Port> Spmc<P> {
     }
 
     /// Tells whoever is to know that an interrupt has become pending in a context, which this CPU may not be running.
-    pub(crate) fn announce(&'static self, cpu: &Cpu<P>, partition: &Partition<P>, context: &ExecutionContext<P>) {
-        if context.state() == State::Idle && self.leave_to_scheduler(partition, context, SriPolicy::WHILE_WAITING) {
+    pub(crate) fn announce(&'static self, cpu: &Cpu<P>, context: &ExecutionContext<P>) {
+        if context.state() == State::Idle && self.leave_to_scheduler(context, SriPolicy::WHILE_WAITING) {
             return;
         }
-        let elsewhere = !partition.is_per_cpu() && cpu.current.is_none_or(|c| c.link() != context.link());
+        let elsewhere = !context.is_per_cpu && cpu.current.is_none_or(|c| c.link() != context.link());
         if elsewhere && context.state() == State::Running {
             self.port.kick(None);
         }
@@ -173,12 +173,12 @@ impl<P: Port> Spmc<P> {
 
     /// Has the Normal world's scheduler run a waiting context for its interrupts, if its partition's
     /// `sri-interrupts-policy` says so and the scheduler listens; else it is entered without being asked for.
-    fn leave_to_scheduler(&self, partition: &Partition<P>, context: &ExecutionContext<P>, when: SriPolicy) -> bool {
-        if !partition.manifest.sri_policy.contains(when) || context.interrupts.wakes_for().is_none() {
+    fn leave_to_scheduler(&self, context: &ExecutionContext<P>, when: SriPolicy) -> bool {
+        if !context.manifest.sri_policy.contains(when) || context.interrupts.wakes_for().is_none() {
             return false;
         }
         let mut all = self.notifications.lock();
-        if !all.schedules() || !all.ask_for_cycles(partition.id(), context.vcpu as u16) {
+        if !all.schedules() || !all.ask_for_cycles(context.id, context.vcpu as u16) {
             return false;
         }
         context.interrupts.tell();
@@ -228,10 +228,8 @@ impl<P: Port> Spmc<P> {
         context: &'static ExecutionContext<P>,
         regs: &mut Regs,
     ) -> Next<P> {
-        let partition = self.partitions.get(context.partition as usize);
         let call = context.call();
-        let signalled =
-            partition.is_some_and(|p| p.manifest.other_secure_interrupts == OtherSecureInterruptAction::Signalled);
+        let signalled = context.manifest.other_secure_interrupts == OtherSecureInterruptAction::Signalled;
         let interruptible = signalled && !cpu.held && call.position() < CHAIN_MAX;
         let Some((target, slot)) = interruptible.then(|| self.win_waiting(cpu)).flatten() else {
             cpu.deferred |= self.has_waiting(cpu);
@@ -254,7 +252,7 @@ impl<P: Port> Spmc<P> {
         slot: Slot,
         regs: &mut Regs,
     ) -> Next<P> {
-        let id = self.partitions.get(target.partition as usize).map_or(0, |p| slot.id(p.manifest));
+        let id = slot.id(target.manifest);
         target.interrupts.tell();
         self.refresh(target);
         let depth = caller.map_or(1, |c| c.call().position() + 1);
@@ -305,7 +303,7 @@ impl<P: Port> Spmc<P> {
         }
         for partition in self.partitions.iter() {
             if let Some(context) = partition.context_for(cpu.index).filter(|c| c.state() == State::Idle) {
-                self.leave_to_scheduler(partition, context, SriPolicy::ENTERING_WAIT);
+                self.leave_to_scheduler(context, SriPolicy::ENTERING_WAIT);
             }
         }
         if self.has_waiting(cpu) {
@@ -316,11 +314,10 @@ impl<P: Port> Spmc<P> {
     /// Ends what a context that died has active in the interrupt controller, and its timer.
     pub(crate) fn drop_interrupts(&self, cpu: usize, context: &ExecutionContext<P>) {
         self.forget_timer(context);
-        let Some(partition) = self.partitions.get(context.partition as usize) else { return };
-        let cpu = if partition.is_per_cpu() { context.vcpu as usize } else { cpu };
+        let cpu = if context.is_per_cpu { context.vcpu as usize } else { cpu };
         while let Some(slot) = context.interrupts.deactivate_any() {
             if slot.is_physical() {
-                self.port.deactivate_interrupt(slot.id(partition.manifest), cpu);
+                self.port.deactivate_interrupt(slot.id(context.manifest), cpu);
             }
         }
     }

@@ -85,13 +85,13 @@ impl<P: Port> Spmc<P> {
             walk.next += 1;
             let Some(partition) = self.partitions.get(index as usize) else { continue };
             let Some(context) = partition.context_for(cpu.index) else { continue };
-            if partition.is_per_cpu()
+            if context.is_per_cpu
                 && !partition.standing.is_closed()
-                && partition.manifest.power_messages.contains(PowerMessages::CPU_OFF)
+                && context.manifest.power_messages.contains(PowerMessages::CPU_OFF)
                 && context.state.try_move(State::Idle, State::Running).is_ok()
             {
                 cpu.power = Some(walk);
-                message(regs, Func::DirectReq, (self.id, partition.id()), PSCI_REQUEST, &walk.psci);
+                message(regs, Func::DirectReq, (self.id, context.id), PSCI_REQUEST, &walk.psci);
                 return self.tell(cpu, context, self.id, POWER_RESPONSE, regs);
             }
         }
@@ -112,12 +112,11 @@ impl<P: Port> Spmc<P> {
         context: &'static ExecutionContext<P>,
         regs: &mut Regs,
     ) -> Option<Next<P>> {
-        let partition = self.partitions.get(context.partition as usize)?;
-        let wants = partition.is_per_cpu() && partition.manifest.power_messages.contains(PowerMessages::CPU_ON);
+        let wants = context.is_per_cpu && context.manifest.power_messages.contains(PowerMessages::CPU_ON);
         if !wants || context.state.try_move(State::Idle, State::Running).is_err() {
             return None;
         }
-        message(regs, Func::DirectReq, (self.id, partition.id()), WARM_BOOT, &[WAS_OFF, 0, 0, 0]);
+        message(regs, Func::DirectReq, (self.id, context.id), WARM_BOOT, &[WAS_OFF, 0, 0, 0]);
         Some(self.tell(cpu, context, self.id, POWER_RESPONSE, regs))
     }
 
@@ -189,12 +188,11 @@ impl<P: Port> Spmc<P> {
             self.rest(cpu, responder, call, regs);
             return Ok(self.go_back(cpu, call, regs));
         }
-        let partition = self.partitions.get(responder.partition as usize);
         if w3 as u32 != 0 {
             self.say(responder, format_args!(" answers a power message with status {}", Status(w3)));
         }
         self.port.park(responder.context(), regs);
-        self.port.queue_interrupts(responder.context(), partition.is_some_and(|p| p.queues_interrupts()));
+        self.port.queue_interrupts(responder.context(), responder.is_queued());
         let _ = responder.state.try_move(State::Running, State::Idle);
         Ok(self.continue_power(cpu, regs))
     }

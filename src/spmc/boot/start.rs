@@ -69,8 +69,8 @@ impl<P: Port> Spmc<P> {
         context.set_ready(false);
         context.set_callee(None);
         self.drop_interrupts(cpu.index, context);
-        context.interrupts.reset(partition.manifest);
-        self.remind(partition, context);
+        context.interrupts.reset(context.manifest);
+        self.remind(context);
         let above = restart.map_or(Call::of_normal(Entered::Run, PartitionId::NORMAL_WORLD), |(call, _)| call);
         context.set_call(Call::new(Entered::Init, above.position(), above.caller(), PartitionId::NORMAL_WORLD));
         context.set_restart(restart);

@@ -159,11 +159,7 @@ impl<P: Port> Spmc<P> {
         head.state.try_move(State::Preempted, State::Blocked).map_err(Refusal::of_state)?;
         let mut last = head;
         for _ in 0..CHAIN_MAX {
-            let bound_elsewhere = self
-                .partitions
-                .get(last.partition as usize)
-                .is_some_and(|p| p.is_per_cpu() && last.vcpu as usize != cpu.index);
-            if bound_elsewhere {
+            if !last.may_run_on(cpu.index) {
                 let _ = head.state.try_move(State::Blocked, State::Preempted);
                 return Err(Refusal::OtherCpu);
             }

@@ -6,7 +6,7 @@ use core::fmt;
 use ffa_abi::{Error, PartitionId};
 
 use crate::interrupt::Interrupts;
-use crate::manifest::NsInterruptAction;
+use crate::manifest::PartitionManifest;
 use crate::msg::IN_WINDOW;
 use crate::port::Port;
 use crate::preemption::{Manners, Strictness};
@@ -179,31 +179,37 @@ impl Call {
 }
 
 /// One flow of execution of a partition.
+#[repr(C)]
 pub struct ExecutionContext<P: Port> {
+    /// At its beginning: an atomic access takes no offset.
     pub(crate) state: StateCell,
-    /// How it was entered. Written by whoever wins it, read by whoever holds it: the state's release and acquire
-    /// order it, so relaxed accesses do.
-    call: AtomicU64,
-    /// Whom it called, while it waits for an answer.
-    callee: AtomicU16,
-    /// While it starts again after its partition's death: the call that is answered when it is ready, and how.
-    restart: AtomicU64,
     /// Has said FFA_MSG_WAIT once since its last reset.
     ready: AtomicBool,
-    /// How often its partition's tables had been changed when it met a fault last.
-    tables: AtomicU64,
-    pub(crate) interrupts: Interrupts,
-    /// Its partition's endpoint identifier.
-    pub(crate) id: PartitionId,
-    /// What its partition may do.
-    pub(crate) properties: Properties,
-    /// What a call says of who made it, where that is this context.
-    as_caller: Call,
     /// Its partition's position.
     pub(crate) partition: u8,
     pub(crate) vcpu: u8,
     /// What its partition's manifest says of Non-secure interrupts.
     pub(crate) strictness: Strictness,
+    /// It is the one of its CPU, rather than its partition's only one, which may run on any.
+    pub(crate) is_per_cpu: bool,
+    /// Whom it called, while it waits for an answer.
+    callee: AtomicU16,
+    /// What its partition may do.
+    pub(crate) properties: Properties,
+    /// Its partition's endpoint identifier.
+    pub(crate) id: PartitionId,
+    /// How it was entered. Written by whoever wins it, read by whoever holds it: the state's release and acquire
+    /// order it, so relaxed accesses do.
+    call: AtomicU64,
+    /// While it starts again after its partition's death: the call that is answered when it is ready, and how.
+    restart: AtomicU64,
+    /// How often its partition's tables had been changed when it met a fault last.
+    tables: AtomicU64,
+    pub(crate) interrupts: Interrupts,
+    /// What a call says of who made it, where that is this context.
+    as_caller: Call,
+    /// Its partition's manifest.
+    pub(crate) manifest: &'static PartitionManifest,
     context: P::Context,
 }
 
@@ -213,7 +219,7 @@ impl<P: Port> ExecutionContext<P> {
         identity: &Identity,
         partition: usize,
         vcpu: u16,
-        action: NsInterruptAction,
+        manifest: &'static PartitionManifest,
     ) -> Self {
         // The manifest's limits (16 partitions, 8 CPUs) keep both within a byte.
         let (partition, vcpu) = (partition as u8, vcpu as u8);
@@ -230,7 +236,9 @@ impl<P: Port> ExecutionContext<P> {
             as_caller: Call::new(Entered::Init, 0, Some(Link { partition, vcpu }), identity.id),
             partition,
             vcpu,
-            strictness: Strictness::of(action),
+            strictness: Strictness::of(manifest.ns_interrupts),
+            is_per_cpu: manifest.execution_contexts > 1,
+            manifest,
             context,
         }
     }
@@ -254,6 +262,11 @@ impl<P: Port> ExecutionContext<P> {
     #[inline(always)]
     pub(crate) fn link(&self) -> Link {
         Link { partition: self.partition, vcpu: self.vcpu }
+    }
+
+    /// Tells whether CPU `cpu` may run it.
+    pub(crate) fn may_run_on(&self, cpu: usize) -> bool {
+        !self.is_per_cpu || self.vcpu as usize == cpu
     }
 
     /// Names it as an end of a route.

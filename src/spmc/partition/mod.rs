@@ -21,7 +21,7 @@ pub(crate) use table::Partitions;
 
 use crate::console::LineBuffer;
 use crate::mailbox::Mailbox;
-use crate::manifest::{MAX_CPUS, Name, NsInterruptAction, PartitionManifest, VmAvailability};
+use crate::manifest::{MAX_CPUS, Name, PartitionManifest, VmAvailability};
 use crate::port::{Entry, Port, Stage2Roots};
 use crate::sync::{AtomicU64, Mutex, Ordering};
 use crate::version::Negotiated;
@@ -115,7 +115,7 @@ impl<P: Port> Partition<P> {
     ) -> Self {
         let mut contexts = ArrayVec::new();
         for vcpu in 0..manifest.execution_contexts {
-            let context = ExecutionContext::new(port.new_context(), &identity, index, vcpu, manifest.ns_interrupts);
+            let context = ExecutionContext::new(port.new_context(), &identity, index, vcpu, manifest);
             // The manifest was checked: there is room.
             let _ = contexts.try_push(&*Box::leak(Box::new(context)));
         }
@@ -145,11 +145,6 @@ impl<P: Port> Partition<P> {
         self.identity.id
     }
 
-    /// Tells whether it has an execution context for each CPU, rather than one that may run on any.
-    pub(crate) fn is_per_cpu(&self) -> bool {
-        self.contexts.len() > 1
-    }
-
     /// Returns the execution context that serves CPU `cpu`.
     #[inline(always)]
     pub(crate) fn context_for(&self, cpu: usize) -> Option<&'static ExecutionContext<P>> {
@@ -168,11 +163,6 @@ impl<P: Port> Partition<P> {
 
     pub(crate) fn set_secondary_entry(&self, at: Ipa) {
         self.secondary_entry.store(at.0, Ordering::Release);
-    }
-
-    /// Tells whether Non-secure interrupts wait until the partition is done (`ns-interrupts-action`).
-    pub(crate) fn queues_interrupts(&self) -> bool {
-        self.manifest.ns_interrupts == NsInterruptAction::Queued
     }
 
     /// Says with what execution context `vcpu` begins: where the partition registered, else (as the first one of all)
