@@ -103,9 +103,9 @@ impl Interrupts {
         let notified = manifest.notification_support as u64;
         self.enabled.store(managed << MANAGED_EXIT | notified << NOTIFICATION_PENDING, Ordering::SeqCst);
         self.fiq.store(fiq << MANAGED_EXIT, Ordering::SeqCst);
-        for set in [&self.pending, &self.active, &self.told] {
-            set.store(0, Ordering::SeqCst);
-        }
+        self.pending.store(0, Ordering::SeqCst);
+        self.active.store(0, Ordering::SeqCst);
+        self.told.store(0, Ordering::SeqCst);
     }
 
     /// Makes an interrupt pending.

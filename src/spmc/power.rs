@@ -24,15 +24,6 @@ const CPU_OFF: u64 = 0x8400_0002;
 /// w3 of a warm-boot message: the CPU was off.
 const WAS_OFF: u64 = 1;
 
-/// A power event on its way through the partitions that asked for it.
-#[derive(Clone, Copy)]
-pub(crate) struct PowerWalk {
-    /// The position in the boot order of the next partition.
-    next: usize,
-    /// w3 to w6: the PSCI function and its arguments.
-    psci: [u64; 4],
-}
-
 /// Makes w0-w7 a framework message or answer, from one endpoint to another, with `w3` to w6.
 #[inline(never)]
 pub(crate) fn message(regs: &mut Regs, func: Func, (from, to): (PartitionId, PartitionId), number: u8, w3: &[u64; 4]) {
@@ -66,7 +57,7 @@ impl<P: Port> Spmc<P> {
                 Ok(Next::Reply)
             }
             PSCI_REQUEST => {
-                cpu.power = Some(PowerWalk { next: 0, psci: [w3, w4, w5, w6] });
+                (cpu.next, cpu.power) = (0, Some([w3, w4, w5, w6]));
                 cpu.set_normal_aside(regs);
                 self.hold(cpu, true);
                 Ok(self.continue_power(cpu, regs))
@@ -78,25 +69,20 @@ impl<P: Port> Spmc<P> {
 
     /// Tells the next partition of a power event, or ends it: the CPU starts, or the SPMD gets its answer.
     pub(crate) fn continue_power(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Next<P> {
-        let Some(mut walk) = cpu.power else {
+        let Some(psci) = cpu.power else {
             return self.continue_start(cpu, regs);
         };
-        while let Some(&index) = self.boot_order.get(walk.next) {
-            walk.next += 1;
-            let Some(partition) = self.partitions.get(index as usize) else { continue };
-            let Some(context) = partition.context_for(cpu.index) else { continue };
+        while let Some((_, context)) = self.next_in_boot_order(cpu) {
             if context.is_per_cpu
-                && !partition.standing.is_closed()
                 && context.manifest.power_messages.contains(PowerMessages::CPU_OFF)
                 && context.state.try_move(State::Idle, State::Running).is_ok()
             {
-                cpu.power = Some(walk);
-                message(regs, Func::DirectReq, (self.id, context.id), PSCI_REQUEST, &walk.psci);
+                message(regs, Func::DirectReq, (self.id, context.id), PSCI_REQUEST, &psci);
                 return self.tell(cpu, context, self.id, POWER_RESPONSE, regs);
             }
         }
         cpu.power = None;
-        if walk.psci.first() == Some(&CPU_OFF) {
+        if psci[0] == CPU_OFF {
             self.leave_interrupts(cpu);
         }
         self.hold(cpu, false);

@@ -30,7 +30,7 @@ impl<P: Port> Spmc<P> {
             let _ = context.state.try_move(State::Starting, State::Idle);
             cpu.deferred |= context.interrupts.any();
             return Ok(match context.take_restart() {
-                Some((call, error)) => self.resume_after(cpu, call, error, regs),
+                Some(call) => self.resume_after(cpu, call, regs),
                 None => self.continue_start(cpu, regs),
             });
         }

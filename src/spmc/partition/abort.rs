@@ -5,13 +5,13 @@
 //! closed: nobody enters it, so the contexts that another CPU still runs come to rest one by one; the CPU of the last
 //! one, or whoever else finds the partition closed, tries to carry the action out again.
 
-use ffa_abi::{Error, Func, PartitionId, Regs};
+use ffa_abi::{Func, Regs};
 
 use crate::interrupt::Slot;
 use crate::mailbox::{Mailbox, Pair};
 use crate::manifest::AbortAction;
 use crate::msg::endpoints;
-use crate::partition::{Call, Entered, ExecutionContext, Partition, State};
+use crate::partition::{Call, Entered, ExecutionContext, Link, Partition, State};
 use crate::refusal::Refusal;
 use crate::stage2::{Access, Change, Check, RangeList, Tag, any_range};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering};
@@ -68,7 +68,7 @@ impl<P: Port> Spmc<P> {
         regs: &mut Regs,
     ) -> Next<P> {
         let Some(partition) = self.partitions.get(context.partition as usize) else {
-            return self.resume_after(cpu, call, Error::Aborted, regs);
+            return self.resume_after(cpu, call, regs);
         };
         if !partition.standing.closed.swap(true, Ordering::AcqRel) {
             self.hub_death(cpu, partition);
@@ -78,19 +78,19 @@ impl<P: Port> Spmc<P> {
         // A context that died while it started again, or in the first start, is not tried a second time here.
         if call.entered() == Entered::Init {
             return match context.take_restart() {
-                Some((call, error)) => self.resume_after(cpu, call, error, regs),
+                Some(call) => self.resume_after(cpu, call, regs),
                 None => self.continue_start(cpu, regs),
             };
         }
         if partition.win_start(context) {
-            return self.begin(cpu, partition, context, Some((call, Error::Aborted)), regs);
+            return self.begin(cpu, partition, context, call.ended(), regs);
         }
-        self.resume_after(cpu, call, Error::Aborted, regs)
+        self.resume_after(cpu, call, regs)
     }
 
     /// Goes on with what was interrupted by an abort or a restart.
-    pub(crate) fn resume_after(&'static self, cpu: &mut Cpu<P>, call: Call, error: Error, regs: &mut Regs) -> Next<P> {
-        regs.set_error(error);
+    pub(crate) fn resume_after(&'static self, cpu: &mut Cpu<P>, call: Call, regs: &mut Regs) -> Next<P> {
+        regs.set_error(call.error());
         match call.entered() {
             Entered::Framework if call.requester() == self.id => self.continue_power(cpu, regs),
             Entered::Interrupt => self.after_interrupt(cpu, call, regs),
@@ -124,13 +124,14 @@ impl<P: Port> Spmc<P> {
             return None;
         }
         cpu.set_normal_aside(regs);
-        let call = Call::of_normal(Entered::Run, PartitionId::NORMAL_WORLD);
-        Some(self.begin(cpu, partition, context, Some((call, Error::Retry)), regs))
+        Some(self.begin(cpu, partition, context, Call::AGAIN, regs))
     }
 
     /// Carries out the abort actions that wait for contexts which may be at rest by now.
     pub(crate) fn carry_out_all(&self, cpu: usize) {
-        self.partitions.iter().filter(|p| p.standing.is_closed()).for_each(|p| self.carry_out(cpu, p));
+        for partition in self.partitions.iter().filter(|p| p.standing.is_closed()) {
+            self.carry_out(cpu, partition);
+        }
     }
 
     /// Carries out the abort action if every context of the partition is at rest.
@@ -251,7 +252,7 @@ impl<P: Port> Spmc<P> {
         }
         for c in partition.contexts() {
             c.set_ready(false);
-            c.set_callee(None);
+            c.set_callee(Link::NOBODY);
             let _ = c.state.try_move(State::Aborted, State::Reset);
         }
         partition.standing.closed.store(false, Ordering::Release);

@@ -170,12 +170,12 @@ impl<P: Port> Partition<P> {
     pub(crate) fn entry(&self, vcpu: u16) -> Entry {
         let secondary = self.secondary_entry.load(Ordering::Acquire);
         let pc = if secondary != 0 { Ipa(secondary) } else { self.identity.entry };
-        let mut x = [0; 8];
+        let mut entry = Entry { pc, x: [0; 8], vcpu, roots: self.roots };
         if let Some((register, address)) = self.identity.boot_info
-            && let Some(x) = x.get_mut(register as usize)
+            && let Some(x) = entry.x.get_mut(register as usize)
         {
             *x = address;
         }
-        Entry { pc, x, vcpu, roots: self.roots }
+        entry
     }
 }
