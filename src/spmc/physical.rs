@@ -50,9 +50,9 @@ impl<P: Port> Spmc<P> {
     pub(crate) fn configure(&self, partition: &Partition<P>, shared: bool) {
         for i in secure(partition).filter(|i| shared || i.intid < FIRST_SHARED) {
             if !self.port.configure_interrupt(i) {
-                let (name, intid) = (&partition.identity.name, u64::from(i.intid));
+                let (name, id) = (&partition.identity.name, u64::from(i.intid));
                 self.port
-                    .log(format_args!("{name}: the interrupt controller has no interrupt {intid}: it never comes"));
+                    .log(format_args!("{}: the interrupt controller has no interrupt {id}: it never comes", *name));
             }
         }
     }

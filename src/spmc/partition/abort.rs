@@ -138,24 +138,29 @@ impl<P: Port> Spmc<P> {
     fn carry_out(&self, cpu: usize, partition: &Partition<P>) {
         let _deciding = partition.standing.deciding.lock();
         let contexts = partition.contexts();
-        if !partition.standing.is_closed() || contexts.iter().all(|c| c.state() == State::Stopped) {
-            // It has been done; the partition may be running again.
+        if !partition.standing.is_closed() {
+            // It has been done, and the partition may be running again.
             return;
         }
-        let mut waits = false;
-        for c in contexts {
+        let (mut stopped, mut waits) = (true, false);
+        for &c in contexts {
             // Before its state is looked at: if it comes to rest after that, its CPU looks here again on its way back to
             // the Normal world.
             c.interrupts.pend(Slot::AT_REST);
             let _ = c.state.try_move(State::Idle, State::Aborted);
             let _ = c.state.try_move(State::Reset, State::Aborted);
-            waits |= c.state().is_alive();
+            let state = c.state();
+            stopped &= state == State::Stopped;
+            waits |= state.is_alive();
+        }
+        if stopped {
+            return;
         }
         if waits {
             self.port.log(format_args!("{}: waits for its other contexts to come to rest", partition.identity.name));
             return;
         }
-        for c in contexts {
+        for &c in contexts {
             self.drop_interrupts(cpu, c);
         }
         self.release_memory(partition);
@@ -177,13 +182,10 @@ impl<P: Port> Spmc<P> {
     }
 
     fn stop(&self, partition: &Partition<P>, how: &str) {
-        let mut news = false;
         for c in partition.contexts() {
-            news |= c.state.try_move(State::Aborted, State::Stopped).is_ok();
+            let _ = c.state.try_move(State::Aborted, State::Stopped);
         }
-        if news {
-            self.port.log(format_args!("{}: {how}", partition.identity.name));
-        }
+        self.port.log(format_args!("{}: {how}", partition.identity.name));
     }
 
     /// Zeroes the memory that is the partition's alone, apart from what it keeps over a restart if there is to be one.
@@ -207,26 +209,26 @@ impl<P: Port> Spmc<P> {
     fn restore_access(&self, partition: &Partition<P>) -> Result<(), &'static str> {
         let (base, len) = partition.identity.memory;
         let mut stage2 = partition.stage2.lock();
-        let mut walk = stage2.walk(self.port, Space::Secure);
-        let mut regions =
-            partition.manifest.memory_regions.iter().filter(|r| (base.0..base.0 + len).contains(&r.base.0));
-        let mut part = Some((base, len, Access::all()));
-        let mut outcome = Ok(());
-        while let Some((at, len, access)) = part.filter(|_| outcome.is_ok()) {
-            let range = RangeList::one(at, len / PAGE_SIZE);
-            outcome = walk.claim(&range, &mut any_range, Check::Anything);
-            if outcome.is_ok() {
-                walk.commit(&range, Change::Access(access));
+        let mut give = |at, len, access| {
+            let change = Change::Access(access);
+            let mut walk = stage2.walk(self.port, Space::Secure);
+            walk.change(&RangeList::one(at, len / PAGE_SIZE), &mut any_range, Check::Anything, change)
+                .map_err(|_| "stopped: there is no table memory to restart it with")
+        };
+        give(base, len, Access::all())?;
+        for r in partition.manifest.memory_regions.iter() {
+            if (base.0..base.0 + len).contains(&r.base.0) {
+                give(Ipa(r.base.0), r.size(), r.attributes.access())?;
             }
-            part = regions.next().map(|r| (Ipa(r.base.0), r.size(), r.attributes.access()));
         }
-        walk.finish();
-        outcome.map_err(|_| "stopped: there is no table memory to restart it with")
+        Ok(())
     }
 
     /// Puts a partition back to where it was when it was loaded.
     fn restart(&self, partition: &Partition<P>) -> Result<(), &'static str> {
-        let pristine = partition.pristine.ok_or("stopped: there was no room for the copy that a restart needs")?;
+        let Some(pristine) = partition.pristine else {
+            return Err("stopped: there was no room for the copy that a restart needs");
+        };
         let standing = &partition.standing;
         let now = self.port.now();
         if now.wrapping_sub(standing.since.swap(now, Ordering::Relaxed)) > FORGIVEN_AFTER * self.port.counter_hz() {
@@ -246,11 +248,8 @@ impl<P: Port> Spmc<P> {
         self.port.tlb_invalidate_all(&partition.roots);
         partition.version.reset();
         partition.set_secondary_entry(Ipa(0));
-        if let Some(pair) = partition.boot_mailbox() {
-            // It was emptied above: this cannot fail.
-            let _ = partition.mailbox.lock().map(pair);
-        }
-        for c in partition.contexts() {
+        partition.map_boot_mailbox();
+        for &c in partition.contexts() {
             c.set_ready(false);
             c.set_callee(Link::NOBODY);
             let _ = c.state.try_move(State::Aborted, State::Reset);
@@ -259,8 +258,8 @@ impl<P: Port> Spmc<P> {
         if let Some(hub) = &self.hub {
             hub.partition_restarted(partition, self.port.now());
         }
-        let (name, times) = (&partition.identity.name, u64::from(tries) + 1);
-        self.port.log(format_args!("{name}: restarted ({times} of {})", u64::from(MOST_RESTARTS)));
+        let (times, most) = (u64::from(tries) + 1, u64::from(MOST_RESTARTS));
+        self.port.log(format_args!("{}: restarted ({times} of {most})", partition.identity.name));
         Ok(())
     }
 }
@@ -270,17 +269,23 @@ impl<P: Port> Partition<P> {
     /// context of all starts alone: it prepares what the others rely on, their entry point among it.
     pub(crate) fn win_start(&self, context: &ExecutionContext<P>) -> bool {
         let _deciding = self.standing.deciding.lock();
-        let others = || self.contexts().iter().filter(|c| c.vcpu != context.vcpu);
-        let prepared = self.contexts().iter().any(|c| c.is_ready()) || others().all(|c| c.state() == State::Reset);
-        prepared && !self.standing.is_closed() && context.state.try_move(State::Reset, State::Starting).is_ok()
+        let prepared = self.contexts().iter().any(|c| c.is_ready());
+        (prepared || self.contexts().iter().all(|c| c.state() == State::Reset))
+            && !self.standing.is_closed()
+            && context.state.try_move(State::Reset, State::Starting).is_ok()
     }
 
-    /// Returns the mailbox that its manifest asks for (`rx_tx-info`).
-    pub(crate) fn boot_mailbox(&self) -> Option<Pair> {
-        let rx_tx = self.manifest.rx_tx?;
-        let rx = self.manifest.memory_regions.get(rx_tx.rx)?;
-        let tx = self.manifest.memory_regions.get(rx_tx.tx)?;
-        Some(Pair { space: rx.attributes.space(), tx: tx.base, rx: rx.base, len: rx.size().min(tx.size()) })
+    /// Maps the mailbox that its manifest asks for (`rx_tx-info`), when it is loaded or restarted.
+    pub(crate) fn map_boot_mailbox(&self) {
+        let regions = &self.manifest.memory_regions;
+        if let Some(rx_tx) = self.manifest.rx_tx
+            && let Some(rx) = regions.get(rx_tx.rx)
+            && let Some(tx) = regions.get(rx_tx.tx)
+        {
+            let len = rx.size().min(tx.size());
+            // Nothing is mapped then: this cannot fail.
+            let _ = self.mailbox.lock().map(Pair { space: rx.attributes.space(), tx: tx.base, rx: rx.base, len });
+        }
     }
 }
 
