@@ -17,7 +17,7 @@ use arrayvec::ArrayVec;
 
 use crate::interrupt::Slot;
 use crate::manifest::{MAX_CPUS, MAX_PARTITIONS};
-use crate::partition::{ExecutionContext, Link, Partition, State};
+use crate::partition::{ExecutionContext, Link, Partition};
 use crate::physical::AT_A_TIME;
 use crate::sync::Ordering;
 use crate::{Cpu, Port, Spmc};
@@ -133,7 +133,7 @@ impl<P: Port> Spmc<P> {
     /// Makes the timer's interrupt pending in a context, unless that is gone.
     fn call_on(&'static self, link: Link) -> Option<&'static ExecutionContext<P>> {
         let context = self.partitions.context(link)?;
-        if matches!(context.state(), State::Aborted | State::Stopped | State::Reset) {
+        if !context.state().is_alive() {
             return None;
         }
         self.raise(context, Slot::TIMER);

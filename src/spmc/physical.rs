@@ -117,6 +117,7 @@ impl<P: Port> Spmc<P> {
     }
 
     /// Keeps Non-secure interrupts out until the CPU goes back to the Normal world, whatever runs until then.
+    #[inline(never)]
     pub(crate) fn hold(&self, cpu: &mut Cpu<P>, on: bool) {
         cpu.held = on;
         self.port.hold_normal(on);

@@ -77,8 +77,7 @@ impl<P: Port> Spmc<P> {
                 && context.manifest.power_messages.contains(PowerMessages::CPU_OFF)
                 && context.state.try_move(State::Idle, State::Running).is_ok()
             {
-                message(regs, Func::DirectReq, (self.id, context.id), PSCI_REQUEST, &psci);
-                return self.tell(cpu, context, self.id, POWER_RESPONSE, regs);
+                return self.tell(cpu, context, self.id, (PSCI_REQUEST, &psci), regs);
             }
         }
         cpu.power = None;
@@ -102,8 +101,7 @@ impl<P: Port> Spmc<P> {
         if !wants || context.state.try_move(State::Idle, State::Running).is_err() {
             return None;
         }
-        message(regs, Func::DirectReq, (self.id, context.id), WARM_BOOT, &[WAS_OFF, 0, 0, 0]);
-        Some(self.tell(cpu, context, self.id, POWER_RESPONSE, regs))
+        Some(self.tell(cpu, context, self.id, (WARM_BOOT, &[WAS_OFF, 0, 0, 0]), regs))
     }
 
     /// Passes a VM-availability message of the hypervisor on to the partition that it is for.
@@ -128,22 +126,24 @@ impl<P: Port> Spmc<P> {
         let context = self.win(cpu, partition, (wanted, Refusal::NotSubscribed))?;
         cpu.set_normal_aside(regs);
         let [_, _, _, w3, w4, w5, w6, ..] = regs.x;
-        message(regs, Func::DirectReq, (source, destination), number, &[w3, w4, w5, w6]);
-        Ok(self.tell(cpu, context, source, number + 1, regs))
+        Ok(self.tell(cpu, context, source, (number, &[w3, w4, w5, w6]), regs))
     }
 
-    /// Enters a context that was just won with the framework message that is in the registers.
+    /// Enters a context that was just won with a framework message: its number, and w3 to w6.
     fn tell(
         &self,
         cpu: &mut Cpu<P>,
         context: &'static ExecutionContext<P>,
         requester: PartitionId,
-        answer: u8,
+        (number, w3): (u8, &[u64; 4]),
         regs: &mut Regs,
     ) -> Next<P> {
-        context.set_call(Call::of_normal(Entered::Framework, requester).with_answer(answer));
+        message(regs, Func::DirectReq, (requester, context.id), number, w3);
         truncate(regs);
-        if requester == self.id {
+        let is_power = requester == self.id;
+        let answer = if is_power { POWER_RESPONSE } else { number + 1 };
+        context.set_call(Call::of_normal(Entered::Framework, requester).with_answer(answer));
+        if is_power {
             // The CPU is on its way up or down: nobody could resume a preempted context.
             self.port.queue_interrupts(context.context(), true);
             self.port.restart_deadline();

@@ -212,10 +212,6 @@ pub struct ExecutionContext<P: Port> {
     pub(crate) is_per_cpu: bool,
     /// Whom it called, while it waits for an answer.
     callee: AtomicU16,
-    /// What its partition may do.
-    pub(crate) properties: Properties,
-    /// Its partition's endpoint identifier.
-    pub(crate) id: PartitionId,
     /// How it was entered. Written by whoever wins it, read by whoever holds it: the state's release and acquire
     /// order it, so relaxed accesses do.
     call: AtomicU64,
@@ -228,6 +224,10 @@ pub struct ExecutionContext<P: Port> {
     as_caller: Call,
     /// Its partition's manifest.
     pub(crate) manifest: &'static PartitionManifest,
+    /// What its partition may do.
+    pub(crate) properties: Properties,
+    /// Its partition's endpoint identifier.
+    pub(crate) id: PartitionId,
     context: P::Context,
 }
 

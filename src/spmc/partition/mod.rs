@@ -119,8 +119,8 @@ impl<P: Port> Partition<P> {
             // The manifest was checked: there is room.
             let _ = contexts.try_push(&*Box::leak(Box::new(context)));
         }
-        let (first, many) = (contexts.first().copied(), contexts.len() > 1);
-        let serving = array::from_fn(|cpu| if many { contexts.get(cpu).copied() } else { first });
+        let many = contexts.len() > 1;
+        let serving = array::from_fn(|cpu| contexts.get(if many { cpu } else { 0 }).copied());
         let roots = stage2.roots();
         Self {
             identity,
