@@ -47,8 +47,10 @@ impl Alarms {
     /// Makes a place for every context of `partitions`, at boot.
     pub(crate) fn new<P: Port>(partitions: &[Partition<P>]) -> Self {
         let mut alarms = Self(Box::default());
-        for context in partitions.iter().flat_map(Partition::contexts) {
-            alarms.add(context.link());
+        for partition in partitions {
+            for context in partition.contexts() {
+                alarms.add(context.link());
+            }
         }
         alarms
     }
@@ -132,7 +134,7 @@ impl<P: Port> Spmc<P> {
 
     /// Makes the timer's interrupt pending in a context, unless that is gone.
     fn call_on(&'static self, link: Link) -> Option<&'static ExecutionContext<P>> {
-        let context = self.partitions.context(link)?;
+        let context = self.linked(link)?;
         if !context.state().is_alive() {
             return None;
         }
@@ -155,13 +157,13 @@ impl<P: Port> Spmc<P> {
 
     /// Takes a CPU off the list of those that are on, and gives the timers of contexts that may run elsewhere to the
     /// first that stays. Returns those that stay, and whether that one has been given any.
-    pub(crate) fn leave_timers(&self, cpu: &Cpu<P>) -> (u32, bool) {
+    pub(crate) fn leave_timers(&'static self, cpu: &Cpu<P>) -> (u32, bool) {
         // Under the lock, so that of two CPUs that go off one sees what the other has left to it.
         let mut alarms = self.alarms.lock();
         let left = self.online.fetch_and(!(1 << cpu.index), Ordering::AcqRel) & !(1 << cpu.index);
         let mut moved = false;
         for alarm in alarms.0.iter_mut().filter(|a| left != 0 && a.cpu == cpu.index && a.at != NEVER) {
-            if self.partitions.context(alarm.context).is_none_or(|c| !c.is_per_cpu) {
+            if self.linked(alarm.context).is_none_or(|c| !c.is_per_cpu) {
                 alarm.cpu = left.trailing_zeros() as usize;
                 moved = true;
             }

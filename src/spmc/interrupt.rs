@@ -123,13 +123,15 @@ impl Interrupts {
 
     /// Lets an interrupt through, as a virtual FIQ or IRQ, or keeps it pending.
     pub(crate) fn enable(&self, slot: Slot, on: bool, fiq: bool) {
-        for (set, member) in [(&self.fiq, fiq), (&self.enabled, on)] {
+        let put = |set: &AtomicU64, member| {
             if member {
                 set.fetch_or(slot.bit(), Ordering::SeqCst);
             } else {
                 set.fetch_and(!slot.bit(), Ordering::SeqCst);
             }
-        }
+        };
+        put(&self.fiq, fiq);
+        put(&self.enabled, on);
     }
 
     /// Tells whether an interrupt is let through.

@@ -306,12 +306,17 @@ impl<P: Port> Spmc<P> {
     #[cold]
     pub(crate) fn ask_again(&'static self, cpu: &mut Cpu<P>) {
         cpu.deferred = false;
-        self.carry_out_all(cpu.index);
         if core::mem::take(&mut cpu.schedule) && self.notifications.lock().schedules() {
             self.port.raise_schedule_receiver();
         }
-        for context in self.partitions.iter().filter_map(|p| p.context_for(cpu.index)) {
-            self.leave_to_scheduler(context, SriPolicy::ENTERING_WAIT);
+        for partition in self.partitions.iter() {
+            if partition.standing.is_closed() {
+                // Its contexts may be at rest by now.
+                self.carry_out(cpu.index, partition);
+            }
+            if let Some(context) = partition.context_for(cpu.index) {
+                self.leave_to_scheduler(context, SriPolicy::ENTERING_WAIT);
+            }
         }
         if self.find_waiting(cpu).is_some() {
             self.port.kick(Some(cpu.index));

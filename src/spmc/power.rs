@@ -27,7 +27,7 @@ const WAS_OFF: u64 = 1;
 /// Makes w0-w7 a framework message or answer, from one endpoint to another, with `w3` to w6.
 #[inline(never)]
 pub(crate) fn message(regs: &mut Regs, func: Func, (from, to): (PartitionId, PartitionId), number: u8, w3: &[u64; 4]) {
-    let [a, b, c, d] = *w3;
+    let [a, b, c, d] = w3.map(|word| word as u32 as u64);
     let w1 = (from.0 as u64) << 16 | to.0 as u64;
     regs.set8([func.id32() as u64, w1, (FRAMEWORK | number as u32) as u64, a, b, c, d, 0]);
 }
@@ -139,7 +139,6 @@ impl<P: Port> Spmc<P> {
         regs: &mut Regs,
     ) -> Next<P> {
         message(regs, Func::DirectReq, (requester, context.id), number, w3);
-        truncate(regs);
         let is_power = requester == self.id;
         let answer = if is_power { POWER_RESPONSE } else { number + 1 };
         context.set_call(Call::of_normal(Entered::Framework, requester).with_answer(answer));

@@ -127,15 +127,8 @@ impl<P: Port> Spmc<P> {
         Some(self.begin(cpu, partition, context, Call::AGAIN, regs))
     }
 
-    /// Carries out the abort actions that wait for contexts which may be at rest by now.
-    pub(crate) fn carry_out_all(&self, cpu: usize) {
-        for partition in self.partitions.iter().filter(|p| p.standing.is_closed()) {
-            self.carry_out(cpu, partition);
-        }
-    }
-
     /// Carries out the abort action if every context of the partition is at rest.
-    fn carry_out(&self, cpu: usize, partition: &Partition<P>) {
+    pub(crate) fn carry_out(&self, cpu: usize, partition: &Partition<P>) {
         let _deciding = partition.standing.deciding.lock();
         let contexts = partition.contexts();
         if !partition.standing.is_closed() {
