@@ -27,9 +27,10 @@ const WAS_OFF: u64 = 1;
 /// Makes w0-w7 a framework message or answer, from one endpoint to another, with `w3` to w6.
 #[inline(never)]
 pub(crate) fn message(regs: &mut Regs, func: Func, (from, to): (PartitionId, PartitionId), number: u8, w3: &[u64; 4]) {
-    let [a, b, c, d] = w3.map(|word| word as u32 as u64);
+    let [a, b, c, d] = *w3;
+    let low = |word| word as u32 as u64;
     let w1 = (from.0 as u64) << 16 | to.0 as u64;
-    regs.set8([func.id32() as u64, w1, (FRAMEWORK | number as u32) as u64, a, b, c, d, 0]);
+    regs.set8([func.id32() as u64, w1, (FRAMEWORK | number as u32) as u64, low(a), low(b), low(c), low(d), 0]);
 }
 
 impl<P: Port> Spmc<P> {

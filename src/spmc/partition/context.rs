@@ -222,12 +222,12 @@ pub struct ExecutionContext<P: Port> {
     pub(crate) interrupts: Interrupts,
     /// What a call says of who made it, where that is this context.
     as_caller: Call,
-    /// Its partition's manifest.
-    pub(crate) manifest: &'static PartitionManifest,
     /// What its partition may do.
     pub(crate) properties: Properties,
     /// Its partition's endpoint identifier.
     pub(crate) id: PartitionId,
+    /// Its partition's manifest.
+    pub(crate) manifest: &'static PartitionManifest,
     context: P::Context,
 }
 
