@@ -76,8 +76,7 @@ impl Port for Machine {
     }
 
     fn set_lines(&self, context: &Context, lines: Lines) {
-        let irq = if lines.irq { traps::HCR_VI } else { 0 };
-        switch::set_lines(context, irq | if lines.fiq { traps::HCR_VF } else { 0 });
+        switch::set_lines(context, lines.bits());
     }
 
     fn start_interrupts(&self) {

@@ -231,6 +231,7 @@ const HCR_KEYS: u64 = 1 << 40 | 1 << 41;
 pub(crate) const HCR_VF: u64 = 1 << 6;
 /// See [`HCR_VF`].
 pub(crate) const HCR_VI: u64 = 1 << 7;
+const _: () = assert!(HCR_VF == spmc::Lines::FIQ.bits() && HCR_VI == spmc::Lines::IRQ.bits());
 
 const MDCR: u64 = always(Register::Mdcr);
 const HSTR: u64 = always(Register::Hstr);

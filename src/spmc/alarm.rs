@@ -17,7 +17,7 @@ use arrayvec::ArrayVec;
 
 use crate::interrupt::Slot;
 use crate::manifest::{MAX_CPUS, MAX_PARTITIONS};
-use crate::partition::{ExecutionContext, Link, Partition, State};
+use crate::partition::{ExecutionContext, Link, Partition};
 use crate::physical::AT_A_TIME;
 use crate::sync::Ordering;
 use crate::{Cpu, Port, Spmc};
@@ -25,12 +25,15 @@ use crate::{Cpu, Port, Spmc};
 /// How often in a second one timer interrupts whatever runs, the hub's among them: one that asks for more waits.
 const MOST_PER_SECOND: u64 = 1000;
 
+/// When a timer is due that is not.
+const NEVER: u64 = u64::MAX;
+
 /// What is known of the timers of one context, which are one here: the first that is due; or of the hub's.
 struct Alarm {
-    /// Whose it is; `None`: the hub's.
-    context: Option<Link>,
-    /// When it is due; `None` while both are off or masked, or it has interrupted its context.
-    at: Option<u64>,
+    /// Whose it is; nobody's: the hub's.
+    context: Link,
+    /// When it is due; [`NEVER`] while both are off or masked, or it has interrupted its context.
+    at: u64,
     /// It is not due before: it has just been.
     rest: u64,
     /// The CPU that it was armed on.
@@ -44,37 +47,37 @@ impl Alarms {
     /// Makes a place for every context of `partitions`, at boot.
     pub(crate) fn new<P: Port>(partitions: &[Partition<P>]) -> Self {
         let mut alarms = Self(Box::default());
-        for context in partitions.iter().flat_map(Partition::contexts) {
-            alarms.add(Some(context.link()));
+        for partition in partitions {
+            for context in partition.contexts() {
+                alarms.add(context.link());
+            }
         }
         alarms
     }
 
     /// Makes a place for a context, or for the hub, at boot.
-    pub(crate) fn add(&mut self, context: Option<Link>) {
+    pub(crate) fn add(&mut self, context: Link) {
         // There is room for all.
-        let _ = self.0.try_push(Alarm { context, at: None, rest: 0, cpu: 0 });
+        let _ = self.0.try_push(Alarm { context, at: NEVER, rest: 0, cpu: 0 });
     }
 
-    fn of(&mut self, context: Option<Link>) -> Option<&mut Alarm> {
+    fn of(&mut self, context: Link) -> Option<&mut Alarm> {
         self.0.iter_mut().find(|a| a.context == context)
     }
 
     /// Finds when the first of a CPU's timers is due.
     fn first(&self, cpu: usize) -> Option<u64> {
-        let mut first = None;
+        let mut first = NEVER;
         for alarm in self.0.iter().filter(|a| a.cpu == cpu) {
-            if first.is_none_or(|at| alarm.at.is_some_and(|earlier| earlier < at)) {
-                first = alarm.at;
-            }
+            first = first.min(alarm.at);
         }
-        first
+        (first != NEVER).then_some(first)
     }
 
     /// Takes one of a CPU's timers that is due.
-    fn take_due(&mut self, cpu: usize, now: u64, rest: u64) -> Option<Option<Link>> {
-        let alarm = self.0.iter_mut().find(|a| a.cpu == cpu && a.at.is_some_and(|at| at <= now))?;
-        alarm.at = None;
+    fn take_due(&mut self, cpu: usize, now: u64, rest: u64) -> Option<Link> {
+        let alarm = self.0.iter_mut().find(|a| a.cpu == cpu && a.at <= now)?;
+        alarm.at = NEVER;
         alarm.rest = now.saturating_add(rest);
         Some(alarm.context)
     }
@@ -83,14 +86,14 @@ impl Alarms {
 impl<P: Port> Spmc<P> {
     /// Looks at the timer of the context that runs on this CPU again: it wrote it, or ended its interrupt.
     pub(crate) fn timer_changed(&self, cpu: &Cpu<P>, context: &ExecutionContext<P>) {
-        let at = self.port.timer(context.context());
+        let at = self.port.timer(context.context()).unwrap_or(NEVER);
         let mut alarms = self.alarms.lock();
-        let Some(alarm) = alarms.of(Some(context.link())) else { return };
-        alarm.at = at.map(|at| at.max(alarm.rest));
+        let Some(alarm) = alarms.of(context.link()) else { return };
+        alarm.at = at.max(alarm.rest);
         alarm.cpu = cpu.index;
         self.port.set_wake(alarms.first(cpu.index));
         // Under the lock: another CPU that finds the old time due has told the context already, or does not any more.
-        let is_met = at.is_some_and(|at| at <= self.port.now());
+        let is_met = at <= self.port.now();
         if !is_met && context.interrupts.withdraw(Slot::TIMER) {
             self.refresh(context);
         }
@@ -104,10 +107,10 @@ impl<P: Port> Spmc<P> {
     /// Has the hub looked after at `at` at the latest: by this CPU, unless another one does so before.
     pub(crate) fn appoint(&self, cpu: &Cpu<P>, at: u64) {
         let mut alarms = self.alarms.lock();
-        let Some(alarm) = alarms.of(None) else { return };
+        let Some(alarm) = alarms.of(Link::NOBODY) else { return };
         let at = at.max(alarm.rest);
-        if alarm.at.is_none_or(|before| at < before) {
-            (alarm.at, alarm.cpu) = (Some(at), cpu.index);
+        if at < alarm.at {
+            (alarm.at, alarm.cpu) = (at, cpu.index);
             self.port.set_wake(alarms.first(cpu.index));
         }
     }
@@ -118,51 +121,49 @@ impl<P: Port> Spmc<P> {
         for _ in 0..AT_A_TIME {
             let mut alarms = self.alarms.lock();
             let Some(owner) = alarms.take_due(cpu.index, self.port.now(), rest) else { break };
-            let told = owner.and_then(|link| self.call_on(link));
+            let told = self.call_on(owner);
             drop(alarms);
-            match (owner, told) {
-                (None, _) => self.look_after_hub(cpu),
-                (_, Some((partition, context))) => self.announce(cpu, partition, context),
-                (Some(_), None) => {}
+            if owner == Link::NOBODY {
+                self.look_after_hub(cpu);
+            } else if let Some(context) = told {
+                self.announce(cpu, context);
             }
         }
         self.set_alarm(cpu);
     }
 
     /// Makes the timer's interrupt pending in a context, unless that is gone.
-    fn call_on(&'static self, link: Link) -> Option<(&'static Partition<P>, &'static ExecutionContext<P>)> {
-        let partition = self.partitions.get(link.partition as usize)?;
-        let context = self.partitions.context(link)?;
-        if matches!(context.state(), State::Aborted | State::Stopped | State::Reset) {
+    fn call_on(&'static self, link: Link) -> Option<&'static ExecutionContext<P>> {
+        let context = self.linked(link)?;
+        if !context.state().is_alive() {
             return None;
         }
         self.raise(context, Slot::TIMER);
-        Some((partition, context))
+        Some(context)
     }
 
     /// Forgets the timer of a context that died or begins anew.
     pub(crate) fn forget_timer(&self, context: &ExecutionContext<P>) {
-        if let Some(alarm) = self.alarms.lock().of(Some(context.link())) {
-            (alarm.at, alarm.rest) = (None, 0);
+        if let Some(alarm) = self.alarms.lock().of(context.link()) {
+            (alarm.at, alarm.rest) = (NEVER, 0);
         }
     }
 
     /// Returns when the timer of a context is due, and on which CPU.
     #[cfg(all(test, not(loom)))]
     pub(crate) fn timer_of(&self, context: &ExecutionContext<P>) -> Option<(u64, usize)> {
-        self.alarms.lock().of(Some(context.link())).and_then(|a| Some((a.at?, a.cpu)))
+        self.alarms.lock().of(context.link()).filter(|a| a.at != NEVER).map(|a| (a.at, a.cpu))
     }
 
     /// Takes a CPU off the list of those that are on, and gives the timers of contexts that may run elsewhere to the
     /// first that stays. Returns those that stay, and whether that one has been given any.
-    pub(crate) fn leave_timers(&self, cpu: &Cpu<P>) -> (u32, bool) {
+    pub(crate) fn leave_timers(&'static self, cpu: &Cpu<P>) -> (u32, bool) {
         // Under the lock, so that of two CPUs that go off one sees what the other has left to it.
         let mut alarms = self.alarms.lock();
         let left = self.online.fetch_and(!(1 << cpu.index), Ordering::AcqRel) & !(1 << cpu.index);
         let mut moved = false;
-        for alarm in alarms.0.iter_mut().filter(|a| left != 0 && a.cpu == cpu.index && a.at.is_some()) {
-            let partition = alarm.context.and_then(|c| self.partitions.get(c.partition as usize));
-            if partition.is_none_or(|p| !p.is_per_cpu()) {
+        for alarm in alarms.0.iter_mut().filter(|a| left != 0 && a.cpu == cpu.index && a.at != NEVER) {
+            if self.linked(alarm.context).is_none_or(|c| !c.is_per_cpu) {
                 alarm.cpu = left.trailing_zeros() as usize;
                 moved = true;
             }

@@ -3,17 +3,16 @@
 
 use ffa_abi::Regs;
 
-use crate::power::PowerWalk;
 use crate::{ExecutionContext, Port};
 
 /// Holds the decisions' state of one CPU. It belongs to that CPU alone; nothing in it is shared.
 pub struct Cpu<P: Port> {
     pub(crate) index: usize,
     pub(crate) current: Option<&'static ExecutionContext<P>>,
-    /// The next partition whose execution context for this CPU has to initialise; `None` once all have.
-    pub(crate) starting: Option<usize>,
-    /// The power event that partitions are being told of.
-    pub(crate) power: Option<PowerWalk>,
+    /// The position in the boot order of the next partition: to be told of `power`, else to initialise.
+    pub(crate) next: usize,
+    /// The power event that partitions are being told of: w3 to w6, the PSCI function and its arguments.
+    pub(crate) power: Option<[u64; 4]>,
     /// Non-secure interrupts wait until the Normal world runs.
     pub(crate) held: bool,
     /// Something is to be done when the Normal world runs again: a waiting context may have an interrupt to handle and
@@ -30,7 +29,7 @@ impl<P: Port> Cpu<P> {
         Self {
             index,
             current: None,
-            starting: None,
+            next: 0,
             power: None,
             held: false,
             deferred: false,

@@ -140,7 +140,7 @@ impl<P: Port> Spmc<P> {
         if partition.contexts().iter().any(|c| c.vcpu != context.vcpu && c.state() != State::Reset) {
             return Err(Refusal::TooLate);
         }
-        if !partition.is_per_cpu() {
+        if !context.is_per_cpu {
             return Err(Refusal::UnknownCall);
         }
         let stage2 = partition.stage2.lock();

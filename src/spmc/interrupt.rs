@@ -15,6 +15,9 @@ pub(crate) const NOTIFICATION_PENDING: u32 = 5;
 /// The interrupt that another context of the partition sent.
 const IPI: u32 = 9;
 
+/// All virtual interrupts, a bit each.
+const VIRTUAL: u32 = 1 << VIRTUAL_TIMER | 1 << MANAGED_EXIT | 1 << NOTIFICATION_PENDING | 1 << IPI;
+
 /// The first slot of the manifest's interrupts; below are the virtual ones, by their ids.
 const FIRST_OWN: u8 = 16;
 /// Slots whose interrupts do not wake a waiting context: they wait until it runs for another reason.
@@ -39,11 +42,8 @@ impl Slot {
 
     /// Finds interrupt `id` of a partition: one of its devices', or a virtual one.
     pub(crate) fn find(manifest: &PartitionManifest, id: u32) -> Option<Self> {
-        Self::own(manifest, id).or(match id {
-            VIRTUAL_TIMER | MANAGED_EXIT | NOTIFICATION_PENDING | IPI => Some(Self(id as u8)),
-            // No such virtual interrupt.
-            _ => None,
-        })
+        let is_virtual = id < 32 && VIRTUAL >> id & 1 != 0;
+        Self::own(manifest, id).or(is_virtual.then_some(Self(id as u8)))
     }
 
     /// Finds a physical interrupt among those of the partition's devices.
@@ -73,13 +73,15 @@ impl Slot {
     }
 }
 
-/// The levels of a context's two interrupt lines.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lines {
-    /// HCR_EL2.VI.
-    pub irq: bool,
-    /// HCR_EL2.VF.
-    pub fiq: bool,
+bitflags::bitflags! {
+    /// The levels of a context's two interrupt lines, as HCR_EL2 has them.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Lines: u64 {
+        /// HCR_EL2.VF.
+        const FIQ = 1 << 6;
+        /// HCR_EL2.VI.
+        const IRQ = 1 << 7;
+    }
 }
 
 /// The sets of one execution context.
@@ -103,9 +105,9 @@ impl Interrupts {
         let notified = manifest.notification_support as u64;
         self.enabled.store(managed << MANAGED_EXIT | notified << NOTIFICATION_PENDING, Ordering::SeqCst);
         self.fiq.store(fiq << MANAGED_EXIT, Ordering::SeqCst);
-        for set in [&self.pending, &self.active, &self.told] {
-            set.store(0, Ordering::SeqCst);
-        }
+        self.pending.store(0, Ordering::SeqCst);
+        self.active.store(0, Ordering::SeqCst);
+        self.told.store(0, Ordering::SeqCst);
     }
 
     /// Makes an interrupt pending.
@@ -121,13 +123,15 @@ impl Interrupts {
 
     /// Lets an interrupt through, as a virtual FIQ or IRQ, or keeps it pending.
     pub(crate) fn enable(&self, slot: Slot, on: bool, fiq: bool) {
-        for (set, member) in [(&self.fiq, fiq), (&self.enabled, on)] {
+        let put = |set: &AtomicU64, member| {
             if member {
                 set.fetch_or(slot.bit(), Ordering::SeqCst);
             } else {
                 set.fetch_and(!slot.bit(), Ordering::SeqCst);
             }
-        }
+        };
+        put(&self.fiq, fiq);
+        put(&self.enabled, on);
     }
 
     /// Tells whether an interrupt is let through.
@@ -194,7 +198,10 @@ impl Interrupts {
     pub(crate) fn lines(&self) -> Lines {
         let set = self.pending.load(Ordering::SeqCst) & self.enabled.load(Ordering::SeqCst);
         let fiq = self.fiq.load(Ordering::SeqCst);
-        Lines { irq: set & !fiq != 0, fiq: set & fiq != 0 }
+        let mut lines = Lines::empty();
+        lines.set(Lines::IRQ, set & !fiq != 0);
+        lines.set(Lines::FIQ, set & fiq != 0);
+        lines
     }
 }
 
@@ -212,9 +219,9 @@ mod tests {
         set.pend(A);
         assert_eq!((set.lines(), set.take()), (Lines::default(), None));
         set.enable(A, true, false);
-        assert_eq!(set.lines(), Lines { irq: true, fiq: false });
+        assert_eq!(set.lines(), Lines::IRQ);
         set.enable(A, true, true);
-        assert_eq!(set.lines(), Lines { irq: false, fiq: true });
+        assert_eq!(set.lines(), Lines::FIQ);
         assert_eq!((set.take(), set.take()), (Some(A), None));
         assert_eq!(set.lines(), Lines::default());
         assert!(set.deactivate(A));
@@ -230,7 +237,7 @@ mod tests {
         set.pend(A);
         assert_eq!(set.take(), Some(A));
         set.pend(B);
-        assert!(set.lines().irq);
+        assert!(set.lines().contains(Lines::IRQ));
         assert_eq!(set.take(), Some(B));
         assert!(set.deactivate(B) && set.deactivate(A));
     }

@@ -100,7 +100,7 @@ impl<P: Port> Spmc<P> {
             self.raise(target, Slot::IPI);
             return Some(());
         }
-        self.pend_slot(partition, target, Slot::IPI);
+        self.pend_slot(target, Slot::IPI);
         if target.state() != State::Running {
             self.port.kick(Some(target.vcpu as usize));
         }

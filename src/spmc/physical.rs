@@ -12,7 +12,7 @@ use ffa_abi::{Func, PartitionId, Regs};
 use crate::interrupt::Slot;
 use crate::manifest::{Interrupt, OtherSecureInterruptAction, SriPolicy};
 use crate::msg::CHAIN_MAX;
-use crate::partition::{Call, Entered, ExecutionContext, Partition, State};
+use crate::partition::{Call, Entered, ExecutionContext, Link, Partition, State};
 use crate::port::{DEADLINE, KICK, LONGEST_WAIT, WAKE};
 use crate::sync::{Ordering, fence};
 use crate::{Cpu, Next, Port, Spmc};
@@ -25,9 +25,9 @@ fn secure<P: Port>(partition: &Partition<P>) -> impl Iterator<Item = &Interrupt>
     partition.manifest.interrupts.iter().filter(|i| i.secure)
 }
 
-/// Tells whether a context waits and has an interrupt to handle.
-fn waits_with_interrupt<P: Port>(context: &ExecutionContext<P>) -> bool {
-    context.state() == State::Idle && context.interrupts.wakes_for().is_some()
+/// Finds the interrupt for which a context is to be woken, if it waits.
+fn wakes_for<P: Port>(context: &ExecutionContext<P>) -> Option<Slot> {
+    if context.state() == State::Idle { context.interrupts.wakes_for() } else { None }
 }
 
 /// How many interrupts are taken at a time: a bound, so that a storm does not keep the CPU.
@@ -50,9 +50,9 @@ impl<P: Port> Spmc<P> {
     pub(crate) fn configure(&self, partition: &Partition<P>, shared: bool) {
         for i in secure(partition).filter(|i| shared || i.intid < FIRST_SHARED) {
             if !self.port.configure_interrupt(i) {
-                let (name, intid) = (&partition.identity.name, u64::from(i.intid));
+                let (name, id) = (&partition.identity.name, u64::from(i.intid));
                 self.port
-                    .log(format_args!("{name}: the interrupt controller has no interrupt {intid}: it never comes"));
+                    .log(format_args!("{}: the interrupt controller has no interrupt {id}: it never comes", *name));
             }
         }
     }
@@ -77,18 +77,18 @@ impl<P: Port> Spmc<P> {
             for i in secure(partition).filter(|i| i.intid >= FIRST_SHARED) {
                 self.port.move_interrupt(i.intid, cpu.index, to);
             }
-            work |= !partition.is_per_cpu() && partition.context_for(cpu.index).is_some_and(waits_with_interrupt);
+            work |= partition.context_for(cpu.index).is_some_and(|c| !c.is_per_cpu && wakes_for(c).is_some());
         }
         if work {
             self.port.kick(Some(to));
         }
     }
 
-    /// Makes an interrupt pending in a context of `partition`, wherever it runs.
-    pub(crate) fn pend_slot(&self, partition: &Partition<P>, context: &ExecutionContext<P>, slot: Slot) {
+    /// Makes an interrupt pending in a context, wherever it runs.
+    pub(crate) fn pend_slot(&self, context: &ExecutionContext<P>, slot: Slot) {
         if self.raise(context, slot) && context.state() == State::Running {
             // Perhaps on another CPU, which looks at the line when it comes here.
-            self.port.kick(partition.is_per_cpu().then_some(context.vcpu as usize));
+            self.port.kick(context.is_per_cpu.then_some(context.vcpu as usize));
         }
     }
 
@@ -117,6 +117,7 @@ impl<P: Port> Spmc<P> {
     }
 
     /// Keeps Non-secure interrupts out until the CPU goes back to the Normal world, whatever runs until then.
+    #[inline(never)]
     pub(crate) fn hold(&self, cpu: &mut Cpu<P>, on: bool) {
         cpu.held = on;
         self.port.hold_normal(on);
@@ -151,7 +152,7 @@ impl<P: Port> Spmc<P> {
             {
                 context.interrupts.activate(slot);
                 self.raise(context, slot);
-                return self.announce(cpu, partition, context);
+                return self.announce(cpu, context);
             }
         }
         let number = u64::from(intid);
@@ -161,11 +162,11 @@ impl<P: Port> Spmc<P> {
     }
 
     /// Tells whoever is to know that an interrupt has become pending in a context, which this CPU may not be running.
-    pub(crate) fn announce(&'static self, cpu: &Cpu<P>, partition: &Partition<P>, context: &ExecutionContext<P>) {
-        if context.state() == State::Idle && self.leave_to_scheduler(partition, context, SriPolicy::WHILE_WAITING) {
+    pub(crate) fn announce(&'static self, cpu: &Cpu<P>, context: &ExecutionContext<P>) {
+        if self.leave_to_scheduler(context, SriPolicy::WHILE_WAITING) {
             return;
         }
-        let elsewhere = !partition.is_per_cpu() && cpu.current.is_none_or(|c| c.link() != context.link());
+        let elsewhere = !context.is_per_cpu && cpu.current.is_none_or(|c| !core::ptr::eq(c, context));
         if elsewhere && context.state() == State::Running {
             self.port.kick(None);
         }
@@ -173,12 +174,12 @@ impl<P: Port> Spmc<P> {
 
     /// Has the Normal world's scheduler run a waiting context for its interrupts, if its partition's
     /// `sri-interrupts-policy` says so and the scheduler listens; else it is entered without being asked for.
-    fn leave_to_scheduler(&self, partition: &Partition<P>, context: &ExecutionContext<P>, when: SriPolicy) -> bool {
-        if !partition.manifest.sri_policy.contains(when) || context.interrupts.wakes_for().is_none() {
+    fn leave_to_scheduler(&self, context: &ExecutionContext<P>, when: SriPolicy) -> bool {
+        if !context.manifest.sri_policy.contains(when) || wakes_for(context).is_none() {
             return false;
         }
         let mut all = self.notifications.lock();
-        if !all.schedules() || !all.ask_for_cycles(partition.id(), context.vcpu as u16) {
+        if !all.schedules() || !all.ask_for_cycles(context.id, context.vcpu as u16) {
             return false;
         }
         context.interrupts.tell();
@@ -186,17 +187,25 @@ impl<P: Port> Spmc<P> {
         true
     }
 
-    /// Finds a waiting context that has an interrupt to handle, and wins it.
-    fn win_waiting(&'static self, cpu: &Cpu<P>) -> Option<(&'static ExecutionContext<P>, Slot)> {
-        self.partitions.iter().filter_map(|p| p.context_for(cpu.index)).find_map(|context| {
-            let slot = context.interrupts.wakes_for()?;
-            context.state.try_move(State::Idle, State::Running).ok()?;
-            Some((context, slot))
-        })
+    /// Finds a waiting context that has an interrupt to handle.
+    fn find_waiting(&'static self, cpu: &Cpu<P>) -> Option<(&'static ExecutionContext<P>, Slot)> {
+        for context in self.partitions.iter().filter_map(|p| p.context_for(cpu.index)) {
+            if let Some(slot) = wakes_for(context) {
+                return Some((context, slot));
+            }
+        }
+        None
     }
 
-    fn has_waiting(&'static self, cpu: &Cpu<P>) -> bool {
-        self.partitions.iter().filter_map(|p| p.context_for(cpu.index)).any(waits_with_interrupt)
+    /// Wins a waiting context that has an interrupt to handle.
+    fn win_waiting(&'static self, cpu: &Cpu<P>) -> Option<(&'static ExecutionContext<P>, Slot)> {
+        loop {
+            let found = self.find_waiting(cpu)?;
+            // If another CPU has won it, it waits no longer.
+            if found.0.state.try_move(State::Idle, State::Running).is_ok() {
+                return Some(found);
+            }
+        }
     }
 
     /// Takes [`crate::Exit::SecureInterrupt`]: `context` ran.
@@ -228,17 +237,15 @@ impl<P: Port> Spmc<P> {
         context: &'static ExecutionContext<P>,
         regs: &mut Regs,
     ) -> Next<P> {
-        let partition = self.partitions.get(context.partition as usize);
         let call = context.call();
-        let signalled =
-            partition.is_some_and(|p| p.manifest.other_secure_interrupts == OtherSecureInterruptAction::Signalled);
+        let signalled = context.manifest.other_secure_interrupts == OtherSecureInterruptAction::Signalled;
         let interruptible = signalled && !cpu.held && call.position() < CHAIN_MAX;
         let Some((target, slot)) = interruptible.then(|| self.win_waiting(cpu)).flatten() else {
-            cpu.deferred |= self.has_waiting(cpu);
+            cpu.deferred |= self.find_waiting(cpu).is_some();
             return Next::Run(context);
         };
         self.port.park_interrupted(context.context(), regs);
-        context.set_callee(Some(target.link()));
+        context.set_callee(target.link());
         // The chain owns it from here on; nobody else may move it.
         let _ = context.state.try_move(call.active(), State::Blocked);
         self.hold(cpu, true);
@@ -254,11 +261,11 @@ impl<P: Port> Spmc<P> {
         slot: Slot,
         regs: &mut Regs,
     ) -> Next<P> {
-        let id = self.partitions.get(target.partition as usize).map_or(0, |p| slot.id(p.manifest));
+        let id = slot.id(target.manifest);
         target.interrupts.tell();
         self.refresh(target);
-        let depth = caller.map_or(1, |c| c.call().position() + 1);
-        target.set_call(Call::new(Entered::Interrupt, depth, caller.map(|c| c.link()), PartitionId::NORMAL_WORLD));
+        let (depth, caller) = caller.map_or((1, Link::NOBODY), |c| (c.call().position() + 1, c.link()));
+        target.set_call(Call::new(Entered::Interrupt, depth, caller, PartitionId::NORMAL_WORLD));
         regs.set8([Func::Interrupt.id32() as u64, 0, id as u64, 0, 0, 0, 0, 0]);
         self.go_on(cpu, target, regs)
     }
@@ -299,16 +306,19 @@ impl<P: Port> Spmc<P> {
     #[cold]
     pub(crate) fn ask_again(&'static self, cpu: &mut Cpu<P>) {
         cpu.deferred = false;
-        self.carry_out_all(cpu.index);
         if core::mem::take(&mut cpu.schedule) && self.notifications.lock().schedules() {
             self.port.raise_schedule_receiver();
         }
         for partition in self.partitions.iter() {
-            if let Some(context) = partition.context_for(cpu.index).filter(|c| c.state() == State::Idle) {
-                self.leave_to_scheduler(partition, context, SriPolicy::ENTERING_WAIT);
+            if partition.standing.is_closed() {
+                // Its contexts may be at rest by now.
+                self.carry_out(cpu.index, partition);
+            }
+            if let Some(context) = partition.context_for(cpu.index) {
+                self.leave_to_scheduler(context, SriPolicy::ENTERING_WAIT);
             }
         }
-        if self.has_waiting(cpu) {
+        if self.find_waiting(cpu).is_some() {
             self.port.kick(Some(cpu.index));
         }
     }
@@ -316,11 +326,10 @@ impl<P: Port> Spmc<P> {
     /// Ends what a context that died has active in the interrupt controller, and its timer.
     pub(crate) fn drop_interrupts(&self, cpu: usize, context: &ExecutionContext<P>) {
         self.forget_timer(context);
-        let Some(partition) = self.partitions.get(context.partition as usize) else { return };
-        let cpu = if partition.is_per_cpu() { context.vcpu as usize } else { cpu };
+        let cpu = if context.is_per_cpu { context.vcpu as usize } else { cpu };
         while let Some(slot) = context.interrupts.deactivate_any() {
             if slot.is_physical() {
-                self.port.deactivate_interrupt(slot.id(partition.manifest), cpu);
+                self.port.deactivate_interrupt(slot.id(context.manifest), cpu);
             }
         }
     }

@@ -24,21 +24,13 @@ const CPU_OFF: u64 = 0x8400_0002;
 /// w3 of a warm-boot message: the CPU was off.
 const WAS_OFF: u64 = 1;
 
-/// A power event on its way through the partitions that asked for it.
-#[derive(Clone, Copy)]
-pub(crate) struct PowerWalk {
-    /// The position in the boot order of the next partition.
-    next: usize,
-    /// w3 to w6: the PSCI function and its arguments.
-    psci: [u64; 4],
-}
-
 /// Makes w0-w7 a framework message or answer, from one endpoint to another, with `w3` to w6.
 #[inline(never)]
 pub(crate) fn message(regs: &mut Regs, func: Func, (from, to): (PartitionId, PartitionId), number: u8, w3: &[u64; 4]) {
     let [a, b, c, d] = *w3;
+    let low = |word| word as u32 as u64;
     let w1 = (from.0 as u64) << 16 | to.0 as u64;
-    regs.set8([func.id32() as u64, w1, (FRAMEWORK | number as u32) as u64, a, b, c, d, 0]);
+    regs.set8([func.id32() as u64, w1, (FRAMEWORK | number as u32) as u64, low(a), low(b), low(c), low(d), 0]);
 }
 
 impl<P: Port> Spmc<P> {
@@ -66,7 +58,7 @@ impl<P: Port> Spmc<P> {
                 Ok(Next::Reply)
             }
             PSCI_REQUEST => {
-                cpu.power = Some(PowerWalk { next: 0, psci: [w3, w4, w5, w6] });
+                (cpu.next, cpu.power) = (0, Some([w3, w4, w5, w6]));
                 cpu.set_normal_aside(regs);
                 self.hold(cpu, true);
                 Ok(self.continue_power(cpu, regs))
@@ -78,25 +70,19 @@ impl<P: Port> Spmc<P> {
 
     /// Tells the next partition of a power event, or ends it: the CPU starts, or the SPMD gets its answer.
     pub(crate) fn continue_power(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Next<P> {
-        let Some(mut walk) = cpu.power else {
+        let Some(psci) = cpu.power else {
             return self.continue_start(cpu, regs);
         };
-        while let Some(&index) = self.boot_order.get(walk.next) {
-            walk.next += 1;
-            let Some(partition) = self.partitions.get(index as usize) else { continue };
-            let Some(context) = partition.context_for(cpu.index) else { continue };
-            if partition.is_per_cpu()
-                && !partition.standing.is_closed()
-                && partition.manifest.power_messages.contains(PowerMessages::CPU_OFF)
+        while let Some((_, context)) = self.next_in_boot_order(cpu) {
+            if context.is_per_cpu
+                && context.manifest.power_messages.contains(PowerMessages::CPU_OFF)
                 && context.state.try_move(State::Idle, State::Running).is_ok()
             {
-                cpu.power = Some(walk);
-                message(regs, Func::DirectReq, (self.id, partition.id()), PSCI_REQUEST, &walk.psci);
-                return self.tell(cpu, context, self.id, POWER_RESPONSE, regs);
+                return self.tell(cpu, context, self.id, (PSCI_REQUEST, &psci), regs);
             }
         }
         cpu.power = None;
-        if walk.psci.first() == Some(&CPU_OFF) {
+        if psci[0] == CPU_OFF {
             self.leave_interrupts(cpu);
         }
         self.hold(cpu, false);
@@ -112,13 +98,11 @@ impl<P: Port> Spmc<P> {
         context: &'static ExecutionContext<P>,
         regs: &mut Regs,
     ) -> Option<Next<P>> {
-        let partition = self.partitions.get(context.partition as usize)?;
-        let wants = partition.is_per_cpu() && partition.manifest.power_messages.contains(PowerMessages::CPU_ON);
+        let wants = context.is_per_cpu && context.manifest.power_messages.contains(PowerMessages::CPU_ON);
         if !wants || context.state.try_move(State::Idle, State::Running).is_err() {
             return None;
         }
-        message(regs, Func::DirectReq, (self.id, partition.id()), WARM_BOOT, &[WAS_OFF, 0, 0, 0]);
-        Some(self.tell(cpu, context, self.id, POWER_RESPONSE, regs))
+        Some(self.tell(cpu, context, self.id, (WARM_BOOT, &[WAS_OFF, 0, 0, 0]), regs))
     }
 
     /// Passes a VM-availability message of the hypervisor on to the partition that it is for.
@@ -143,22 +127,23 @@ impl<P: Port> Spmc<P> {
         let context = self.win(cpu, partition, (wanted, Refusal::NotSubscribed))?;
         cpu.set_normal_aside(regs);
         let [_, _, _, w3, w4, w5, w6, ..] = regs.x;
-        message(regs, Func::DirectReq, (source, destination), number, &[w3, w4, w5, w6]);
-        Ok(self.tell(cpu, context, source, number + 1, regs))
+        Ok(self.tell(cpu, context, source, (number, &[w3, w4, w5, w6]), regs))
     }
 
-    /// Enters a context that was just won with the framework message that is in the registers.
+    /// Enters a context that was just won with a framework message: its number, and w3 to w6.
     fn tell(
         &self,
         cpu: &mut Cpu<P>,
         context: &'static ExecutionContext<P>,
         requester: PartitionId,
-        answer: u8,
+        (number, w3): (u8, &[u64; 4]),
         regs: &mut Regs,
     ) -> Next<P> {
+        message(regs, Func::DirectReq, (requester, context.id), number, w3);
+        let is_power = requester == self.id;
+        let answer = if is_power { POWER_RESPONSE } else { number + 1 };
         context.set_call(Call::of_normal(Entered::Framework, requester).with_answer(answer));
-        truncate(regs);
-        if requester == self.id {
+        if is_power {
             // The CPU is on its way up or down: nobody could resume a preempted context.
             self.port.queue_interrupts(context.context(), true);
             self.port.restart_deadline();
@@ -189,12 +174,11 @@ impl<P: Port> Spmc<P> {
             self.rest(cpu, responder, call, regs);
             return Ok(self.go_back(cpu, call, regs));
         }
-        let partition = self.partitions.get(responder.partition as usize);
         if w3 as u32 != 0 {
             self.say(responder, format_args!(" answers a power message with status {}", Status(w3)));
         }
         self.port.park(responder.context(), regs);
-        self.port.queue_interrupts(responder.context(), partition.is_some_and(|p| p.queues_interrupts()));
+        self.port.queue_interrupts(responder.context(), responder.is_queued());
         let _ = responder.state.try_move(State::Running, State::Idle);
         Ok(self.continue_power(cpu, regs))
     }

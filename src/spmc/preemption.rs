@@ -77,6 +77,13 @@ fn wait(own: Strictness, call: Call) -> bool {
     own.max(inherited) == Strictness::QUEUED || (inherited == Strictness::MANAGED_EXIT && !exits)
 }
 
+impl<P: Port> ExecutionContext<P> {
+    /// Tells whether Non-secure interrupts wait until its partition is done (`ns-interrupts-action`).
+    pub(crate) fn is_queued(&self) -> bool {
+        self.strictness == Strictness::QUEUED
+    }
+}
+
 impl<P: Port> Spmc<P> {
     /// Prepares a context that was just won for a call under a chain that is not plain.
     #[cold]
@@ -90,7 +97,7 @@ impl<P: Port> Spmc<P> {
     #[inline(never)]
     pub(crate) fn settle(&self, context: &ExecutionContext<P>, call: Call) {
         self.end_managed_exit(context, call);
-        self.port.queue_interrupts(context.context(), context.strictness == Strictness::QUEUED);
+        self.port.queue_interrupts(context.context(), context.is_queued());
     }
 
     /// Asks the context that runs to finish, if a Non-secure interrupt does that to it; they wait until it has, or has

@@ -169,7 +169,7 @@ impl<P: Port> Spmc<P> {
     ) {
         if let Some(partition) = receiver {
             for context in partition.contexts().iter().filter(|c| contexts >> c.vcpu & 1 != 0) {
-                self.pend_slot(partition, context, Slot::NOTIFICATION);
+                self.pend_slot(context, Slot::NOTIFICATION);
             }
         }
         if delay {
@@ -183,8 +183,8 @@ impl<P: Port> Spmc<P> {
     }
 
     /// Makes the notification pending interrupt pending in a context that starts, if something waits for it already.
-    pub(crate) fn remind(&self, partition: &Partition<P>, context: &ExecutionContext<P>) {
-        if self.notifications.lock().quiet(partition.id()) >> context.vcpu & 1 == 0 {
+    pub(crate) fn remind(&self, context: &ExecutionContext<P>) {
+        if self.notifications.lock().quiet(context.id) >> context.vcpu & 1 == 0 {
             context.interrupts.pend(Slot::NOTIFICATION);
         }
     }

@@ -141,10 +141,7 @@ fn build<P: Port>(
     // There is room for as many as the manifest can name.
     let _ = loaded.try_push(Partition::new(port, (index, candidate.position()), identity, manifest, stage2));
     let Some(partition) = loaded.last_mut() else { return Err(LeftOut) };
-    if let Some(pair) = partition.boot_mailbox() {
-        // Nothing is mapped yet: this cannot fail.
-        let _ = partition.mailbox.lock().map(pair);
-    }
+    partition.map_boot_mailbox();
     if partition.manifest.abort_action == AbortAction::Restart {
         partition.pristine = keep_pristine(port, entry, package_len, places);
     }

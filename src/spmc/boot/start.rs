@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Bringing up execution contexts on a CPU, cold and warm, through the same loop that serves them later.
 
-use ffa_abi::{Error, Func, PartitionId, Regs, Status};
+use ffa_abi::{Func, PartitionId, Regs, Status};
 
 use crate::partition::{Call, Entered, ExecutionContext, Partition};
 use crate::{Cpu, Next, Port, Spmc};
@@ -10,9 +10,9 @@ impl<P: Port> Spmc<P> {
     /// Starts a CPU: initialises, in boot order, the execution contexts that are this CPU's and have not run yet,
     /// and ends with FFA_MSG_WAIT to the SPMD. The first CPU also initialises those that may run anywhere.
     pub fn start(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Next<P> {
-        cpu.current = None;
-        cpu.power = None;
-        cpu.starting = Some(0);
+        *cpu = Cpu::new(cpu.index);
+        // What came while the CPU was off waits for it.
+        cpu.deferred = true;
         self.configure_interrupts(cpu);
         self.hold(cpu, true);
         self.continue_start(cpu, regs)
@@ -20,60 +20,61 @@ impl<P: Port> Spmc<P> {
 
     /// Enters the next execution context that has to initialise, or says that this CPU is ready.
     pub(crate) fn continue_start(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Next<P> {
-        while let Some(at) = cpu.starting {
-            let partition = self.boot_order.get(at).and_then(|&i| self.partitions.get(i as usize));
-            let Some(partition) = partition else {
-                break;
-            };
-            cpu.starting = Some(at + 1);
-            // A partition whose first context failed does not get the others.
-            let first_is_ready = partition.contexts().first().is_some_and(|c| c.is_ready());
-            let Some(context) = partition.context_for(cpu.index) else { continue };
-            if partition.standing.is_closed() {
-                continue;
-            }
+        while let Some((partition, context)) = self.next_in_boot_order(cpu) {
             if context.is_ready() {
                 match self.tell_warm_boot(cpu, context, regs) {
                     Some(next) => return next,
                     None => continue,
                 }
             }
+            // A partition whose first context failed does not get the others.
+            let first_is_ready = partition.contexts().first().is_some_and(|c| c.is_ready());
             if (context.vcpu == 0 || first_is_ready) && partition.win_start(context) {
-                return self.begin(cpu, partition, context, None, regs);
+                return self.begin(cpu, partition, context, Call::START, regs);
             }
         }
-        cpu.starting = None;
-        cpu.current = None;
         self.hold(cpu, false);
-        // What came while the CPU was off waits for it.
-        self.ask_again(cpu);
-        *regs = Regs::ZERO;
-        regs.x[0] = Func::MsgWait.id32() as u64;
-        Next::Reply
+        regs.set8([Func::MsgWait.id32() as u64, 0, 0, 0, 0, 0, 0, 0]);
+        self.reply_normal(cpu, regs)
     }
 
-    /// Enters a context that was just won to start. `restart` is what waits for it, if its partition died: it stays
-    /// in the chain that it was in, so that the chain can be preempted while it starts.
+    /// Finds the next partition in the boot order that is not closed and has a context for this CPU.
+    #[inline(never)]
+    pub(crate) fn next_in_boot_order(
+        &'static self,
+        cpu: &mut Cpu<P>,
+    ) -> Option<(&'static Partition<P>, &'static ExecutionContext<P>)> {
+        while let Some(&index) = self.boot_order.get(cpu.next) {
+            cpu.next += 1;
+            if let Some(partition) = self.partitions.get(index as usize)
+                && let Some(context) = partition.context_for(cpu.index)
+                && !partition.standing.is_closed()
+            {
+                return Some((partition, context));
+            }
+        }
+        None
+    }
+
+    /// Enters a context that was just won to start. `above` is what waits for that, if its partition died: it stays in
+    /// the chain that it was in, so that the chain can be preempted while it starts.
     pub(crate) fn begin(
         &self,
         cpu: &mut Cpu<P>,
         partition: &Partition<P>,
         context: &'static ExecutionContext<P>,
-        restart: Option<(Call, Error)>,
+        above: Call,
         regs: &mut Regs,
     ) -> Next<P> {
         if partition.standing.has_restarted() {
             // They were disabled when it died.
             self.configure(partition, context.vcpu == 0);
         }
-        context.set_ready(false);
-        context.set_callee(None);
         self.drop_interrupts(cpu.index, context);
-        context.interrupts.reset(partition.manifest);
-        self.remind(partition, context);
-        let above = restart.map_or(Call::of_normal(Entered::Run, PartitionId::NORMAL_WORLD), |(call, _)| call);
+        context.interrupts.reset(context.manifest);
+        self.remind(context);
         context.set_call(Call::new(Entered::Init, above.position(), above.caller(), PartitionId::NORMAL_WORLD));
-        context.set_restart(restart);
+        context.set_restart(above);
         self.port.reset(context.context(), &partition.entry(context.vcpu as u16));
         self.refresh(context);
         self.port.restart_deadline();

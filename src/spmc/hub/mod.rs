@@ -33,7 +33,7 @@ use ffa_abi::{Func, PartitionId, Regs, packed};
 
 use crate::manifest::HubPolicy;
 use crate::msg::{IN_WINDOW, endpoints};
-use crate::partition::Properties;
+use crate::partition::{Link, Properties};
 use crate::refusal::Refusal;
 use crate::routing::{End, ROWS, Use};
 use crate::sync::{AtomicU32, Mutex, Ordering};
@@ -172,7 +172,7 @@ impl<P: Port> Spmc<P> {
         self.port.log(format_args!("hub: {} bytes of memory for queues and dead letters", hub.post.lock().memory()));
         let properties = Properties::RECEIVES_DIRECT | Properties::AARCH64;
         self.directory.add(hub.id(), 1, properties, SERVICE, true);
-        self.alarms.lock().add(None);
+        self.alarms.lock().add(Link::NOBODY);
         self.hub = Some(hub);
         Ok(())
     }

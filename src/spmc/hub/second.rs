@@ -8,7 +8,7 @@ use ffa_abi::{Func, PartitionId, Regs, func::SMC64};
 use super::Seat;
 use super::breaker::Strike;
 use crate::msg::{DIRECT, endpoints, truncate};
-use crate::partition::{Call, Entered, ExecutionContext, Partition};
+use crate::partition::{Call, Entered, ExecutionContext, Link, Partition};
 use crate::refusal::Refusal;
 use crate::routing::End;
 use crate::{Cpu, Next, Port, Spmc};
@@ -106,7 +106,7 @@ impl<P: Port> Spmc<P> {
             None => {
                 let (source, _) = endpoints(regs.x[1]);
                 self.normal.version.settle();
-                context.set_call(Call::new(Entered::direct(wide), 1 | route.depth(), None, source));
+                context.set_call(Call::new(Entered::direct(wide), 1 | route.depth(), Link::NOBODY, source));
                 cpu.set_normal_aside(regs);
             }
         }

@@ -18,15 +18,13 @@ impl<P: Port> Spmc<P> {
     /// Goes back to whoever made `call`, with the reply in x0-x7: a direct response of the older forms.
     #[inline(always)]
     pub(crate) fn return_to(&'static self, cpu: &mut Cpu<P>, call: Call, regs: &mut Regs) -> Next<P> {
-        // Two steps, not one chain of Options: the compiler keeps the path of messages straight.
-        let caller = if let Some(link) = call.caller() { self.partitions.context(link) } else { None };
-        let Some(caller) = caller else {
+        let Some(caller) = self.partitions.context(call.caller()) else {
             self.leave_for_normal(cpu);
             cpu.give_back_normal(regs);
             return Next::Reply;
         };
         let _ = caller.state.try_move(State::Blocked, caller.active());
-        caller.set_callee(None);
+        caller.set_callee(Link::NOBODY);
         self.port.unpark(caller.context(), regs);
         cpu.current = Some(caller);
         Next::Run(caller)
@@ -73,7 +71,7 @@ impl<P: Port> Spmc<P> {
     #[inline(never)]
     pub(crate) fn unblock(&self, cpu: &mut Cpu<P>, caller: &'static ExecutionContext<P>) {
         let _ = caller.state.try_move(State::Blocked, caller.active());
-        caller.set_callee(None);
+        caller.set_callee(Link::NOBODY);
         cpu.current = Some(caller);
     }
 
@@ -88,14 +86,9 @@ impl<P: Port> Spmc<P> {
         cpu.deferred |= context.interrupts.any();
     }
 
-    /// Follows a link of a chain, if there is one.
-    #[inline(always)]
-    pub(crate) fn linked(&'static self, link: Option<Link>) -> Option<&'static ExecutionContext<P>> {
-        self.follow(link?)
-    }
-
+    /// Follows a link of a chain, if it names anybody.
     #[inline(never)]
-    fn follow(&'static self, link: Link) -> Option<&'static ExecutionContext<P>> {
+    pub(crate) fn linked(&'static self, link: Link) -> Option<&'static ExecutionContext<P>> {
         self.partitions.context(link)
     }
 
@@ -159,11 +152,7 @@ impl<P: Port> Spmc<P> {
         head.state.try_move(State::Preempted, State::Blocked).map_err(Refusal::of_state)?;
         let mut last = head;
         for _ in 0..CHAIN_MAX {
-            let bound_elsewhere = self
-                .partitions
-                .get(last.partition as usize)
-                .is_some_and(|p| p.is_per_cpu() && last.vcpu as usize != cpu.index);
-            if bound_elsewhere {
+            if !last.may_run_on(cpu.index) {
                 let _ = head.state.try_move(State::Blocked, State::Preempted);
                 return Err(Refusal::OtherCpu);
             }

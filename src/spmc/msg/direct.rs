@@ -8,7 +8,7 @@ use ffa_abi::{Func, PartitionId, Regs, func::SMC64};
 
 use super::CHAIN_MAX;
 use crate::hub::Route;
-use crate::partition::{Call, Entered, ExecutionContext, Partition, Properties, State};
+use crate::partition::{Call, Entered, ExecutionContext, Link, Partition, Properties, State};
 use crate::preemption::Manners;
 use crate::refusal::Refusal;
 use crate::routing::{End, Use};
@@ -85,7 +85,7 @@ impl<P: Port> Spmc<P> {
     ) -> Result<Next<P>, Refusal> {
         self.normal.version.settle();
         let wide = fid & SMC64 != 0;
-        context.set_call(Call::new(Entered::direct(wide), 1 | route.depth(), None, source));
+        context.set_call(Call::new(Entered::direct(wide), 1 | route.depth(), Link::NOBODY, source));
         cpu.keep_normal(regs);
         self.enter(cpu, context, regs, wide)
     }
@@ -191,7 +191,7 @@ impl<P: Port> Spmc<P> {
         if manners != Manners::PLAIN {
             self.inherit(context);
         }
-        caller.set_callee(Some(context.link()));
+        caller.set_callee(context.link());
         self.port.park(caller.context(), regs);
         // The chain owns the caller from here on; nobody else may move it, so this cannot be lost to a race.
         let _ = caller.state.try_move(above.active(), State::Blocked);

@@ -6,7 +6,7 @@ use ffa_abi::{Func, Regs, Uuid};
 
 use super::direct::{Form, endpoints};
 use crate::hub::Route;
-use crate::partition::{Call, Entered, ExecutionContext, Partition, Properties};
+use crate::partition::{Call, Entered, ExecutionContext, Link, Partition, Properties};
 use crate::refusal::Refusal;
 use crate::routing::End;
 use crate::{Cpu, Next, Port, Spmc};
@@ -41,7 +41,7 @@ impl<P: Port> Spmc<P> {
         }
         let target = self.partitions.look_up(destination).ok_or_else(|| self.no_receiver(source, destination))?;
         let (context, route) = self.win_service(cpu, target, End::normal(source), regs)?;
-        context.set_call(Call::new(Entered::Direct2, 1 | route.depth(), None, source));
+        context.set_call(Call::new(Entered::Direct2, 1 | route.depth(), Link::NOBODY, source));
         // Kept for a reply of another form: FFA_ERROR, FFA_INTERRUPT or FFA_YIELD.
         cpu.set_normal_aside(regs);
         cpu.current = Some(context);

@@ -17,7 +17,7 @@ impl<P: Port> Spmc<P> {
         let vcpu = w1 as u16;
         let partition = self.partitions.look_up(id).ok_or(Refusal::UnknownPartition)?;
         let context = partition.contexts().get(vcpu as usize).ok_or(Refusal::UnknownVcpu)?;
-        if partition.is_per_cpu() && vcpu as usize != cpu.index {
+        if !context.may_run_on(cpu.index) {
             return Err(Refusal::OtherCpu);
         }
         if partition.standing.is_closed() && context.state() != State::Preempted {

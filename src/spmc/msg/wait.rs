@@ -26,11 +26,11 @@ impl<P: Port> Spmc<P> {
         if call.entered() == Entered::Init {
             self.port.park(context.context(), regs);
             context.set_ready(true);
-            self.port.queue_interrupts(context.context(), partition.queues_interrupts());
+            self.port.queue_interrupts(context.context(), context.is_queued());
             let _ = context.state.try_move(State::Starting, State::Idle);
             cpu.deferred |= context.interrupts.any();
             return Ok(match context.take_restart() {
-                Some((call, error)) => self.resume_after(cpu, call, error, regs),
+                Some(call) => self.resume_after(cpu, call, regs),
                 None => self.continue_start(cpu, regs),
             });
         }

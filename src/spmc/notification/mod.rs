@@ -14,7 +14,7 @@ use ffa_abi::PartitionId;
 
 use crate::manifest::{MAX_CPUS, MAX_PARTITIONS};
 use crate::refusal::Refusal;
-use receiver::{NOBODY, Receiver, WHOLE, first};
+use receiver::{NOBODY, PLACES, Receiver, WHOLE, first};
 
 pub(crate) use receiver::Pending;
 
@@ -119,11 +119,9 @@ impl Notifications {
         if self.find(id).is_some() {
             return Err(Refusal::BitmapExists);
         }
-        if self.receivers.is_full() {
+        if self.receivers.try_push(Receiver::new(id, contexts)).is_err() {
             // In the place of one that was taken away.
             self.find(NOBODY).ok_or(Refusal::TooManyBitmaps)?.reset(id, contexts);
-        } else {
-            let _ = self.receivers.try_push(Receiver::new(id, contexts));
         }
         self.schedules |= id == PartitionId::NORMAL_WORLD;
         Ok(())
@@ -155,11 +153,7 @@ impl Notifications {
         if r.bound & bits != 0 {
             return Err(Refusal::BitsBound);
         }
-        for (n, s) in r.senders.iter_mut().enumerate() {
-            if bits >> n & 1 != 0 {
-                *s = sender;
-            }
-        }
+        r.set_sender(bits, sender);
         r.bound |= bits;
         if per_context {
             r.per_context |= bits;
@@ -209,7 +203,7 @@ impl Notifications {
             Some(n) if n < r.contexts => n,
             Some(_) => return Err(Refusal::UnknownVcpu),
         };
-        let word = r.places.get_mut(place as usize).ok_or(Refusal::UnknownVcpu)?.bits_of(sender);
+        let word = r.signalled_by(sender).get_mut(place as usize).ok_or(Refusal::UnknownVcpu)?;
         let new = *word & bits != bits;
         *word |= bits;
         Ok(new.then(|| r.tell(place)))
@@ -219,9 +213,7 @@ impl Notifications {
     /// contexts to interrupt for it, a bit each.
     pub(crate) fn set_rx_full(&mut self, receiver: PartitionId) -> u32 {
         self.find(receiver).map_or(0, |r| {
-            if let Some(whole) = r.places.last_mut() {
-                whole.from_framework |= RX_FULL;
-            }
+            r.from_framework |= RX_FULL;
             r.tell(WHOLE)
         })
     }
@@ -233,18 +225,22 @@ impl Notifications {
             return Err(Refusal::UnknownVcpu);
         }
         r.interrupted &= !(1 << WHOLE | 1 << context);
+        let take = |words: &mut [u64; PLACES]| {
+            let mut all = 0;
+            for place in [context, WHOLE] {
+                all |= words.get_mut(place as usize).map_or(0, core::mem::take);
+            }
+            all
+        };
         let mut out = Pending::default();
-        for place in [context, WHOLE] {
-            let Some(p) = r.places.get_mut(place as usize) else { continue };
-            if wanted.contains(Wanted::PARTITIONS) {
-                out.from_partitions |= core::mem::take(&mut p.from_partitions);
-            }
-            if wanted.contains(Wanted::VMS) {
-                out.from_vms |= core::mem::take(&mut p.from_vms);
-            }
-            if wanted.contains(Wanted::SPM) {
-                out.from_framework |= core::mem::take(&mut p.from_framework);
-            }
+        if wanted.contains(Wanted::PARTITIONS) {
+            out.from_partitions = take(&mut r.from_partitions);
+        }
+        if wanted.contains(Wanted::VMS) {
+            out.from_vms = take(&mut r.from_vms);
+        }
+        if wanted.contains(Wanted::SPM) {
+            out.from_framework = core::mem::take(&mut r.from_framework);
         }
         Ok(out)
     }
@@ -304,9 +300,9 @@ impl Notifications {
             if r.id == id {
                 r.reset(r.id, r.contexts);
             } else {
-                let bits = r.bits_of(id, u64::MAX);
                 // What it signalled before it died stays pending: the receiver may still want to know.
-                r.release(bits & !r.anywhere(id));
+                let bits = r.bits_of(id, u64::MAX) & !r.anywhere(id);
+                r.release(bits);
             }
         }
     }

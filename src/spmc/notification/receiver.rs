@@ -5,7 +5,7 @@ use ffa_abi::PartitionId;
 
 use crate::manifest::MAX_CPUS;
 
-/// What is pending for a receiver, or for one of its execution contexts.
+/// What was pending for an execution context.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pending {
     /// From partitions.
@@ -14,16 +14,6 @@ pub(crate) struct Pending {
     pub(crate) from_vms: u64,
     /// From the SPM framework.
     pub(crate) from_framework: u64,
-}
-
-impl Pending {
-    pub(super) fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
-    pub(super) fn bits_of(&mut self, sender: PartitionId) -> &mut u64 {
-        if sender.is_secure() { &mut self.from_partitions } else { &mut self.from_vms }
-    }
 }
 
 /// The notifications of one receiver.
@@ -37,8 +27,12 @@ pub(super) struct Receiver {
     pub(super) bound: u64,
     /// The bits that are signalled to one execution context.
     pub(super) per_context: u64,
-    /// What is pending for context n, and for the receiver [as a whole](WHOLE).
-    pub(super) places: [Pending; MAX_CPUS + 1],
+    /// What partitions have signalled to context n, and to the receiver [as a whole](WHOLE).
+    pub(super) from_partitions: [u64; PLACES],
+    /// What VMs have signalled, likewise.
+    pub(super) from_vms: [u64; PLACES],
+    /// What the SPM framework has signalled, to the receiver as a whole.
+    pub(super) from_framework: u64,
     /// What the scheduler has been told of: bit n is place n.
     pub(super) told: u32,
     /// Contexts that have an interrupt to handle and wait for the scheduler to run them: bit n is context n.
@@ -51,6 +45,7 @@ pub(super) struct Receiver {
 pub(super) const NOBODY: PartitionId = PartitionId::SPMD;
 /// The place of the receiver as a whole; place n is context n.
 pub(super) const WHOLE: u16 = MAX_CPUS as u16;
+pub(super) const PLACES: usize = MAX_CPUS + 1;
 
 /// Returns a bit for each of so many contexts.
 pub(super) const fn first(contexts: u16) -> u32 {
@@ -66,7 +61,9 @@ impl Receiver {
             senders: [NOBODY; 64],
             bound: 0,
             per_context: 0,
-            places: [Pending::default(); MAX_CPUS + 1],
+            from_partitions: [0; PLACES],
+            from_vms: [0; PLACES],
+            from_framework: 0,
             told: 0,
             cycles: 0,
             interrupted: 0,
@@ -86,9 +83,14 @@ impl Receiver {
         all
     }
 
-    pub(super) fn anywhere(&self, sender: PartitionId) -> u64 {
-        let bits = |p: &Pending| if sender.is_secure() { p.from_partitions } else { p.from_vms };
-        self.places.iter().fold(0, |all, p| all | bits(p))
+    /// Returns where the signals of senders of a kind are pending.
+    pub(super) fn signalled_by(&mut self, sender: PartitionId) -> &mut [u64; PLACES] {
+        if sender.is_secure() { &mut self.from_partitions } else { &mut self.from_vms }
+    }
+
+    /// Returns what senders of a kind have signalled, wherever it is pending.
+    pub(super) fn anywhere(&mut self, sender: PartitionId) -> u64 {
+        self.signalled_by(sender).iter().fold(0, |all, bits| all | bits)
     }
 
     /// Begins anew, or becomes another receiver.
@@ -100,16 +102,16 @@ impl Receiver {
     /// Returns the places in which something is pending, a bit each.
     #[inline(never)]
     pub(super) fn pending(&self) -> u32 {
-        let mut all = 0;
-        for (n, p) in self.places.iter().enumerate() {
-            all |= u32::from(!p.is_empty()) << n;
+        let mut all = u32::from(self.from_framework != 0) << WHOLE;
+        for (n, (a, b)) in self.from_partitions.iter().zip(&self.from_vms).enumerate() {
+            all |= u32::from(a | b != 0) << n;
         }
         all
     }
 
     /// Notes a new signal to a context, or to the receiver as a whole. Returns the contexts to interrupt for it, each
     /// once until it asks; for the latter all of them, since any may run first.
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn tell(&mut self, place: u16) -> u32 {
         let mark = 1 << place;
         let fresh = mark & !self.interrupted;
@@ -123,12 +125,19 @@ impl Receiver {
         (self.pending() & !self.told) | self.cycles
     }
 
-    pub(super) fn release(&mut self, bits: u64) {
+    /// Says who may signal `bits`.
+    #[inline(never)]
+    pub(super) fn set_sender(&mut self, bits: u64, sender: PartitionId) {
         for (n, s) in self.senders.iter_mut().enumerate() {
             if bits >> n & 1 != 0 {
-                *s = NOBODY;
+                *s = sender;
             }
         }
+    }
+
+    /// Unbinds `bits`.
+    pub(super) fn release(&mut self, bits: u64) {
+        self.set_sender(bits, NOBODY);
         self.bound &= !bits;
         self.per_context &= !bits;
     }

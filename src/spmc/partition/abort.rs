@@ -5,15 +5,15 @@
 //! closed: nobody enters it, so the contexts that another CPU still runs come to rest one by one; the CPU of the last
 //! one, or whoever else finds the partition closed, tries to carry the action out again.
 
-use ffa_abi::{Error, Func, PartitionId, Regs};
+use ffa_abi::{Func, Regs};
 
 use crate::interrupt::Slot;
 use crate::mailbox::{Mailbox, Pair};
 use crate::manifest::AbortAction;
 use crate::msg::endpoints;
-use crate::partition::{Call, Entered, ExecutionContext, Partition, State};
+use crate::partition::{Call, Entered, ExecutionContext, Link, Partition, State};
 use crate::refusal::Refusal;
-use crate::stage2::{Access, Change, Check, RangeList, Tag};
+use crate::stage2::{Access, Change, Check, Tag};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering};
 use crate::{Cpu, Ipa, Next, PAGE_SIZE, Pa, Port, Space, Spmc};
 
@@ -68,7 +68,7 @@ impl<P: Port> Spmc<P> {
         regs: &mut Regs,
     ) -> Next<P> {
         let Some(partition) = self.partitions.get(context.partition as usize) else {
-            return self.resume_after(cpu, call, Error::Aborted, regs);
+            return self.resume_after(cpu, call, regs);
         };
         if !partition.standing.closed.swap(true, Ordering::AcqRel) {
             self.hub_death(cpu, partition);
@@ -78,19 +78,19 @@ impl<P: Port> Spmc<P> {
         // A context that died while it started again, or in the first start, is not tried a second time here.
         if call.entered() == Entered::Init {
             return match context.take_restart() {
-                Some((call, error)) => self.resume_after(cpu, call, error, regs),
+                Some(call) => self.resume_after(cpu, call, regs),
                 None => self.continue_start(cpu, regs),
             };
         }
         if partition.win_start(context) {
-            return self.begin(cpu, partition, context, Some((call, Error::Aborted)), regs);
+            return self.begin(cpu, partition, context, call.ended(), regs);
         }
-        self.resume_after(cpu, call, Error::Aborted, regs)
+        self.resume_after(cpu, call, regs)
     }
 
     /// Goes on with what was interrupted by an abort or a restart.
-    pub(crate) fn resume_after(&'static self, cpu: &mut Cpu<P>, call: Call, error: Error, regs: &mut Regs) -> Next<P> {
-        regs.set_error(error);
+    pub(crate) fn resume_after(&'static self, cpu: &mut Cpu<P>, call: Call, regs: &mut Regs) -> Next<P> {
+        regs.set_error(call.error());
         match call.entered() {
             Entered::Framework if call.requester() == self.id => self.continue_power(cpu, regs),
             Entered::Interrupt => self.after_interrupt(cpu, call, regs),
@@ -124,37 +124,36 @@ impl<P: Port> Spmc<P> {
             return None;
         }
         cpu.set_normal_aside(regs);
-        let call = Call::of_normal(Entered::Run, PartitionId::NORMAL_WORLD);
-        Some(self.begin(cpu, partition, context, Some((call, Error::Retry)), regs))
-    }
-
-    /// Carries out the abort actions that wait for contexts which may be at rest by now.
-    pub(crate) fn carry_out_all(&self, cpu: usize) {
-        self.partitions.iter().filter(|p| p.standing.is_closed()).for_each(|p| self.carry_out(cpu, p));
+        Some(self.begin(cpu, partition, context, Call::AGAIN, regs))
     }
 
     /// Carries out the abort action if every context of the partition is at rest.
-    fn carry_out(&self, cpu: usize, partition: &Partition<P>) {
+    pub(crate) fn carry_out(&self, cpu: usize, partition: &Partition<P>) {
         let _deciding = partition.standing.deciding.lock();
         let contexts = partition.contexts();
-        if !partition.standing.is_closed() || contexts.iter().all(|c| c.state() == State::Stopped) {
-            // It has been done; the partition may be running again.
+        if !partition.standing.is_closed() {
+            // It has been done, and the partition may be running again.
             return;
         }
-        let mut waits = false;
-        for c in contexts {
+        let (mut stopped, mut waits) = (true, false);
+        for &c in contexts {
             // Before its state is looked at: if it comes to rest after that, its CPU looks here again on its way back to
             // the Normal world.
             c.interrupts.pend(Slot::AT_REST);
             let _ = c.state.try_move(State::Idle, State::Aborted);
             let _ = c.state.try_move(State::Reset, State::Aborted);
-            waits |= c.state().is_alive();
+            let state = c.state();
+            stopped &= state == State::Stopped;
+            waits |= state.is_alive();
+        }
+        if stopped {
+            return;
         }
         if waits {
             self.port.log(format_args!("{}: waits for its other contexts to come to rest", partition.identity.name));
             return;
         }
-        for c in contexts {
+        for &c in contexts {
             self.drop_interrupts(cpu, c);
         }
         self.release_memory(partition);
@@ -176,13 +175,10 @@ impl<P: Port> Spmc<P> {
     }
 
     fn stop(&self, partition: &Partition<P>, how: &str) {
-        let mut news = false;
         for c in partition.contexts() {
-            news |= c.state.try_move(State::Aborted, State::Stopped).is_ok();
+            let _ = c.state.try_move(State::Aborted, State::Stopped);
         }
-        if news {
-            self.port.log(format_args!("{}: {how}", partition.identity.name));
-        }
+        self.port.log(format_args!("{}: {how}", partition.identity.name));
     }
 
     /// Zeroes the memory that is the partition's alone, apart from what it keeps over a restart if there is to be one.
@@ -206,26 +202,25 @@ impl<P: Port> Spmc<P> {
     fn restore_access(&self, partition: &Partition<P>) -> Result<(), &'static str> {
         let (base, len) = partition.identity.memory;
         let mut stage2 = partition.stage2.lock();
-        let mut walk = stage2.walk(self.port, Space::Secure);
-        let mut regions =
-            partition.manifest.memory_regions.iter().filter(|r| (base.0..base.0 + len).contains(&r.base.0));
-        let mut part = Some((base, len, Access::all()));
-        let mut outcome = Ok(());
-        while let Some((at, len, access)) = part.filter(|_| outcome.is_ok()) {
-            let range = RangeList::one(at, len / PAGE_SIZE);
-            outcome = walk.claim(&range, &mut Check::Anything);
-            if outcome.is_ok() {
-                walk.commit(&range, &Change::Access(access));
+        let mut give = |at, len, access| {
+            let mut walk = stage2.walk(self.port, Space::Secure);
+            walk.change_one(at, len / PAGE_SIZE, Check::Anything, &Change::Access(access))
+                .map_err(|_| "stopped: there is no table memory to restart it with")
+        };
+        give(base, len, Access::all())?;
+        for r in partition.manifest.memory_regions.iter() {
+            if (base.0..base.0 + len).contains(&r.base.0) {
+                give(Ipa(r.base.0), r.size(), r.attributes.access())?;
             }
-            part = regions.next().map(|r| (Ipa(r.base.0), r.size(), r.attributes.access()));
         }
-        walk.finish();
-        outcome.map_err(|_| "stopped: there is no table memory to restart it with")
+        Ok(())
     }
 
     /// Puts a partition back to where it was when it was loaded.
     fn restart(&self, partition: &Partition<P>) -> Result<(), &'static str> {
-        let pristine = partition.pristine.ok_or("stopped: there was no room for the copy that a restart needs")?;
+        let Some(pristine) = partition.pristine else {
+            return Err("stopped: there was no room for the copy that a restart needs");
+        };
         let standing = &partition.standing;
         let now = self.port.now();
         if now.wrapping_sub(standing.since.swap(now, Ordering::Relaxed)) > FORGIVEN_AFTER * self.port.counter_hz() {
@@ -245,21 +240,18 @@ impl<P: Port> Spmc<P> {
         self.port.tlb_invalidate_all(&partition.roots);
         partition.version.reset();
         partition.set_secondary_entry(Ipa(0));
-        if let Some(pair) = partition.boot_mailbox() {
-            // It was emptied above: this cannot fail.
-            let _ = partition.mailbox.lock().map(pair);
-        }
-        for c in partition.contexts() {
+        partition.map_boot_mailbox();
+        for &c in partition.contexts() {
             c.set_ready(false);
-            c.set_callee(None);
+            c.set_callee(Link::NOBODY);
             let _ = c.state.try_move(State::Aborted, State::Reset);
         }
         partition.standing.closed.store(false, Ordering::Release);
         if let Some(hub) = &self.hub {
             hub.partition_restarted(partition, self.port.now());
         }
-        let (name, times) = (&partition.identity.name, u64::from(tries) + 1);
-        self.port.log(format_args!("{name}: restarted ({times} of {})", u64::from(MOST_RESTARTS)));
+        let (times, most) = (u64::from(tries) + 1, u64::from(MOST_RESTARTS));
+        self.port.log(format_args!("{}: restarted ({times} of {most})", partition.identity.name));
         Ok(())
     }
 }
@@ -269,17 +261,23 @@ impl<P: Port> Partition<P> {
     /// context of all starts alone: it prepares what the others rely on, their entry point among it.
     pub(crate) fn win_start(&self, context: &ExecutionContext<P>) -> bool {
         let _deciding = self.standing.deciding.lock();
-        let others = || self.contexts().iter().filter(|c| c.vcpu != context.vcpu);
-        let prepared = self.contexts().iter().any(|c| c.is_ready()) || others().all(|c| c.state() == State::Reset);
-        prepared && !self.standing.is_closed() && context.state.try_move(State::Reset, State::Starting).is_ok()
+        let prepared = self.contexts().iter().any(|c| c.is_ready());
+        (prepared || self.contexts().iter().all(|c| c.state() == State::Reset))
+            && !self.standing.is_closed()
+            && context.state.try_move(State::Reset, State::Starting).is_ok()
     }
 
-    /// Returns the mailbox that its manifest asks for (`rx_tx-info`).
-    pub(crate) fn boot_mailbox(&self) -> Option<Pair> {
-        let rx_tx = self.manifest.rx_tx?;
-        let rx = self.manifest.memory_regions.get(rx_tx.rx)?;
-        let tx = self.manifest.memory_regions.get(rx_tx.tx)?;
-        Some(Pair { space: rx.attributes.space(), tx: tx.base, rx: rx.base, len: rx.size().min(tx.size()) })
+    /// Maps the mailbox that its manifest asks for (`rx_tx-info`), when it is loaded or restarted.
+    pub(crate) fn map_boot_mailbox(&self) {
+        let regions = &self.manifest.memory_regions;
+        if let Some(rx_tx) = self.manifest.rx_tx
+            && let Some(rx) = regions.get(rx_tx.rx)
+            && let Some(tx) = regions.get(rx_tx.tx)
+        {
+            let len = rx.size().min(tx.size());
+            // Nothing is mapped then: this cannot fail.
+            let _ = self.mailbox.lock().map(Pair { space: rx.attributes.space(), tx: tx.base, rx: rx.base, len });
+        }
     }
 }
 

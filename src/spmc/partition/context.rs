@@ -6,7 +6,7 @@ use core::fmt;
 use ffa_abi::{Error, PartitionId};
 
 use crate::interrupt::Interrupts;
-use crate::manifest::NsInterruptAction;
+use crate::manifest::PartitionManifest;
 use crate::msg::IN_WINDOW;
 use crate::port::Port;
 use crate::preemption::{Manners, Strictness};
@@ -58,25 +58,29 @@ impl Entered {
     }
 }
 
-/// Names an execution context: indices, not references, so that it packs into an atomic.
+/// Names an execution context, or nobody: indices, not a reference, so that it packs into an atomic.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Link {
-    pub(crate) partition: u8,
-    pub(crate) vcpu: u8,
-}
+pub(crate) struct Link(u16);
 
 impl Link {
-    /// Names nobody, where a link is packed.
-    const NOBODY: u16 = 0xffff;
+    /// Names nobody: no partition has this position.
+    pub(crate) const NOBODY: Self = Self(0xffff);
 
     #[inline(always)]
-    fn pack(link: Option<Self>) -> u16 {
-        link.map_or(Self::NOBODY, |l| l.partition as u16 | (l.vcpu as u16) << 8)
+    pub(crate) const fn new(partition: u8, vcpu: u8) -> Self {
+        Self(partition as u16 | (vcpu as u16) << 8)
     }
 
+    /// Returns the partition's position.
     #[inline(always)]
-    fn unpack(half: u16) -> Option<Self> {
-        (half != Self::NOBODY).then_some(Self { partition: half as u8, vcpu: (half >> 8) as u8 })
+    pub(crate) const fn partition(self) -> usize {
+        self.0 as u8 as usize
+    }
+
+    /// Returns the number of the context in its partition.
+    #[inline(always)]
+    pub(crate) const fn vcpu(self) -> usize {
+        (self.0 >> 8) as usize
     }
 }
 
@@ -87,24 +91,38 @@ pub(crate) struct Call(u64);
 impl Call {
     const ANSWER: u32 = 48;
     const MANNERS: u32 = 56;
-    /// Two bits of [`ExecutionContext::set_restart`], above the manners' own: there is one, and its error is RETRY.
+    /// Two bits above the manners' own: it waits for a restart, and its error is RETRY.
     const RESTART: u64 = 1 << 62;
     const RETRY: u64 = 1 << 63;
+    /// The first start of a context, for which nobody waits.
+    pub(crate) const START: Self = Self::new(Entered::Run, 1, Link::NOBODY, PartitionId::NORMAL_WORLD);
+    /// A call of the Normal world that finds its target restarted.
+    pub(crate) const AGAIN: Self = Self(Self::START.0 | Self::RESTART | Self::RETRY);
 
-    /// Makes the call of `caller`, `None` for the Normal world, whose response must name `requester`.
+    /// Makes the call of `caller`, nobody for the Normal world, whose response must name `requester`.
     ///
     /// The depth is the position in the chain, counted from the Normal world: 1 is what the Normal world called.
     /// [`IN_WINDOW`] is set in it where a window let the request through.
     #[inline(always)]
-    pub(crate) fn new(entered: Entered, depth: u8, caller: Option<Link>, requester: PartitionId) -> Self {
-        let (depth, caller) = ((depth as u64) << 8, (Link::pack(caller) as u64) << 16);
+    pub(crate) const fn new(entered: Entered, depth: u8, caller: Link, requester: PartitionId) -> Self {
+        let (depth, caller) = ((depth as u64) << 8, (caller.0 as u64) << 16);
         Self(entered as u64 | depth | caller | (requester.0 as u64) << 32)
     }
 
     /// Makes a call of the Normal world, or of the SPMC itself.
     #[inline(always)]
     pub(crate) fn of_normal(entered: Entered, requester: PartitionId) -> Self {
-        Self::new(entered, 1, None, requester)
+        Self::new(entered, 1, Link::NOBODY, requester)
+    }
+
+    /// Says that it was ended by the death of the partition that is restarted now.
+    pub(crate) const fn ended(self) -> Self {
+        Self(self.0 | Self::RESTART)
+    }
+
+    /// Returns the error with which a call ends that finds its target dead: ABORTED, or RETRY if it was restarted.
+    pub(crate) const fn error(self) -> Error {
+        if self.0 & Self::RETRY != 0 { Error::Retry } else { Error::Aborted }
     }
 
     /// Adds what Non-secure interrupts have to do with it.
@@ -128,10 +146,10 @@ impl Call {
         (self.0 >> 8) as u8
     }
 
-    /// Returns who waits for the answer; `None` is the Normal world.
+    /// Returns who waits for the answer; nobody is the Normal world.
     #[inline(always)]
-    pub(crate) fn caller(self) -> Option<Link> {
-        Link::unpack((self.0 >> 16) as u16)
+    pub(crate) const fn caller(self) -> Link {
+        Link((self.0 >> 16) as u16)
     }
 
     /// Returns the endpoint that the response must name.
@@ -179,31 +197,37 @@ impl Call {
 }
 
 /// One flow of execution of a partition.
+#[repr(C)]
 pub struct ExecutionContext<P: Port> {
+    /// At its beginning: an atomic access takes no offset.
     pub(crate) state: StateCell,
-    /// How it was entered. Written by whoever wins it, read by whoever holds it: the state's release and acquire
-    /// order it, so relaxed accesses do.
-    call: AtomicU64,
-    /// Whom it called, while it waits for an answer.
-    callee: AtomicU16,
-    /// While it starts again after its partition's death: the call that is answered when it is ready, and how.
-    restart: AtomicU64,
     /// Has said FFA_MSG_WAIT once since its last reset.
     ready: AtomicBool,
-    /// How often its partition's tables had been changed when it met a fault last.
-    tables: AtomicU64,
-    pub(crate) interrupts: Interrupts,
-    /// Its partition's endpoint identifier.
-    pub(crate) id: PartitionId,
-    /// What its partition may do.
-    pub(crate) properties: Properties,
-    /// What a call says of who made it, where that is this context.
-    as_caller: Call,
     /// Its partition's position.
     pub(crate) partition: u8,
     pub(crate) vcpu: u8,
     /// What its partition's manifest says of Non-secure interrupts.
     pub(crate) strictness: Strictness,
+    /// It is the one of its CPU, rather than its partition's only one, which may run on any.
+    pub(crate) is_per_cpu: bool,
+    /// Whom it called, while it waits for an answer.
+    callee: AtomicU16,
+    /// How it was entered. Written by whoever wins it, read by whoever holds it: the state's release and acquire
+    /// order it, so relaxed accesses do.
+    call: AtomicU64,
+    /// While it starts again after its partition's death: the call that is answered when it is ready, and how.
+    restart: AtomicU64,
+    /// How often its partition's tables had been changed when it met a fault last.
+    tables: AtomicU64,
+    pub(crate) interrupts: Interrupts,
+    /// What a call says of who made it, where that is this context.
+    as_caller: Call,
+    /// What its partition may do.
+    pub(crate) properties: Properties,
+    /// Its partition's endpoint identifier.
+    pub(crate) id: PartitionId,
+    /// Its partition's manifest.
+    pub(crate) manifest: &'static PartitionManifest,
     context: P::Context,
 }
 
@@ -213,24 +237,26 @@ impl<P: Port> ExecutionContext<P> {
         identity: &Identity,
         partition: usize,
         vcpu: u16,
-        action: NsInterruptAction,
+        manifest: &'static PartitionManifest,
     ) -> Self {
         // The manifest's limits (16 partitions, 8 CPUs) keep both within a byte.
         let (partition, vcpu) = (partition as u8, vcpu as u8);
         Self {
             state: StateCell::default(),
             call: AtomicU64::new(0),
-            callee: AtomicU16::new(Link::pack(None)),
+            callee: AtomicU16::new(Link::NOBODY.0),
             restart: AtomicU64::new(0),
             ready: AtomicBool::new(false),
             tables: AtomicU64::new(0),
             interrupts: Interrupts::default(),
             id: identity.id,
             properties: identity.properties,
-            as_caller: Call::new(Entered::Init, 0, Some(Link { partition, vcpu }), identity.id),
+            as_caller: Call::new(Entered::Init, 0, Link::new(partition, vcpu), identity.id),
             partition,
             vcpu,
-            strictness: Strictness::of(action),
+            strictness: Strictness::of(manifest.ns_interrupts),
+            is_per_cpu: manifest.execution_contexts > 1,
+            manifest,
             context,
         }
     }
@@ -253,7 +279,12 @@ impl<P: Port> ExecutionContext<P> {
 
     #[inline(always)]
     pub(crate) fn link(&self) -> Link {
-        Link { partition: self.partition, vcpu: self.vcpu }
+        Link::new(self.partition, self.vcpu)
+    }
+
+    /// Tells whether CPU `cpu` may run it.
+    pub(crate) fn may_run_on(&self, cpu: usize) -> bool {
+        !self.is_per_cpu || self.vcpu as usize == cpu
     }
 
     /// Names it as an end of a route.
@@ -279,28 +310,25 @@ impl<P: Port> ExecutionContext<P> {
     }
 
     #[inline(always)]
-    pub(crate) fn callee(&self) -> Option<Link> {
-        Link::unpack(self.callee.load(Ordering::Relaxed))
+    pub(crate) fn callee(&self) -> Link {
+        Link(self.callee.load(Ordering::Relaxed))
     }
 
     #[inline(always)]
-    pub(crate) fn set_callee(&self, callee: Option<Link>) {
-        self.callee.store(Link::pack(callee), Ordering::Relaxed);
+    pub(crate) fn set_callee(&self, callee: Link) {
+        self.callee.store(callee.0, Ordering::Relaxed);
     }
 
-    /// Keeps what waits for a restart: the call that the death ended, and the error that it is answered with, ABORTED
-    /// or RETRY. It is the context's and not the CPU's, because a restart may be preempted and resumed elsewhere.
-    pub(crate) fn set_restart(&self, waits: Option<(Call, Error)>) {
-        let retry = |error| if error == Error::Retry { Call::RETRY } else { 0 };
-        let word = waits.map_or(0, |(call, error)| call.0 | Call::RESTART | retry(error));
-        self.restart.store(word, Ordering::Relaxed);
+    /// Keeps the call that is answered with its error when the context has started, if it waits for a restart. It is
+    /// the context's and not the CPU's, because a restart may be preempted and resumed elsewhere.
+    pub(crate) fn set_restart(&self, call: Call) {
+        self.restart.store(call.0, Ordering::Relaxed);
     }
 
     /// Returns what waits for the restart, and forgets it.
-    pub(crate) fn take_restart(&self) -> Option<(Call, Error)> {
+    pub(crate) fn take_restart(&self) -> Option<Call> {
         let word = self.restart.swap(0, Ordering::Relaxed);
-        let error = if word & Call::RETRY != 0 { Error::Retry } else { Error::Aborted };
-        (word & Call::RESTART != 0).then_some((Call(word & !(Call::RESTART | Call::RETRY)), error))
+        (word & Call::RESTART != 0).then_some(Call(word))
     }
 
     pub(crate) fn is_ready(&self) -> bool {
@@ -335,7 +363,7 @@ mod tests {
 
     #[test]
     fn a_call_packs_into_a_word_and_back() {
-        for caller in [None, Some(Link { partition: 0, vcpu: 0 }), Some(Link { partition: 15, vcpu: 7 })] {
+        for caller in [Link::NOBODY, Link::new(0, 0), Link::new(15, 7)] {
             for code in 0..=6 {
                 let (entered, requester) = (Entered::from_code(code), PartitionId(0x8003));
                 let manners = Manners::from_bits(code | 0x80);

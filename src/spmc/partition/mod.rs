@@ -21,7 +21,7 @@ pub(crate) use table::Partitions;
 
 use crate::console::LineBuffer;
 use crate::mailbox::Mailbox;
-use crate::manifest::{MAX_CPUS, Name, NsInterruptAction, PartitionManifest, VmAvailability};
+use crate::manifest::{MAX_CPUS, Name, PartitionManifest, VmAvailability};
 use crate::port::{Entry, Port, Stage2Roots};
 use crate::sync::{AtomicU64, Mutex, Ordering};
 use crate::version::Negotiated;
@@ -117,12 +117,12 @@ impl<P: Port> Partition<P> {
     ) -> Self {
         let mut contexts = ArrayVec::new();
         for vcpu in 0..manifest.execution_contexts {
-            let context = ExecutionContext::new(port.new_context(), &identity, index, vcpu, manifest.ns_interrupts);
+            let context = ExecutionContext::new(port.new_context(), &identity, index, vcpu, manifest);
             // The manifest was checked: there is room.
             let _ = contexts.try_push(&*Box::leak(Box::new(context)));
         }
-        let (first, many) = (contexts.first().copied(), contexts.len() > 1);
-        let serving = array::from_fn(|cpu| if many { contexts.get(cpu).copied() } else { first });
+        let many = contexts.len() > 1;
+        let serving = array::from_fn(|cpu| contexts.get(if many { cpu } else { 0 }).copied());
         let roots = stage2.roots();
         Self {
             identity,
@@ -147,11 +147,6 @@ impl<P: Port> Partition<P> {
         self.identity.id
     }
 
-    /// Tells whether it has an execution context for each CPU, rather than one that may run on any.
-    pub(crate) fn is_per_cpu(&self) -> bool {
-        self.contexts.len() > 1
-    }
-
     /// Returns the execution context that serves CPU `cpu`.
     #[inline(always)]
     pub(crate) fn context_for(&self, cpu: usize) -> Option<&'static ExecutionContext<P>> {
@@ -172,22 +167,17 @@ impl<P: Port> Partition<P> {
         self.secondary_entry.store(at.0, Ordering::Release);
     }
 
-    /// Tells whether Non-secure interrupts wait until the partition is done (`ns-interrupts-action`).
-    pub(crate) fn queues_interrupts(&self) -> bool {
-        self.manifest.ns_interrupts == NsInterruptAction::Queued
-    }
-
     /// Says with what execution context `vcpu` begins: where the partition registered, else (as the first one of all)
     /// at the image's entry. After a restart the first one need not be context 0.
     pub(crate) fn entry(&self, vcpu: u16) -> Entry {
         let secondary = self.secondary_entry.load(Ordering::Acquire);
         let pc = if secondary != 0 { Ipa(secondary) } else { self.identity.entry };
-        let mut x = [0; 8];
+        let mut entry = Entry { pc, x: [0; 8], vcpu, roots: self.roots };
         if let Some((register, address)) = self.identity.boot_info
-            && let Some(x) = x.get_mut(register as usize)
+            && let Some(x) = entry.x.get_mut(register as usize)
         {
             *x = address;
         }
-        Entry { pc, x, vcpu, roots: self.roots }
+        entry
     }
 }

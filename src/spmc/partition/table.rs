@@ -58,10 +58,10 @@ impl<P: Port> Partitions<P> {
         self.list.get(index)
     }
 
-    /// Follows a link.
+    /// Follows a link, unless it names nobody.
     #[inline(always)]
     pub(crate) fn context(&self, link: Link) -> Option<&'static ExecutionContext<P>> {
-        self.list.get(link.partition as usize)?.contexts.get(link.vcpu as usize).copied()
+        self.list.get(link.partition())?.contexts.get(link.vcpu()).copied()
     }
 
     /// Returns the partitions in manifest order.

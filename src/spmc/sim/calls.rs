@@ -235,9 +235,9 @@ impl<'a> Script<'a> {
         }
         for partition in self.world.spmc.partitions() {
             for context in partition.contexts().iter().filter(|c| c.state() == State::Blocked) {
-                let callee = context.callee().and_then(|link| self.world.spmc.partitions.context(link));
+                let callee = self.world.spmc.partitions.context(context.callee());
                 let callee = callee.expect("a Blocked context has a callee");
-                let mine = callee.call().caller() == Some(context.link());
+                let mine = callee.call().caller() == context.link();
                 assert!(mine, "{callee:?} would answer somebody else");
             }
         }

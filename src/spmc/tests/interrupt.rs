@@ -9,7 +9,7 @@ use ffa_abi::{Error, Func, PartitionId, Regs};
 use super::{assert_error, assert_success, assert_untouched, calls};
 use crate::manifest::OtherSecureInterruptAction::{Queued, Signalled};
 use crate::sim::world::{Spec, World, echo, id, request, wait};
-use crate::{DEADLINE, Exit, KICK, State};
+use crate::{DEADLINE, Exit, KICK, Lines, State};
 
 const NWD: PartitionId = PartitionId::NORMAL_WORLD;
 const INTERRUPT: [u64; 8] = [Func::Interrupt.id32() as u64, 0, 0, 0, 0, 0, 0, 0];
@@ -48,7 +48,7 @@ fn states(w: &World) -> (State, State) {
 }
 
 fn irq(w: &World, n: u16) -> bool {
-    w.partition(n).contexts()[0].context().lines.lock().unwrap().irq
+    w.partition(n).contexts()[0].context().lines.lock().unwrap().contains(Lines::IRQ)
 }
 
 /// A partition's code that makes HVCs one after the other, keeping each result, and ends with `last`.
@@ -266,7 +266,7 @@ fn the_owner_that_runs_finds_its_line_raised() {
             }
             2 => {
                 let context = &spmc.partitions().next().unwrap().contexts()[0];
-                assert!(context.context().lines.lock().unwrap().irq);
+                assert!(context.context().lines.lock().unwrap().contains(Lines::IRQ));
                 assert_eq!((regs.x[4], regs.x[9]), (7, 0x1de), "nothing else changed");
                 hvc(regs, 0xff04, 0, 0)
             }
@@ -376,7 +376,7 @@ fn an_interrupt_while_migrating_a_single_context_partition_meets_it_on_the_new_c
         match step {
             1 => {
                 let context = &spmc.partitions().next().unwrap().contexts()[0];
-                assert!(context.context().lines.lock().unwrap().irq);
+                assert!(context.context().lines.lock().unwrap().contains(Lines::IRQ));
                 hvc(regs, 0xff04, 0, 0)
             }
             2 => {

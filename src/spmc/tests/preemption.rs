@@ -8,7 +8,7 @@ use ffa_abi::{Func, PartitionId, Regs};
 use super::calls;
 use crate::manifest::NsInterruptAction::{self, ManagedExit, Queued, Signalled};
 use crate::sim::world::{Spec, World, echo, id, request, wait};
-use crate::{DEADLINE, Exit, State};
+use crate::{DEADLINE, Exit, Lines, State};
 
 const NWD: PartitionId = PartitionId::NORMAL_WORLD;
 const INTERRUPT: u64 = Func::Interrupt.id32() as u64;
@@ -29,7 +29,7 @@ fn state(w: &World, n: u16) -> State {
 }
 
 fn fiq(w: &World, n: u16) -> bool {
-    w.partition(n).contexts()[0].context().lines.lock().unwrap().fiq
+    w.partition(n).contexts()[0].context().lines.lock().unwrap().contains(Lines::FIQ)
 }
 
 fn get(regs: &mut Regs) -> Exit {
@@ -55,7 +55,10 @@ fn a_managed_exit_lets_the_partition_finish() {
             2 => {
                 // It goes on where it was, with the interrupt pending, and Non-secure ones wait now.
                 assert_eq!(regs.x[4], 7);
-                assert!(context.context().lines.lock().unwrap().fiq && context.context().queued.load(Relaxed));
+                assert!(
+                    context.context().lines.lock().unwrap().contains(Lines::FIQ)
+                        && context.context().queued.load(Relaxed)
+                );
                 get(regs)
             }
             _ => {

@@ -6,7 +6,7 @@ use ffa_abi::{Error, Func, PartitionId};
 use super::{assert_error, assert_success, calls, from_partition};
 use crate::manifest::{RoutingDefault, RoutingPolicy};
 use crate::sim::world::{NORMAL_RAM, Spec, World, base, echo, id, request, wait};
-use crate::{Exit, Pa, Port, Space};
+use crate::{Exit, Lines, Pa, Port, Space};
 
 const CREATE: u64 = Func::NotificationBitmapCreate.id32() as u64;
 const DESTROY: u64 = Func::NotificationBitmapDestroy.id32() as u64;
@@ -103,7 +103,7 @@ fn taken(w: &mut World, n: u16) -> u64 {
 }
 
 fn lines(w: &World, n: u16) -> alloc::vec::Vec<bool> {
-    w.partition(n).contexts().iter().map(|c| c.context().lines.lock().unwrap().irq).collect()
+    w.partition(n).contexts().iter().map(|c| c.context().lines.lock().unwrap().contains(Lines::IRQ)).collect()
 }
 
 const NOTHING: u64 = u32::MAX as u64;

@@ -9,7 +9,7 @@ use super::{assert_error, calls};
 use crate::interrupt::Slot;
 use crate::manifest::{AbortAction, OtherSecureInterruptAction::Signalled};
 use crate::sim::world::{Spec, World, echo, id, request, wait};
-use crate::{Exit, KICK, Port, State};
+use crate::{Exit, KICK, Lines, Port, State};
 
 const NWD: PartitionId = PartitionId::NORMAL_WORLD;
 const INTERRUPT: [u64; 8] = [Func::Interrupt.id32() as u64, 0, 0, 0, 0, 0, 0, 0];
@@ -71,7 +71,7 @@ fn wake(w: &World, cpu: usize) -> Option<u64> {
 }
 
 fn irq(w: &World, n: u16) -> bool {
-    w.partition(n).contexts()[0].context().lines.lock().unwrap().irq
+    w.partition(n).contexts()[0].context().lines.lock().unwrap().contains(Lines::IRQ)
 }
 
 /// The SPMD's FFA_INTERRUPT: what each partition that is entered finds in w2; it turns its timer off.
@@ -119,7 +119,7 @@ fn a_timer_that_is_due_while_its_partition_runs_raises_its_line() {
                 Exit::SecureInterrupt
             }
             2 => {
-                assert!(context.context().lines.lock().unwrap().irq);
+                assert!(context.context().lines.lock().unwrap().contains(Lines::IRQ));
                 regs.set8([GET, 0, 0, 0, 0, 0, 0, 0]);
                 Exit::Hvc
             }

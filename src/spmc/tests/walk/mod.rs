@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use crate::interrupt::Slot;
-use crate::partition::Entered;
+use crate::partition::{Entered, Link};
 use crate::sim::world::{Spec, World, id, request};
 use crate::sim::{Random, SimMachine};
 use crate::{Cpu, ExecutionContext, Exit, Next, Port, State};
@@ -66,15 +66,15 @@ fn check(w: &World) {
                 assert!(on_cpus.contains(&(c.partition, c.vcpu)), "{c:?} runs nowhere");
             }
             if state == State::Blocked {
-                let callee = c.callee().and_then(|l| w.spmc.partitions.context(l)).expect("a callee");
+                let callee = w.spmc.partitions.context(c.callee()).expect("a callee");
                 let live = matches!(callee.state(), State::Running | State::Starting | State::Blocked);
                 assert!(live, "{c:?} waits for {callee:?}");
-                assert!(callee.call().caller() == Some(c.link()), "{callee:?} would answer somebody else");
+                assert!(callee.call().caller() == c.link(), "{callee:?} would answer somebody else");
             }
             check_timer(w, c);
             if matches!(state, State::Running | State::Blocked | State::Preempted | State::Suspended) {
                 let head = w.spmc.head_of(c);
-                assert!(head.call().caller().is_none(), "{c:?} is in a chain without an end");
+                assert!(head.call().caller() == Link::NOBODY, "{c:?} is in a chain without an end");
                 let off = matches!(state, State::Preempted | State::Suspended);
                 assert_eq!(off, head.state() == State::Preempted, "{c:?} in the chain of {head:?}");
                 assert_eq!(state == State::Preempted, off && head.link() == c.link(), "{c:?} in the chain of {head:?}");
