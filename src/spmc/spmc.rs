@@ -145,7 +145,7 @@ impl<P: Port> Spmc<P> {
         Ok(Next::Run(context))
     }
 
-    /// Refuses a call of a partition's context, or of the Normal world (`None`).
+    /// Refuses a call of a partition's context, or of the Normal world (`None`), at once unless there may be a way.
     #[cold]
     #[inline(never)]
     fn refuse_call(
@@ -156,31 +156,24 @@ impl<P: Port> Spmc<P> {
         regs: &mut Regs,
     ) -> Next<P> {
         if refusal.may_start_again() || self.hub.is_some() {
-            return self.refuse_for_now(cpu, caller, (fid, refusal), regs);
+            return self.think_again(cpu, caller, (fid, refusal), regs);
         }
-        self.refuse(caller.map_or(PartitionId::NORMAL_WORLD, |context| context.id), fid, refusal, regs);
-        caller.map_or(Next::Reply, Next::Run)
+        self.refuse(caller, (fid, refusal), regs)
     }
 
-    /// Refuses a call, unless a partition that died can start again for the Normal world's or the hub has a way.
+    /// Ends a call of a partition's context, or of the Normal world (`None`), with its refusal.
     #[inline(never)]
-    fn refuse_for_now(
-        &'static self,
-        cpu: &mut Cpu<P>,
+    pub(crate) fn refuse(
+        &self,
         caller: Option<&'static ExecutionContext<P>>,
         (fid, refusal): (u32, Refusal),
         regs: &mut Regs,
     ) -> Next<P> {
-        if caller.is_none()
-            && refusal.may_start_again()
-            && let Some(next) = self.start_again(cpu, fid, regs)
-        {
-            return next;
+        regs.set_error(refusal.code());
+        if let Some(held_back) = self.limit.admit(self.port) {
+            let id = caller.map_or(PartitionId::NORMAL_WORLD, |context| context.id);
+            console::refused(self.port, held_back, id, fid, refusal);
         }
-        if self.hub.is_some() {
-            return self.refuse_in_hub(cpu, caller, (fid, refusal), regs);
-        }
-        self.refuse(caller.map_or(PartitionId::NORMAL_WORLD, |context| context.id), fid, refusal, regs);
         caller.map_or(Next::Reply, Next::Run)
     }
 
@@ -223,14 +216,6 @@ impl<P: Port> Spmc<P> {
             }
         };
         self.refuse_call(cpu, Some(context), (fid, refusal), regs)
-    }
-
-    #[inline(never)]
-    pub(crate) fn refuse(&self, caller: PartitionId, fid: u32, refusal: Refusal, regs: &mut Regs) {
-        regs.set_error(refusal.code());
-        if let Some(held_back) = self.limit.admit(self.port) {
-            console::refused(self.port, held_back, caller, fid, refusal);
-        }
     }
 
     #[inline(never)]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The second thought on a refusal, where there is a hub: what the paths that matter refuse may be a message that a
-//! window lets through, or a request for the management service. So these paths ask nothing about the hub, and without
-//! one a refusal costs one test more.
+//! The second thought on a refusal: what the paths that matter refuse may be, where there is a hub, a message that a
+//! window lets through or a request for the management service; and its partition may start again. So these paths ask
+//! nothing about either, and without a hub a refusal costs one test more.
 
 use ffa_abi::{Func, PartitionId, Regs, func::SMC64};
 
@@ -31,7 +31,7 @@ impl<P: Port> Spmc<P> {
     /// `None` is the Normal world.
     #[cold]
     #[inline(never)]
-    pub(crate) fn refuse_in_hub(
+    pub(crate) fn think_again(
         &'static self,
         cpu: &mut Cpu<P>,
         caller: Option<&'static ExecutionContext<P>>,
@@ -40,7 +40,6 @@ impl<P: Port> Spmc<P> {
     ) -> Next<P> {
         let (source, _) = endpoints(regs.x[1]);
         let end = caller.map_or(End::normal(source), |context| context.end());
-        let back = caller.map_or(Next::Reply, Next::Run);
         let why = match self.think(fid, refusal, regs) {
             Thought::Message(target) => {
                 let begun = self.win_supervised(cpu, target, (end, End::partition(target.index)), refusal);
@@ -50,29 +49,23 @@ impl<P: Port> Spmc<P> {
                 });
                 match begun {
                     Ok(next) => return next,
-                    Err(why) => {
-                        if caller.is_none()
-                            && why.may_start_again()
-                            && let Some(next) = self.start_again(cpu, fid, regs)
-                        {
-                            return next;
-                        }
-                        why
-                    }
+                    Err(why) => why,
                 }
             }
             Thought::Service => {
                 self.serve(cpu, (source, end), regs);
-                return back;
+                return caller.map_or(Next::Reply, Next::Run);
             }
             Thought::None => refusal,
         };
+        if let Some(next) = self.start_again(cpu, caller, (fid, why), regs) {
+            return next;
+        }
         let id = caller.map_or(PartitionId::NORMAL_WORLD, |context| context.id);
         // All of the Normal world is one caller here.
         let end = caller.map_or(End::normal(id), |_| end);
         self.note_refusal(cpu, (id, end), why, regs);
-        self.refuse(id, fid, why, regs);
-        back
+        self.refuse(caller, (fid, why), regs)
     }
 
     /// Finds out what a refused call may have been. Its receiver and its route are looked at last, so everything else
@@ -109,7 +102,7 @@ impl<P: Port> Spmc<P> {
         Ok((context, route))
     }
 
-    /// Records a refusal, and counts what the policy denies against the caller.
+    /// Records a refusal, where there is a hub, and counts what the policy denies against the caller.
     #[inline(never)]
     fn note_refusal(&self, cpu: &Cpu<P>, (caller, end): (PartitionId, End), refusal: Refusal, regs: &Regs) {
         let Some(hub) = &self.hub else { return };

@@ -103,10 +103,19 @@ impl<P: Port> Spmc<P> {
         }
     }
 
-    /// Starts, for the Normal world, a context that was reset by the restart of its partition on another CPU; the
-    /// caller is told to try again.
+    /// Starts, for the Normal world, a context that was reset by the restart of its partition on another CPU, if that
+    /// may be why its call is refused; the caller is told to try again.
     #[cold]
-    pub(crate) fn start_again(&'static self, cpu: &mut Cpu<P>, fid: u32, regs: &mut Regs) -> Option<Next<P>> {
+    pub(crate) fn start_again(
+        &'static self,
+        cpu: &mut Cpu<P>,
+        caller: Option<&'static ExecutionContext<P>>,
+        (fid, refusal): (u32, Refusal),
+        regs: &mut Regs,
+    ) -> Option<Next<P>> {
+        if caller.is_some() || !refusal.may_start_again() {
+            return None;
+        }
         let [_, w1, ..] = regs.x;
         let (first, second) = endpoints(w1);
         let partition = match Func::decode(fid)? {
