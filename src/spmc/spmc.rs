@@ -231,8 +231,8 @@ impl<P: Port> Spmc<P> {
         }
         self.normal.version.settle();
         match func {
-            Func::Run => return self.run_from_normal(cpu, regs),
-            Func::DirectReq2 => return self.direct2_from_normal(cpu, regs),
+            Func::Run => return self.run(cpu, None, regs),
+            Func::DirectReq2 => return self.direct2(cpu, None, regs),
             Func::RxRelease => self.rx_release(cpu, None, regs)?,
             Func::RxAcquire => self.rx_acquire(regs)?,
             // What it has not got was sorted out by the table.
@@ -272,8 +272,8 @@ impl<P: Port> Spmc<P> {
         partition.version.settle();
         match func {
             Func::MsgWait => return self.msg_wait(cpu, context, regs),
-            Func::Run => return self.run_from_partition(cpu, context, regs),
-            Func::DirectReq2 => return self.direct2_from_partition(cpu, context, regs),
+            Func::Run => return self.run(cpu, Some(context), regs),
+            Func::DirectReq2 => return self.direct2(cpu, Some(context), regs),
             Func::DirectResp2 => return self.direct2_response(cpu, context, regs),
             Func::Yield => return Ok(self.give_way(cpu, context, regs)),
             Func::Error => return Ok(self.failed_start(cpu, context, regs)),

@@ -7,8 +7,8 @@ use ffa_abi::{Func, PartitionId, Regs, func::SMC64};
 
 use super::breaker::Strike;
 use super::{Route, Seat};
-use crate::msg::{DIRECT, endpoints};
-use crate::partition::{ExecutionContext, Partition};
+use crate::msg::{RECEIVES, endpoints, truncate};
+use crate::partition::{Entered, ExecutionContext, Partition};
 use crate::refusal::Refusal;
 use crate::routing::End;
 use crate::{Cpu, Next, Port, Spmc};
@@ -42,13 +42,15 @@ impl<P: Port> Spmc<P> {
         let end = caller.map_or(End::normal(source), |context| context.end());
         let why = match self.think(fid, refusal, regs) {
             Thought::Message(target) => {
-                let begun = self.win_supervised(cpu, target, (end, End::partition(target.index)), refusal);
-                let begun = begun.and_then(|(context, route)| match caller {
-                    Some(caller) => self.start_from_partition(cpu, caller, context, (fid, route), regs),
-                    None => self.start_from_normal(cpu, context, (fid, source, route), regs),
-                });
-                match begun {
-                    Ok(next) => return next,
+                match self.win_supervised(cpu, target, (end, End::partition(target.index)), refusal) {
+                    Ok((context, route)) => {
+                        let wide = fid & SMC64 != 0;
+                        self.begin_call(cpu, caller, context, (Entered::direct(wide), route, source), regs);
+                        if !wide {
+                            truncate(regs);
+                        }
+                        return self.go_on(cpu, context, regs);
+                    }
                     Err(why) => why,
                 }
             }
@@ -98,7 +100,7 @@ impl<P: Port> Spmc<P> {
         refusal: Refusal,
     ) -> Result<(&'static ExecutionContext<P>, Route), Refusal> {
         let route = self.route_by_window(from, to, refusal)?;
-        let context = self.receiver(cpu, target, &DIRECT).map_err(|why| self.turned_back(route, why))?;
+        let context = self.win(cpu, target, RECEIVES).map_err(|why| self.turned_back(route, why))?;
         Ok((context, route))
     }
 
