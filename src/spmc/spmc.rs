@@ -222,23 +222,18 @@ impl<P: Port> Spmc<P> {
     fn normal_call(&'static self, cpu: &mut Cpu<P>, fid: u32, regs: &mut Regs) -> Result<Next<P>, Refusal> {
         let func = Func::decode(fid).ok_or(Refusal::UnknownCall)?;
         regs.x[0] = fid.into();
-        if func == Func::Interrupt {
-            // Of the SPMD, which takes none from the Normal world: it neither needs nor settles a version.
-            return Ok(self.interrupt_from_normal(cpu, regs));
+        // FFA_INTERRUPT is of the SPMD, which takes none from the Normal world: it neither needs nor settles a version.
+        if func != Func::Interrupt {
+            if !calls::of(func).has(false, self.normal.version.get()) {
+                return Err(Refusal::UnknownCall);
+            }
+            self.normal.version.settle();
         }
-        if !calls::of(func).has(false, self.normal.version.get()) {
-            return Err(Refusal::UnknownCall);
+        if func == Func::RxRelease {
+            // By itself: many a message waits for it.
+            return self.rx_release(cpu, None, None, regs);
         }
-        self.normal.version.settle();
-        match func {
-            Func::Run => return self.run(cpu, None, regs),
-            Func::DirectReq2 => return self.direct2(cpu, None, regs),
-            Func::RxRelease => self.rx_release(cpu, None, regs)?,
-            Func::RxAcquire => self.rx_acquire(regs)?,
-            // What it has not got was sorted out by the table.
-            _ => self.common_call(cpu, None, (func, Entered::Run), regs)?,
-        }
-        Ok(Next::Reply)
+        self.common_call(cpu, None, None, func, regs)
     }
 
     #[inline(never)]
@@ -272,16 +267,11 @@ impl<P: Port> Spmc<P> {
         partition.version.settle();
         match func {
             Func::MsgWait => return self.msg_wait(cpu, context, regs),
-            Func::Run => return self.run(cpu, Some(context), regs),
-            Func::DirectReq2 => return self.direct2(cpu, Some(context), regs),
             Func::DirectResp2 => return self.direct2_response(cpu, context, regs),
             Func::Yield => return Ok(self.give_way(cpu, context, regs)),
             Func::Error => return Ok(self.failed_start(cpu, context, regs)),
-            Func::SpmIdGet => regs.set_success(self.id.0 as u64),
             // Whatever it sends now may be work that a window let through to it alone.
             Func::MsgSend2 if context.call().is_in_window() => return Err(Refusal::WindowChain),
-            Func::Features => self.features(regs, Some(partition))?,
-            Func::RxRelease => self.rx_release(cpu, Some(partition), regs)?,
             Func::SecondaryEpRegister => self.secondary_ep_register(partition, context, regs)?,
             Func::ConsoleLog => {
                 let wide = fid & ffa_abi::func::SMC64 != 0;
@@ -289,31 +279,35 @@ impl<P: Port> Spmc<P> {
                 partition.line.lock().log(self.port, name, wide, partition.version(), &regs.x)?;
                 regs.set_success(0);
             }
-            // What partitions have not got was sorted out by the table.
-            _ => self.common_call(cpu, Some(partition), (func, context.call().entered()), regs)?,
+            _ => return self.common_call(cpu, Some(context), Some(partition), func, regs),
         }
         Ok(Next::Run(context))
     }
 
-    /// Answers a call that the Normal world (`None`) and partitions make alike.
+    /// Answers a call that the table lets a partition's context or the Normal world (`None`) make.
     #[inline(never)]
     fn common_call(
-        &self,
+        &'static self,
         cpu: &mut Cpu<P>,
+        context: Option<&'static ExecutionContext<P>>,
         caller: Option<&Partition<P>>,
-        (func, entered): (Func, Entered),
+        func: Func,
         regs: &mut Regs,
-    ) -> Result<(), Refusal> {
-        match func {
-            Func::RxTxMap => {
-                self.rxtx_map(caller, regs)?;
-                // One that starts has not waited yet, which would give the buffer back: it gets its messages then.
-                if caller.is_some() && entered != Entered::Init {
-                    self.deliver_next(cpu, caller);
-                }
+    ) -> Result<Next<P>, Refusal> {
+        let entered = context.map_or(Entered::Run, |context| context.call().entered());
+        let answered = match func {
+            Func::Interrupt => return Ok(self.interrupt_from_normal(cpu, regs)),
+            Func::Run => return self.run(cpu, context, regs),
+            Func::DirectReq2 => return self.direct2(cpu, context, regs),
+            Func::RxRelease => return self.rx_release(cpu, context, caller, regs),
+            Func::RxAcquire => self.rx_acquire(regs).map(|()| regs.set_success(0)),
+            Func::RxTxMap => self.rxtx_map(cpu, caller, entered, regs).map(|()| regs.set_success(0)),
+            Func::RxTxUnmap => self.rxtx_unmap(caller, regs).map(|()| regs.set_success(0)),
+            Func::SpmIdGet => {
+                regs.set_success(self.id.0 as u64);
                 Ok(())
             }
-            Func::RxTxUnmap => self.rxtx_unmap(caller, regs),
+            Func::Features => self.features(regs, caller),
             Func::PartitionInfoGet => self.partition_info_get(caller, regs),
             Func::PartitionInfoGetRegs => self.partition_info_get_regs(caller, regs),
             Func::MsgSend2 => self.msg_send2(cpu, caller, regs),
@@ -336,9 +330,10 @@ impl<P: Port> Spmc<P> {
             | Func::MemPermSet => {
                 self.memory_call(caller.map_or(Caller::Normal, Caller::Partition), func, entered, regs)
             }
-            // Taken before it came here, or nobody's by the table.
+            // Taken before it came here, or nobody's.
             _ => Err(Refusal::UnknownCall),
-        }
+        };
+        answered.map(|()| context.map_or(Next::Reply, Next::Run))
     }
 
     /// Returns the version in which a caller is served; `None` is the Normal world.
