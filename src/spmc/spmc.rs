@@ -266,7 +266,7 @@ impl<P: Port> Spmc<P> {
         }
         partition.version.settle();
         match func {
-            Func::MsgWait => return self.msg_wait(cpu, context, regs),
+            Func::MsgWait => return Ok(self.msg_wait(cpu, partition, context, regs)),
             Func::DirectResp2 => return self.direct2_response(cpu, context, regs),
             Func::Yield => return Ok(self.give_way(cpu, context, regs)),
             Func::Error => return Ok(self.failed_start(cpu, context, regs)),

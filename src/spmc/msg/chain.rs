@@ -7,7 +7,7 @@
 
 use ffa_abi::{Func, Regs};
 
-use crate::partition::{Call, ExecutionContext, Link, State};
+use crate::partition::{Call, Entered, ExecutionContext, Link, State};
 use crate::preemption::Manners;
 use crate::refusal::Refusal;
 use crate::{Cpu, Next, Port, Spmc};
@@ -81,10 +81,11 @@ impl<P: Port> Spmc<P> {
     #[inline(never)]
     pub(crate) fn rest(&self, cpu: &mut Cpu<P>, context: &ExecutionContext<P>, call: Call, regs: &Regs) {
         self.port.park(context.context(), regs);
-        if call.manners() != Manners::PLAIN {
+        // Non-secure interrupts wait while a context starts.
+        if call.manners() != Manners::PLAIN || call.entered() == Entered::Init {
             self.settle(context, call);
         }
-        let _ = context.state.try_move(State::Running, State::Idle);
+        let _ = context.state.try_move(call.active(), State::Idle);
         cpu.deferred |= context.interrupts.any();
     }
 

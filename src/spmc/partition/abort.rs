@@ -77,15 +77,26 @@ impl<P: Port> Spmc<P> {
         self.carry_out(cpu.index, partition);
         // A context that died while it started again, or in the first start, is not tried a second time here.
         if call.entered() == Entered::Init {
-            return match context.take_restart() {
-                Some((call, error)) => self.resume_after(cpu, call, error, regs),
-                None => self.continue_start(cpu, regs),
-            };
+            return self.after_start(cpu, context, regs);
         }
         if partition.win_start(context) {
             return self.begin(cpu, partition, context, Some((call, Error::Aborted)), regs);
         }
         self.resume_after(cpu, call, Error::Aborted, regs)
+    }
+
+    /// Goes on after a context has started, or has died of it: with what waits for its restart, or with the next start.
+    #[inline(never)]
+    pub(crate) fn after_start(
+        &'static self,
+        cpu: &mut Cpu<P>,
+        context: &ExecutionContext<P>,
+        regs: &mut Regs,
+    ) -> Next<P> {
+        match context.take_restart() {
+            Some((call, error)) => self.resume_after(cpu, call, error, regs),
+            None => self.continue_start(cpu, regs),
+        }
     }
 
     /// Goes on with what was interrupted by an abort or a restart.
