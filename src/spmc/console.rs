@@ -158,7 +158,7 @@ impl<P: Port> Spmc<P> {
 #[cold]
 #[inline(never)]
 pub(crate) fn refused<P: Port>(port: &P, held_back: u32, caller: PartitionId, fid: u32, refusal: Refusal) {
-    let (family, name) = Func::decode(fid).map_or(("", "unknown call"), |f| ("FFA_", f.name()));
+    let (family, name) = Func::look_up(fid).map_or(("", "unknown call"), |f| ("FFA_", f.name()));
     let fid = u64::from(fid);
     if held_back > 0 {
         port.log(format_args!("refused: {} further lines were held back", u64::from(held_back)));

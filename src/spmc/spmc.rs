@@ -246,7 +246,7 @@ impl<P: Port> Spmc<P> {
         regs: &mut Regs,
     ) -> Result<Next<P>, Refusal> {
         let partition = self.partitions.get(context.partition as usize).ok_or(Refusal::UnknownPartition)?;
-        let Some(func) = Func::decode(fid) else {
+        let Some(func) = Func::look_up(fid) else {
             // Calls of others may mean something else by that bit.
             let fid = regs.fid();
             if exit == Exit::Hvc && self.paravirtual_call(cpu, partition, context, fid, regs) {

@@ -129,7 +129,7 @@ impl<P: Port> Spmc<P> {
         }
         let [_, w1, ..] = regs.x;
         let (first, second) = endpoints(w1);
-        let partition = match Func::decode(fid)? {
+        let partition = match Func::look_up(fid)? {
             Func::DirectReq | Func::DirectReq2 => self.partitions.look_up(second)?,
             Func::Run => self.partitions.look_up(first)?,
             // No other call enters a partition.
