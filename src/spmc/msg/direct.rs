@@ -25,10 +25,16 @@ pub(crate) fn endpoints(w1: u64) -> (PartitionId, PartitionId) {
 
 /// Clears the upper halves of x0-x7: all that a 32-bit call carries.
 #[inline(always)]
-pub(crate) fn truncate(regs: &mut Regs) {
+fn narrow(regs: &mut Regs) {
     const LOW: u64 = 0xffff_ffff;
     let [a, b, c, d, e, f, g, h, ..] = regs.x;
     regs.set8([a & LOW, b & LOW, c & LOW, d & LOW, e & LOW, f & LOW, g & LOW, h & LOW]);
+}
+
+/// Clears the upper halves of x0-x7: the copy that all share but direct messages of the older forms.
+#[inline(never)]
+pub(crate) fn truncate(regs: &mut Regs) {
+    narrow(regs);
 }
 
 /// What a partition must have to receive direct requests of the older forms, and the refusal where it has not.
@@ -56,7 +62,8 @@ impl<P: Port> Spmc<P> {
         };
         self.routing.check(End::normal(source), End::partition(target.index), Use::Messages)?;
         let context = self.receiver(cpu, target, RECEIVES)?;
-        self.begin_from_normal(cpu, context, (Entered::direct(fid & SMC64 != 0), Route::OPEN, source), regs);
+        self.begin_from_normal(context, (Entered::direct(fid & SMC64 != 0), Route::OPEN, source));
+        cpu.keep_normal(regs);
         Ok(self.enter(cpu, context, fid, regs))
     }
 
@@ -129,14 +136,11 @@ impl<P: Port> Spmc<P> {
     #[inline(always)]
     fn begin_from_normal(
         &self,
-        cpu: &mut Cpu<P>,
         context: &ExecutionContext<P>,
         (entered, route, source): (Entered, Route, PartitionId),
-        regs: &Regs,
     ) {
         self.normal.version.settle();
         context.set_call(Call::new(entered, 1 | route.depth(), None, source));
-        cpu.keep_normal(regs);
     }
 
     /// Makes a context that was just won the callee of `caller`, which blocks, or of the Normal world's `source`: what all
@@ -152,7 +156,10 @@ impl<P: Port> Spmc<P> {
     ) {
         match caller {
             Some(caller) => self.block(caller, context, (entered, route), regs),
-            None => self.begin_from_normal(cpu, context, (entered, route, source), regs),
+            None => {
+                self.begin_from_normal(context, (entered, route, source));
+                cpu.set_normal_aside(regs);
+            }
         }
     }
 
@@ -193,7 +200,7 @@ impl<P: Port> Spmc<P> {
     #[inline(always)]
     fn enter(&self, cpu: &mut Cpu<P>, context: &'static ExecutionContext<P>, fid: u32, regs: &mut Regs) -> Next<P> {
         if fid & SMC64 == 0 {
-            truncate(regs);
+            narrow(regs);
         }
         self.port.unpark(context.context(), regs);
         cpu.current = Some(context);
@@ -226,7 +233,7 @@ impl<P: Port> Spmc<P> {
             return Err(Refusal::WrongRequester);
         }
         if !wide {
-            truncate(regs);
+            narrow(regs);
         }
         self.finish(cpu, responder, call, regs)
     }
