@@ -127,9 +127,8 @@ impl<P: Port> Spmc<P> {
             let _ = head.state.try_move(from, State::Suspended);
             (head, from) = (caller, State::Blocked);
         }
-        let word = head.target_word();
+        head.name_in(func, regs);
         let _ = head.state.try_move(from, State::Preempted);
-        regs.set8([func.id32() as u64, word, 0, 0, 0, 0, 0, 0]);
         self.reply_normal(cpu, regs)
     }
 
@@ -143,7 +142,7 @@ impl<P: Port> Spmc<P> {
         if !cpu.held {
             return self.preempt(cpu, context, Func::Yield, regs);
         }
-        regs.set8([Func::Run.id32() as u64, context.target_word(), 0, 0, 0, 0, 0, 0]);
+        context.name_in(Func::Run, regs);
         Next::Run(context)
     }
 
@@ -198,6 +197,14 @@ impl<P: Port> Spmc<P> {
         self.say(context, format_args!(" has aborted"));
         self.drop_interrupts(cpu.index, context);
         self.after_abort(cpu, context, call, regs)
+    }
+}
+
+impl<P: Port> ExecutionContext<P> {
+    /// Makes w0-w7 what names it in w1: FFA_RUN, what that returns with, FFA_MSG_WAIT (DEN0077A, "FFA_RUN").
+    #[inline(never)]
+    pub(super) fn name_in(&self, func: Func, regs: &mut Regs) {
+        regs.set8([func.id32() as u64, (self.id.0 as u64) << 16 | self.vcpu as u64, 0, 0, 0, 0, 0, 0]);
     }
 }
 

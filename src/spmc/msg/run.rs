@@ -47,7 +47,7 @@ impl<P: Port> Spmc<P> {
         }
         self.begin_call(cpu, caller, target, (Entered::Run, Route::OPEN, PartitionId::NORMAL_WORLD), regs);
         // Its FFA_MSG_WAIT returns with FFA_RUN.
-        regs.set8([Func::Run.id32() as u64, target.target_word(), 0, 0, 0, 0, 0, 0]);
+        target.name_in(Func::Run, regs);
         Ok(self.go_on(cpu, target, regs))
     }
 }

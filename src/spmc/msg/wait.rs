@@ -30,7 +30,7 @@ impl<P: Port> Spmc<P> {
             Entered::Init => self.after_start(cpu, context, regs),
             Entered::Interrupt => self.after_interrupt(cpu, call, regs),
             Entered::Run | Entered::Direct32 | Entered::Direct64 | Entered::Direct2 | Entered::Framework => {
-                regs.set8([Func::MsgWait.id32() as u64, context.target_word(), 0, 0, 0, 0, 0, 0]);
+                context.name_in(Func::MsgWait, regs);
                 self.go_back(cpu, call, regs)
             }
         }
