@@ -90,14 +90,20 @@ impl<P: Port> Spmc<P> {
         };
         // Held until the pair is noted: a page cannot be sent away meanwhile.
         let tables = tables.lock();
-        let find = |at: u64| {
-            let at = match caller {
-                None => self.normal_owns(&tables, at, len).then_some(Pa(at)),
-                Some(_) => owned(self.port, &tables, Ipa(at), len / PAGE_SIZE, Access::READ_WRITE),
-            };
-            at.ok_or(Refusal::BufferMemory)
+        let mut mailbox = mailbox.lock();
+        let tx = self.own_buffer(caller, &tables, tx, len)?;
+        let rx = self.own_buffer(caller, &tables, rx, len)?;
+        mailbox.map(Pair { space, tx, rx, len })
+    }
+
+    /// Finds where a buffer of the caller lies, if all of it is the caller's by its `tables`.
+    #[inline(never)]
+    fn own_buffer(&self, caller: Option<&Partition<P>>, tables: &Stage2, at: u64, len: u64) -> Result<Pa, Refusal> {
+        let at = match caller {
+            None => self.normal_owns(tables, at, len).then_some(Pa(at)),
+            Some(_) => owned(self.port, tables, Ipa(at), len / PAGE_SIZE, Access::READ_WRITE),
         };
-        mailbox.lock().map(Pair { space, tx: find(tx)?, rx: find(rx)?, len })
+        at.ok_or(Refusal::BufferMemory)
     }
 
     /// Unmaps the caller's buffers. w1 names whose they are: a partition names itself or, like clients written for other
