@@ -95,7 +95,7 @@ pub fn register_secondary_entry() -> bool {
     [Func::Success.id32(), Func::Success.id64()].contains(&regs.fid())
 }
 
-/// Calls EL3 from a CPU on which no partition has run.
+/// Calls EL3. Where that runs the Normal world meanwhile, no partition may have run on this CPU.
 #[inline(never)]
 pub fn call_monitor(regs: &mut Regs) {
     asm::smc(regs);

@@ -37,7 +37,7 @@ impl Port for Machine {
 
     fn call_monitor(&self, regs: &mut Regs) {
         // The partition's EL1 state stays where it is: EL3 returns to its caller and touches none of it.
-        asm::smc(regs);
+        boot::call_monitor(regs);
     }
 
     fn list_cpus(&self, mpidrs: &[u64]) -> Result<(), u64> {

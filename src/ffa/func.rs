@@ -160,6 +160,12 @@ impl Func {
         *table.get((fid & !SMC64).wrapping_sub(FIRST) as usize)?
     }
 
+    /// Decodes a function identifier, as [`Func::decode`] does: the copy that all share but the paths that matter.
+    #[inline(never)]
+    pub fn look_up(fid: u32) -> Option<Func> {
+        Self::decode(fid)
+    }
+
     /// Returns the interface's number, counted from [`FIRST`]: the place in tables of interfaces.
     #[inline(always)]
     pub const fn index(self) -> usize {

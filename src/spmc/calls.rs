@@ -93,7 +93,16 @@ pub(crate) const fn row_of(func: Func) -> Row {
     }
 }
 
+/// A minor number greater than that of any version: what [`Row::since`] returns of a call that does not exist.
+pub(crate) const NEVER: u8 = 3;
+
 impl Row {
+    /// Returns the minor number of the first version in which an endpoint of the given world has the call.
+    pub(crate) const fn since(&self, partition: bool) -> u8 {
+        let callers = if partition { !NORMAL } else { NORMAL };
+        if self.callers & callers != 0 { self.since } else { NEVER }
+    }
+
     /// Tells whether an endpoint of the given world and version has the call at all.
     #[inline(always)]
     pub(crate) const fn has(&self, partition: bool, version: Version) -> bool {

@@ -3,6 +3,7 @@
 
 use core::fmt;
 
+use arrayvec::ArrayString;
 use ffa_abi::{Func, PartitionId, Version, packed};
 
 use crate::refusal::Refusal;
@@ -12,8 +13,7 @@ use crate::{ExecutionContext, Port, Spmc};
 /// Collects a partition's characters until a line is complete.
 #[derive(Debug)]
 pub(crate) struct LineBuffer {
-    text: [u8; Self::CAPACITY],
-    len: usize,
+    text: ArrayString<{ Self::CAPACITY }>,
     budget: Budget,
 }
 
@@ -54,7 +54,7 @@ impl Budget {
 
 impl Default for LineBuffer {
     fn default() -> Self {
-        Self { text: [0; Self::CAPACITY], len: 0, budget: Budget { lines: Budget::MOST, since: 0, held_back: 0 } }
+        Self { text: ArrayString::new(), budget: Budget { lines: Budget::MOST, since: 0, held_back: 0 } }
     }
 }
 
@@ -65,25 +65,24 @@ impl LineBuffer {
     /// bytes outside ASCII become dots, so that a partition cannot forge lines or drive a terminal.
     fn put<P: Port>(&mut self, port: &P, name: &str, c: u8) {
         let ends = c == b'\n';
-        if !ends && let Some(slot) = self.text.get_mut(self.len) {
-            *slot = if c == b'\t' || (0x20..0x7f).contains(&c) { c } else { b'.' };
-            self.len += 1;
+        if !ends {
+            let shown = if c == b'\t' || (0x20..0x7f).contains(&c) { c } else { b'.' };
+            // There is room: a full line was printed.
+            let _ = self.text.try_push(shown.into());
         }
-        if ends || self.len == Self::CAPACITY {
+        if ends || self.text.is_full() {
             self.flush(port, name);
         }
     }
 
     fn flush<P: Port>(&mut self, port: &P, name: &str) {
-        let len = core::mem::take(&mut self.len);
-        let Some(held_back) = self.budget.take(port) else { return };
-        if held_back > 0 {
-            port.log(format_args!("[{name}] ({} lines were held back)", u64::from(held_back)));
+        if let Some(held_back) = self.budget.take(port) {
+            if held_back > 0 {
+                port.log(format_args!("[{name}] ({} lines were held back)", u64::from(held_back)));
+            }
+            port.log(format_args!("[{name}] {}", self.text.as_str()));
         }
-        let text = self.text.get(..len).unwrap_or_default();
-        if let Ok(text) = core::str::from_utf8(text) {
-            port.log(format_args!("[{name}] {text}"));
-        }
+        self.text.clear();
     }
 
     /// Takes the characters of one `FFA_CONSOLE_LOG` (DEN0077A v1.2, "FFA_CONSOLE_LOG"): w1 says how many,
@@ -158,7 +157,7 @@ impl<P: Port> Spmc<P> {
 #[cold]
 #[inline(never)]
 pub(crate) fn refused<P: Port>(port: &P, held_back: u32, caller: PartitionId, fid: u32, refusal: Refusal) {
-    let (family, name) = Func::decode(fid).map_or(("", packed!("unknown call")), |f| ("FFA_", f.name()));
+    let (family, name) = Func::look_up(fid).map_or(("", packed!("unknown call")), |f| ("FFA_", f.name()));
     let fid = u64::from(fid);
     if held_back > 0 {
         port.log(format_args!("refused: {} further lines were held back", u64::from(held_back)));

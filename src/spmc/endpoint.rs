@@ -6,10 +6,10 @@ use ffa_abi::{Func, PartitionId, Regs, func::SMC64};
 use crate::features;
 use crate::mailbox::{Pair, check_layout};
 use crate::manifest::MemoryKind;
-use crate::partition::{ExecutionContext, Partition, State};
+use crate::partition::{Entered, ExecutionContext, Partition, State};
 use crate::refusal::Refusal;
 use crate::stage2::{Access, MemoryType, Stage2, Tag};
-use crate::{Cpu, Ipa, PAGE_SIZE, Pa, Port, Space, Spmc};
+use crate::{Cpu, Ipa, Next, PAGE_SIZE, Pa, Port, Space, Spmc};
 
 /// Reads the arguments of FFA_RXTX_MAP (DEN0077A, "FFA_RXTX_MAP"): TX, RX, bytes in each.
 fn map_arguments(regs: &Regs) -> Result<(u64, u64, u64), Refusal> {
@@ -63,10 +63,26 @@ impl<P: Port> Spmc<P> {
             .find(|ram| pa >= ram.0 && end <= ram.1)
     }
 
+    /// Takes FFA_RXTX_MAP.
+    #[inline(never)]
+    pub(crate) fn rxtx_map(
+        &self,
+        cpu: &mut Cpu<P>,
+        caller: Option<&Partition<P>>,
+        entered: Entered,
+        regs: &Regs,
+    ) -> Result<(), Refusal> {
+        self.map_buffers(caller, regs)?;
+        // One that starts has not waited yet, which would give the buffer back: it gets its messages then.
+        if caller.is_some() && entered != Entered::Init {
+            self.deliver_next(cpu, caller);
+        }
+        Ok(())
+    }
+
     /// Maps the caller's buffers: the Normal world's own RAM, whatever the address, or pages of a partition's own memory
     /// that it may read and write.
-    #[inline(never)]
-    pub(crate) fn rxtx_map(&self, caller: Option<&Partition<P>>, regs: &mut Regs) -> Result<(), Refusal> {
+    pub(crate) fn map_buffers(&self, caller: Option<&Partition<P>>, regs: &Regs) -> Result<(), Refusal> {
         let (tx, rx, len) = map_arguments(regs)?;
         let (tables, mailbox, space) = match caller {
             None => (&self.memory.tracking, &self.normal.mailbox, Space::NonSecure),
@@ -74,58 +90,59 @@ impl<P: Port> Spmc<P> {
         };
         // Held until the pair is noted: a page cannot be sent away meanwhile.
         let tables = tables.lock();
-        let find = |at: u64| {
-            let at = match caller {
-                None => self.normal_owns(&tables, at, len).then_some(Pa(at)),
-                Some(_) => owned(self.port, &tables, Ipa(at), len / PAGE_SIZE, Access::READ_WRITE),
-            };
-            at.ok_or(Refusal::BufferMemory)
+        let mut mailbox = mailbox.lock();
+        let tx = self.own_buffer(caller, &tables, tx, len)?;
+        let rx = self.own_buffer(caller, &tables, rx, len)?;
+        mailbox.map(Pair { space, tx, rx, len })
+    }
+
+    /// Finds where a buffer of the caller lies, if all of it is the caller's by its `tables`.
+    #[inline(never)]
+    fn own_buffer(&self, caller: Option<&Partition<P>>, tables: &Stage2, at: u64, len: u64) -> Result<Pa, Refusal> {
+        let at = match caller {
+            None => self.normal_owns(tables, at, len).then_some(Pa(at)),
+            Some(_) => owned(self.port, tables, Ipa(at), len / PAGE_SIZE, Access::READ_WRITE),
         };
-        mailbox.lock().map(Pair { space, tx: find(tx)?, rx: find(rx)?, len })?;
-        regs.set_success(0);
-        Ok(())
+        at.ok_or(Refusal::BufferMemory)
     }
 
     /// Unmaps the caller's buffers. w1 names whose they are: a partition names itself or, like clients written for other
     /// SPMCs, nobody; the Normal world names no VM.
     #[inline(never)]
-    pub(crate) fn rxtx_unmap(&self, caller: Option<&Partition<P>>, regs: &mut Regs) -> Result<(), Refusal> {
+    pub(crate) fn rxtx_unmap(&self, caller: Option<&Partition<P>>, regs: &Regs) -> Result<(), Refusal> {
         let [_, w1, ..] = regs.x;
         let named = PartitionId((w1 >> 16) as u16);
         let own = caller.map_or(PartitionId::NORMAL_WORLD, |p| p.id());
         if named != PartitionId(0) && named != own {
             return Err(Refusal::BufferForOther);
         }
-        self.mailbox_for(caller).lock().unmap()?;
-        regs.set_success(0);
-        Ok(())
+        self.mailbox_for(caller).lock().unmap()
     }
 
-    /// Answers FFA_RX_RELEASE (DEN0077A, "FFA_RX_RELEASE"): by itself, since many a message waits for it.
+    /// Answers FFA_RX_RELEASE (DEN0077A, "FFA_RX_RELEASE").
     #[inline(never)]
     pub(crate) fn rx_release(
         &self,
         cpu: &mut Cpu<P>,
+        context: Option<&'static ExecutionContext<P>>,
         caller: Option<&Partition<P>>,
         regs: &mut Regs,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Next<P>, Refusal> {
         self.mailbox_for(caller).lock().release()?;
         self.deliver_next(cpu, caller);
         regs.set_success(0);
-        Ok(())
+        Ok(context.map_or(Next::Reply, Next::Run))
     }
 
-    /// Answers FFA_RX_ACQUIRE (DEN0077A, "FFA_RX_ACQUIRE"): the hypervisor takes the RX buffer of the endpoint in w1,
+    /// Takes FFA_RX_ACQUIRE (DEN0077A, "FFA_RX_ACQUIRE"): the hypervisor takes the RX buffer of the endpoint in w1,
     /// to fill it itself. Only the primary endpoint's is registered here; it gives it back by FFA_RX_RELEASE.
     #[inline(never)]
-    pub(crate) fn rx_acquire(&self, regs: &mut Regs) -> Result<(), Refusal> {
+    pub(crate) fn rx_acquire(&self, regs: &Regs) -> Result<(), Refusal> {
         let [_, w1, ..] = regs.x;
         if w1 as u16 != PartitionId::NORMAL_WORLD.0 {
             return Err(Refusal::BadAcquire);
         }
-        self.normal.mailbox.lock().acquire()?;
-        regs.set_success(0);
-        Ok(())
+        self.normal.mailbox.lock().acquire()
     }
 
     /// Answers FFA_SECONDARY_EP_REGISTER of a partition (DEN0077A, "FFA_SECONDARY_EP_REGISTER"): x1 is where its

@@ -18,59 +18,60 @@ const MANAGED_EXIT: u32 = 3;
 /// The interrupt that the Normal world's scheduler gets: the SGI that TF-A and Linux expect.
 const SCHEDULE_RECEIVER_SGI: u64 = 8;
 
-/// The versions that an endpoint may be served in, the place of each its minor number.
-const VERSIONS: [Version; 3] = [Version::V1_0, Version::V1_1, Version::V1_2];
-/// No such feature.
-const NONE: u8 = u8::MAX;
-
-/// The answers about interfaces as the table of calls gives them: for the Normal world and for partitions, by version,
-/// by interface.
-static ANSWERS: [[[u8; Func::NUMBERS]; VERSIONS.len()]; 2] = {
-    let mut answers = [[[NONE; Func::NUMBERS]; VERSIONS.len()]; 2];
+/// The answers about interfaces as the table of calls gives them: for the Normal world and for partitions, by interface.
+static ANSWERS: [[Answer; Func::NUMBERS]; 2] = {
+    let mut answers = [[Answer::NONE; Func::NUMBERS]; 2];
     let mut i = 0;
     while i < Func::ALL.len() {
         let func = Func::ALL[i];
-        let mut v = 0;
-        while v < VERSIONS.len() {
-            answers[0][v][func.index()] = answer(func, false, VERSIONS[v]);
-            answers[1][v][func.index()] = answer(func, true, VERSIONS[v]);
-            v += 1;
-        }
+        answers[0][func.index()] = Answer::about(func, false);
+        answers[1][func.index()] = Answer::about(func, true);
         i += 1;
     }
     answers
 };
 
-/// Packs w2 of an answer into a byte: bits [21:16] and [1:0], the only ones that interfaces have for their properties.
-const fn pack(w2: u32) -> u8 {
-    let packed = w2 >> 14 | w2 & 3;
-    assert!(packed < NONE as u32 && unpack(packed as u8) == w2);
-    packed as u8
-}
+/// An answer about an interface, in a byte.
+#[derive(Clone, Copy)]
+struct Answer(u8);
 
-const fn unpack(packed: u8) -> u32 {
-    (packed as u32 >> 2) << 16 | packed as u32 & 3
-}
+impl Answer {
+    /// No version has the interface.
+    const NONE: Self = Self(calls::NEVER);
+    /// The minor number of the first version that has it.
+    const SINCE: u8 = 0b11;
+    /// Bit 1 of w2: the NS attribute of retrieved memory is reported whether or not it was asked for.
+    const REPORTS_NS: u8 = 1 << 2;
+    /// From v1.2 on bits [31:16] of w2 are the most pages in a buffer. Bits [1:0]: 4 KiB and aligned to 4 KiB do.
+    const HAS_PAGES: u8 = 1 << 3;
 
-/// Derives w2 of the answer about `func` from its row, packed, or [`NONE`].
-///
-/// The Normal world may ask about the calls that SPMD answers or takes in our stead, too: it cannot tell the two
-/// apart.
-const fn answer(func: Func, partition: bool, version: Version) -> u8 {
-    let by_spmd = !partition && matches!(func, Func::Version | Func::IdGet | Func::SpmIdGet);
-    // What a caller may receive is a feature, too.
-    let reply = matches!(func, Func::Error | Func::Success | Func::Interrupt);
-    if !calls::row_of(func).has(partition, version) && !by_spmd && !reply {
-        return NONE;
+    /// Derives the answer about `func` from its row.
+    ///
+    /// The Normal world may ask about the calls that SPMD answers or takes in our stead, too: it cannot tell the two
+    /// apart.
+    const fn about(func: Func, partition: bool) -> Self {
+        let by_spmd = !partition && matches!(func, Func::Version | Func::IdGet | Func::SpmIdGet);
+        // What a caller may receive is a feature, too.
+        let reply = matches!(func, Func::Error | Func::Success | Func::Interrupt);
+        let since = if by_spmd || reply { Version::V1_0.minor as u8 } else { calls::row_of(func).since(partition) };
+        Self(match func {
+            Func::RxTxMap => since | Self::HAS_PAGES,
+            Func::MemRetrieveReq => since | Self::REPORTS_NS,
+            // The other interfaces have no properties (or, like dynamic buffers, ones that we do not offer).
+            _ => since,
+        })
     }
-    pack(match func {
-        // Bits [1:0]: buffers of 4 KiB and aligned to 4 KiB do; from v1.2 bits [31:16]: the most pages.
-        Func::RxTxMap if version.minor >= Version::V1_2.minor => (MAX_PAGES as u32) << 16,
-        // Bit 1: the NS attribute of retrieved memory is reported whether or not it was asked for.
-        Func::MemRetrieveReq => 1 << 1,
-        // The other interfaces have no properties (or, like dynamic buffers, ones that we do not offer).
-        _ => 0,
-    })
+
+    /// Returns w2, if `version` has the interface.
+    #[inline(always)]
+    fn told_to(self, version: Version) -> Option<u64> {
+        if version.minor < u16::from(self.0 & Self::SINCE) {
+            return None;
+        }
+        let has_pages = self.0 & Self::HAS_PAGES != 0 && version.minor >= Version::V1_2.minor;
+        let pages = if has_pages { MAX_PAGES << 16 } else { 0 };
+        Some(pages | u64::from(self.0 & Self::REPORTS_NS) >> 1)
+    }
 }
 
 /// Tells the number of interrupt `asked` to who may ever get it.
@@ -99,9 +100,8 @@ pub(crate) fn query(asked: u32, caller: Option<&PartitionManifest>, version: Ver
         return interrupt(asked, caller, version);
     }
     let answers = &ANSWERS[caller.is_some() as usize];
-    let func = Func::decode(asked).ok_or(Refusal::UnknownFeature)?;
-    let told = answers.get(version.minor as usize).and_then(|row| row.get(func.index())).copied();
-    told.filter(|&told| told != NONE).map(|told| unpack(told).into()).ok_or(Refusal::UnknownFeature)
+    let answer = Func::decode(asked).and_then(|func| answers.get(func.index()));
+    answer.and_then(|answer| answer.told_to(version)).ok_or(Refusal::UnknownFeature)
 }
 
 #[cfg(all(test, not(loom)))]

@@ -87,6 +87,7 @@ impl Directory {
 
 impl<P: Port> Spmc<P> {
     /// Answers with descriptors in the caller's RX buffer, or only with their number.
+    #[inline(never)]
     pub(crate) fn partition_info_get(&self, caller: Option<&Partition<P>>, regs: &mut Regs) -> Result<(), Refusal> {
         let version = self.version_for(caller);
         let [_, a, b, c, d, flags, ..] = regs.x;
@@ -113,6 +114,7 @@ impl<P: Port> Spmc<P> {
     }
 
     /// Answers with up to five descriptors in x3-x17, from the index in x3 on.
+    #[inline(never)]
     pub(crate) fn partition_info_get_regs(
         &self,
         caller: Option<&Partition<P>>,

@@ -60,6 +60,7 @@ impl Mailbox {
     }
 
     /// Registers a pair.
+    #[inline(never)]
     pub(crate) fn map(&mut self, pair: Pair) -> Result<(), Refusal> {
         if self.pair.is_some() {
             return Err(Refusal::BufferMapped);

@@ -272,6 +272,7 @@ impl<P: Port> Spmc<P> {
 
     /// Takes FFA_INTERRUPT of the SPMD: a Secure interrupt arrived while the Normal world ran.
     #[cold]
+    #[inline(never)]
     pub(crate) fn interrupt_from_normal(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Next<P> {
         cpu.set_normal_aside(regs);
         self.hold(cpu, true);

@@ -92,7 +92,7 @@ impl<P: Port> Spmc<P> {
         self.port.queue_interrupts(context.context(), wait(context.strictness, context.call()));
     }
 
-    /// Undoes, when a call that was not plain is over, what it did to its context.
+    /// Undoes, when a call that was not plain or a start is over, what it did to its context.
     #[cold]
     #[inline(never)]
     pub(crate) fn settle(&self, context: &ExecutionContext<P>, call: Call) {

@@ -75,19 +75,15 @@ pub(crate) struct Routing {
 impl Routing {
     /// Builds the table. `position` tells where a partition of the manifest is among those that were loaded.
     pub(crate) fn new(policy: &RoutingPolicy, position: impl Fn(usize) -> Option<usize>) -> Self {
-        let all = match policy.default {
-            RoutingDefault::Open => u32::MAX,
-            RoutingDefault::Hub => 0,
-        };
-        let mut table =
-            Self { messages: array::from_fn(|_| AtomicU32::new(all)), memory: [all; ROWS], policy: [all; ROWS] };
         let end = |party| End::of_party(party, &position);
-        if let Some(hub) = end(policy.coordinator) {
-            for n in 0..ROWS as u8 {
-                table.allow(hub, End(n), true, true);
-                table.allow(End(n), hub, true, true);
-            }
-        }
+        // Everybody reaches the coordinator, and it everybody.
+        let hub = end(policy.coordinator);
+        let open = match policy.default {
+            RoutingDefault::Open => u32::MAX,
+            RoutingDefault::Hub => hub.map_or(0, |hub| 1 << hub.0),
+        };
+        let rows = array::from_fn(|n| if hub == Some(End(n as u8)) { u32::MAX } else { open });
+        let mut table = Self { messages: array::from_fn(|_| AtomicU32::default()), memory: rows, policy: rows };
         for rule in &policy.peers {
             // A rule about a partition that was left out has nothing to allow.
             if let (Some(from), Some(to)) = (end(rule.from), end(rule.to)) {
@@ -114,10 +110,9 @@ impl Routing {
     }
 
     fn allow(&mut self, from: End, to: End, messages: bool, memory: bool) {
-        for (rows, set) in [(&mut self.policy, messages), (&mut self.memory, memory)] {
-            if let Some(row) = rows.get_mut(from.0 as usize) {
-                *row |= (set as u32) << to.0;
-            }
+        if let (Some(policy), Some(sharing)) = (self.policy.get_mut(from.row()), self.memory.get_mut(from.row())) {
+            *policy |= (messages as u32) << to.0;
+            *sharing |= (memory as u32) << to.0;
         }
     }
 

@@ -40,6 +40,7 @@ fn tell_info(info: &Info, regs: &mut Regs) {
 
 impl<P: Port> Spmc<P> {
     /// Answers a notification call of `caller`; `None` is the Normal world.
+    #[inline(never)]
     pub(crate) fn notification_call(
         &self,
         cpu: &mut Cpu<P>,
@@ -199,6 +200,7 @@ impl<P: Port> Spmc<P> {
     }
 
     /// Answers FFA_MSG_SEND2: copies the message in the caller's TX buffer to its receiver's RX buffer.
+    #[inline(never)]
     pub(crate) fn msg_send2(
         &self,
         cpu: &mut Cpu<P>,

@@ -145,7 +145,7 @@ impl<P: Port> Spmc<P> {
         Ok(Next::Run(context))
     }
 
-    /// Refuses a call of a partition's context, or of the Normal world (`None`).
+    /// Refuses a call of a partition's context, or of the Normal world (`None`), at once unless there may be a way.
     #[cold]
     #[inline(never)]
     fn refuse_call(
@@ -156,31 +156,24 @@ impl<P: Port> Spmc<P> {
         regs: &mut Regs,
     ) -> Next<P> {
         if refusal.may_start_again() || self.hub.is_some() {
-            return self.refuse_for_now(cpu, caller, (fid, refusal), regs);
+            return self.think_again(cpu, caller, (fid, refusal), regs);
         }
-        self.refuse(caller.map_or(PartitionId::NORMAL_WORLD, |context| context.id), fid, refusal, regs);
-        caller.map_or(Next::Reply, Next::Run)
+        self.refuse(caller, (fid, refusal), regs)
     }
 
-    /// Refuses a call, unless a partition that died can start again for the Normal world's or the hub has a way.
+    /// Ends a call of a partition's context, or of the Normal world (`None`), with its refusal.
     #[inline(never)]
-    fn refuse_for_now(
-        &'static self,
-        cpu: &mut Cpu<P>,
+    pub(crate) fn refuse(
+        &self,
         caller: Option<&'static ExecutionContext<P>>,
         (fid, refusal): (u32, Refusal),
         regs: &mut Regs,
     ) -> Next<P> {
-        if caller.is_none()
-            && refusal.may_start_again()
-            && let Some(next) = self.start_again(cpu, fid, regs)
-        {
-            return next;
+        regs.set_error(refusal.code());
+        if let Some(held_back) = self.limit.admit(self.port) {
+            let id = caller.map_or(PartitionId::NORMAL_WORLD, |context| context.id);
+            console::refused(self.port, held_back, id, fid, refusal);
         }
-        if self.hub.is_some() {
-            return self.refuse_in_hub(cpu, caller, (fid, refusal), regs);
-        }
-        self.refuse(caller.map_or(PartitionId::NORMAL_WORLD, |context| context.id), fid, refusal, regs);
         caller.map_or(Next::Reply, Next::Run)
     }
 
@@ -226,34 +219,21 @@ impl<P: Port> Spmc<P> {
     }
 
     #[inline(never)]
-    pub(crate) fn refuse(&self, caller: PartitionId, fid: u32, refusal: Refusal, regs: &mut Regs) {
-        regs.set_error(refusal.code());
-        if let Some(held_back) = self.limit.admit(self.port) {
-            console::refused(self.port, held_back, caller, fid, refusal);
-        }
-    }
-
-    #[inline(never)]
     fn normal_call(&'static self, cpu: &mut Cpu<P>, fid: u32, regs: &mut Regs) -> Result<Next<P>, Refusal> {
         let func = Func::decode(fid).ok_or(Refusal::UnknownCall)?;
         regs.x[0] = fid.into();
-        if func == Func::Interrupt {
-            // Of the SPMD, which takes none from the Normal world: it neither needs nor settles a version.
-            return Ok(self.interrupt_from_normal(cpu, regs));
+        // FFA_INTERRUPT is of the SPMD, which takes none from the Normal world: it neither needs nor settles a version.
+        if func != Func::Interrupt {
+            if !calls::of(func).has(false, self.normal.version.get()) {
+                return Err(Refusal::UnknownCall);
+            }
+            self.normal.version.settle();
         }
-        if !calls::of(func).has(false, self.normal.version.get()) {
-            return Err(Refusal::UnknownCall);
+        if func == Func::RxRelease {
+            // By itself: many a message waits for it.
+            return self.rx_release(cpu, None, None, regs);
         }
-        self.normal.version.settle();
-        match func {
-            Func::Run => return self.run_from_normal(cpu, regs),
-            Func::DirectReq2 => return self.direct2_from_normal(cpu, regs),
-            Func::RxRelease => self.rx_release(cpu, None, regs)?,
-            Func::RxAcquire => self.rx_acquire(regs)?,
-            // What it has not got was sorted out by the table.
-            _ => self.common_call(cpu, None, (func, Entered::Run), regs)?,
-        }
-        Ok(Next::Reply)
+        self.common_call(cpu, None, None, func, regs)
     }
 
     #[inline(never)]
@@ -266,7 +246,7 @@ impl<P: Port> Spmc<P> {
         regs: &mut Regs,
     ) -> Result<Next<P>, Refusal> {
         let partition = self.partitions.get(context.partition as usize).ok_or(Refusal::UnknownPartition)?;
-        let Some(func) = Func::decode(fid) else {
+        let Some(func) = Func::look_up(fid) else {
             // Calls of others may mean something else by that bit.
             let fid = regs.fid();
             if exit == Exit::Hvc && self.paravirtual_call(cpu, partition, context, fid, regs) {
@@ -286,17 +266,12 @@ impl<P: Port> Spmc<P> {
         }
         partition.version.settle();
         match func {
-            Func::MsgWait => return self.msg_wait(cpu, context, regs),
-            Func::Run => return self.run_from_partition(cpu, context, regs),
-            Func::DirectReq2 => return self.direct2_from_partition(cpu, context, regs),
+            Func::MsgWait => return Ok(self.msg_wait(cpu, partition, context, regs)),
             Func::DirectResp2 => return self.direct2_response(cpu, context, regs),
             Func::Yield => return Ok(self.give_way(cpu, context, regs)),
             Func::Error => return Ok(self.failed_start(cpu, context, regs)),
-            Func::SpmIdGet => regs.set_success(self.id.0 as u64),
             // Whatever it sends now may be work that a window let through to it alone.
             Func::MsgSend2 if context.call().is_in_window() => return Err(Refusal::WindowChain),
-            Func::Features => self.features(regs, Some(partition))?,
-            Func::RxRelease => self.rx_release(cpu, Some(partition), regs)?,
             Func::SecondaryEpRegister => self.secondary_ep_register(partition, context, regs)?,
             Func::ConsoleLog => {
                 let wide = fid & ffa_abi::func::SMC64 != 0;
@@ -304,31 +279,35 @@ impl<P: Port> Spmc<P> {
                 partition.line.lock().log(self.port, name, wide, partition.version(), &regs.x)?;
                 regs.set_success(0);
             }
-            // What partitions have not got was sorted out by the table.
-            _ => self.common_call(cpu, Some(partition), (func, context.call().entered()), regs)?,
+            _ => return self.common_call(cpu, Some(context), Some(partition), func, regs),
         }
         Ok(Next::Run(context))
     }
 
-    /// Answers a call that the Normal world (`None`) and partitions make alike.
+    /// Answers a call that the table lets a partition's context or the Normal world (`None`) make.
     #[inline(never)]
     fn common_call(
-        &self,
+        &'static self,
         cpu: &mut Cpu<P>,
+        context: Option<&'static ExecutionContext<P>>,
         caller: Option<&Partition<P>>,
-        (func, entered): (Func, Entered),
+        func: Func,
         regs: &mut Regs,
-    ) -> Result<(), Refusal> {
-        match func {
-            Func::RxTxMap => {
-                self.rxtx_map(caller, regs)?;
-                // One that starts has not waited yet, which would give the buffer back: it gets its messages then.
-                if caller.is_some() && entered != Entered::Init {
-                    self.deliver_next(cpu, caller);
-                }
+    ) -> Result<Next<P>, Refusal> {
+        let entered = context.map_or(Entered::Run, |context| context.call().entered());
+        let answered = match func {
+            Func::Interrupt => return Ok(self.interrupt_from_normal(cpu, regs)),
+            Func::Run => return self.run(cpu, context, regs),
+            Func::DirectReq2 => return self.direct2(cpu, context, regs),
+            Func::RxRelease => return self.rx_release(cpu, context, caller, regs),
+            Func::RxAcquire => self.rx_acquire(regs).map(|()| regs.set_success(0)),
+            Func::RxTxMap => self.rxtx_map(cpu, caller, entered, regs).map(|()| regs.set_success(0)),
+            Func::RxTxUnmap => self.rxtx_unmap(caller, regs).map(|()| regs.set_success(0)),
+            Func::SpmIdGet => {
+                regs.set_success(self.id.0 as u64);
                 Ok(())
             }
-            Func::RxTxUnmap => self.rxtx_unmap(caller, regs),
+            Func::Features => self.features(regs, caller),
             Func::PartitionInfoGet => self.partition_info_get(caller, regs),
             Func::PartitionInfoGetRegs => self.partition_info_get_regs(caller, regs),
             Func::MsgSend2 => self.msg_send2(cpu, caller, regs),
@@ -351,9 +330,10 @@ impl<P: Port> Spmc<P> {
             | Func::MemPermSet => {
                 self.memory_call(caller.map_or(Caller::Normal, Caller::Partition), func, entered, regs)
             }
-            // Taken before it came here, or nobody's by the table.
+            // Taken before it came here, or nobody's.
             _ => Err(Refusal::UnknownCall),
-        }
+        };
+        answered.map(|()| context.map_or(Next::Reply, Next::Run))
     }
 
     /// Returns the version in which a caller is served; `None` is the Normal world.

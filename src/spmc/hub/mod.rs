@@ -117,7 +117,7 @@ impl Hub {
     fn note_refusal(&self, time: u64, (who, end): (PartitionId, End), refusal: Refusal, regs: &Regs) {
         let [_, w1, ..] = regs.x;
         let (first, second) = endpoints(w1);
-        let other = match Func::decode(regs.fid()) {
+        let other = match Func::look_up(regs.fid()) {
             Some(Func::DirectReq | Func::DirectReq2 | Func::DirectResp | Func::DirectResp2) => second,
             Some(Func::Run) => first,
             // The others name nobody in w1, or not in this way.

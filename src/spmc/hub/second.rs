@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The second thought on a refusal, where there is a hub: what the paths that matter refuse may be a message that a
-//! window lets through, or a request for the management service. So these paths ask nothing about the hub, and without
-//! one a refusal costs one test more.
+//! The second thought on a refusal: what the paths that matter refuse may be, where there is a hub, a message that a
+//! window lets through or a request for the management service; and its partition may start again. So these paths ask
+//! nothing about either, and without a hub a refusal costs one test more.
 
 use ffa_abi::{Func, PartitionId, Regs, func::SMC64};
 
-use super::Seat;
 use super::breaker::Strike;
-use crate::msg::{DIRECT, endpoints, truncate};
-use crate::partition::{Call, Entered, ExecutionContext, Link, Partition};
+use super::{Route, Seat};
+use crate::msg::{RECEIVES, endpoints, truncate};
+use crate::partition::{Entered, ExecutionContext, Partition};
 use crate::refusal::Refusal;
 use crate::routing::End;
 use crate::{Cpu, Next, Port, Spmc};
@@ -31,7 +31,7 @@ impl<P: Port> Spmc<P> {
     /// `None` is the Normal world.
     #[cold]
     #[inline(never)]
-    pub(crate) fn refuse_in_hub(
+    pub(crate) fn think_again(
         &'static self,
         cpu: &mut Cpu<P>,
         caller: Option<&'static ExecutionContext<P>>,
@@ -40,32 +40,34 @@ impl<P: Port> Spmc<P> {
     ) -> Next<P> {
         let (source, _) = endpoints(regs.x[1]);
         let end = caller.map_or(End::normal(source), |context| context.end());
-        let back = caller.map_or(Next::Reply, Next::Run);
         let why = match self.think(fid, refusal, regs) {
-            Thought::Message(target) => match self.try_again(cpu, caller, target, (fid, end), regs) {
-                Ok(next) => return next,
-                Err(why) => {
-                    if caller.is_none()
-                        && why.may_start_again()
-                        && let Some(next) = self.start_again(cpu, fid, regs)
-                    {
-                        return next;
+            Thought::Message(target) => {
+                match self.win_supervised(cpu, target, (end, End::partition(target.index)), refusal) {
+                    Ok((context, route)) => {
+                        let wide = fid & SMC64 != 0;
+                        self.begin_call(cpu, caller, context, (Entered::direct(wide), route, source), regs);
+                        if !wide {
+                            truncate(regs);
+                        }
+                        return self.go_on(cpu, context, regs);
                     }
-                    why
+                    Err(why) => why,
                 }
-            },
+            }
             Thought::Service => {
                 self.serve(cpu, (source, end), regs);
-                return back;
+                return caller.map_or(Next::Reply, Next::Run);
             }
             Thought::None => refusal,
         };
+        if let Some(next) = self.start_again(cpu, caller, (fid, why), regs) {
+            return next;
+        }
         let id = caller.map_or(PartitionId::NORMAL_WORLD, |context| context.id);
         // All of the Normal world is one caller here.
         let end = caller.map_or(End::normal(id), |_| end);
         self.note_refusal(cpu, (id, end), why, regs);
-        self.refuse(id, fid, why, regs);
-        back
+        self.refuse(caller, (fid, why), regs)
     }
 
     /// Finds out what a refused call may have been. Its receiver and its route are looked at last, so everything else
@@ -78,7 +80,7 @@ impl<P: Port> Spmc<P> {
             return Thought::None;
         }
         match refusal {
-            Refusal::PolicyDenies => self.partitions.look_up(destination).map_or(Thought::None, Thought::Message),
+            Refusal::PolicyDenies => self.partitions.find(destination).map_or(Thought::None, Thought::Message),
             Refusal::UnknownPartition
                 if fid & SMC64 != 0 && self.hub.as_ref().is_some_and(|hub| hub.id() == destination) =>
             {
@@ -88,35 +90,21 @@ impl<P: Port> Spmc<P> {
         }
     }
 
-    /// Finds a window that lets a direct request through, counts it there and enters its receiver.
+    /// Finds a window that lets a direct request through, counts it there and wins the context of its receiver.
     #[inline(always)]
-    fn try_again(
+    fn win_supervised(
         &self,
-        cpu: &mut Cpu<P>,
-        caller: Option<&'static ExecutionContext<P>>,
+        cpu: &Cpu<P>,
         target: &'static Partition<P>,
-        (fid, end): (u32, End),
-        regs: &mut Regs,
-    ) -> Result<Next<P>, Refusal> {
-        let route = self.route_by_window(end, End::partition(target.index), Refusal::PolicyDenies)?;
-        let context = self.receiver(cpu, target, &DIRECT).map_err(|why| self.turned_back(route, why))?;
-        let wide = fid & SMC64 != 0;
-        match caller {
-            Some(caller) => self.block(caller, context, (Entered::direct(wide), route), regs),
-            None => {
-                let (source, _) = endpoints(regs.x[1]);
-                self.normal.version.settle();
-                context.set_call(Call::new(Entered::direct(wide), 1 | route.depth(), Link::NOBODY, source));
-                cpu.set_normal_aside(regs);
-            }
-        }
-        if !wide {
-            truncate(regs);
-        }
-        Ok(self.go_on(cpu, context, regs))
+        (from, to): (End, End),
+        refusal: Refusal,
+    ) -> Result<(&'static ExecutionContext<P>, Route), Refusal> {
+        let route = self.route_by_window(from, to, refusal)?;
+        let context = self.win(cpu, target, RECEIVES).map_err(|why| self.turned_back(route, why))?;
+        Ok((context, route))
     }
 
-    /// Records a refusal, and counts what the policy denies against the caller.
+    /// Records a refusal, where there is a hub, and counts what the policy denies against the caller.
     #[inline(never)]
     fn note_refusal(&self, cpu: &Cpu<P>, (caller, end): (PartitionId, End), refusal: Refusal, regs: &Regs) {
         let Some(hub) = &self.hub else { return };

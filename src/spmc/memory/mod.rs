@@ -149,6 +149,7 @@ impl Reader<'_> {
 
 impl<P: Port> Spmc<P> {
     /// Answers a memory management call of the Normal world or of a partition.
+    #[inline(never)]
     pub(crate) fn memory_call(
         &self,
         caller: Caller<'_, P>,

@@ -7,7 +7,7 @@
 
 use ffa_abi::{Func, Regs};
 
-use crate::partition::{Call, ExecutionContext, Link, State};
+use crate::partition::{Call, Entered, ExecutionContext, Link, State};
 use crate::preemption::Manners;
 use crate::refusal::Refusal;
 use crate::{Cpu, Next, Port, Spmc};
@@ -79,10 +79,11 @@ impl<P: Port> Spmc<P> {
     #[inline(never)]
     pub(crate) fn rest(&self, cpu: &mut Cpu<P>, context: &ExecutionContext<P>, call: Call, regs: &Regs) {
         self.port.park(context.context(), regs);
-        if call.manners() != Manners::PLAIN {
+        // Non-secure interrupts wait while a context starts.
+        if call.manners() != Manners::PLAIN || call.entered() == Entered::Init {
             self.settle(context, call);
         }
-        let _ = context.state.try_move(State::Running, State::Idle);
+        let _ = context.state.try_move(call.active(), State::Idle);
         cpu.deferred |= context.interrupts.any();
     }
 
@@ -119,9 +120,8 @@ impl<P: Port> Spmc<P> {
             let _ = head.state.try_move(from, State::Suspended);
             (head, from) = (caller, State::Blocked);
         }
-        let word = head.target_word();
+        head.name_in(func, regs);
         let _ = head.state.try_move(from, State::Preempted);
-        regs.set8([func.id32() as u64, word, 0, 0, 0, 0, 0, 0]);
         self.reply_normal(cpu, regs)
     }
 
@@ -135,7 +135,7 @@ impl<P: Port> Spmc<P> {
         if !cpu.held {
             return self.preempt(cpu, context, Func::Yield, regs);
         }
-        regs.set8([Func::Run.id32() as u64, context.target_word(), 0, 0, 0, 0, 0, 0]);
+        context.name_in(Func::Run, regs);
         Next::Run(context)
     }
 
@@ -186,6 +186,14 @@ impl<P: Port> Spmc<P> {
         self.say(context, format_args!(" has aborted"));
         self.drop_interrupts(cpu.index, context);
         self.after_abort(cpu, context, call, regs)
+    }
+}
+
+impl<P: Port> ExecutionContext<P> {
+    /// Makes w0-w7 what names it in w1: FFA_RUN, what that returns with, FFA_MSG_WAIT (DEN0077A, "FFA_RUN").
+    #[inline(never)]
+    pub(super) fn name_in(&self, func: Func, regs: &mut Regs) {
+        regs.set8([func.id32() as u64, (self.id.0 as u64) << 16 | self.vcpu as u64, 0, 0, 0, 0, 0, 0]);
     }
 }
 

@@ -25,29 +25,20 @@ pub(crate) fn endpoints(w1: u64) -> (PartitionId, PartitionId) {
 
 /// Clears the upper halves of x0-x7: all that a 32-bit call carries.
 #[inline(always)]
-pub(crate) fn truncate(regs: &mut Regs) {
+fn narrow(regs: &mut Regs) {
     const LOW: u64 = 0xffff_ffff;
     let [a, b, c, d, e, f, g, h, ..] = regs.x;
     regs.set8([a & LOW, b & LOW, c & LOW, d & LOW, e & LOW, f & LOW, g & LOW, h & LOW]);
 }
 
-/// Says what it takes to send and to receive one form of direct request.
-pub(crate) struct Form {
-    pub(super) func: Func,
-    pub(super) sends: Properties,
-    pub(super) not_a_sender: Refusal,
-    pub(super) receives: Properties,
-    pub(super) not_a_receiver: Refusal,
+/// Clears the upper halves of x0-x7: the copy that all share but direct messages of the older forms.
+#[inline(never)]
+pub(crate) fn truncate(regs: &mut Regs) {
+    narrow(regs);
 }
 
-/// What it takes for the older forms.
-pub(crate) const FORM: Form = Form {
-    func: Func::DirectReq,
-    sends: Properties::SENDS_DIRECT,
-    not_a_sender: Refusal::NotASender,
-    receives: Properties::RECEIVES_DIRECT,
-    not_a_receiver: Refusal::NotAReceiver,
-};
+/// What a partition must have to receive direct requests of the older forms, and the refusal where it has not.
+pub(crate) const RECEIVES: (Properties, Refusal) = (Properties::RECEIVES_DIRECT, Refusal::NotAReceiver);
 
 impl<P: Port> Spmc<P> {
     /// Takes a direct request from the Normal world.
@@ -70,24 +61,10 @@ impl<P: Port> Spmc<P> {
             return Err(self.no_receiver(source, destination));
         };
         self.routing.check(End::normal(source), End::partition(target.index), Use::Messages)?;
-        let context = self.receiver(cpu, target, &FORM)?;
-        self.start_from_normal(cpu, context, (fid, source, Route::OPEN), regs)
-    }
-
-    /// Enters a context that was just won, with a request of the Normal world.
-    #[inline(always)]
-    pub(crate) fn start_from_normal(
-        &self,
-        cpu: &mut Cpu<P>,
-        context: &'static ExecutionContext<P>,
-        (fid, source, route): (u32, PartitionId, Route),
-        regs: &mut Regs,
-    ) -> Result<Next<P>, Refusal> {
-        self.normal.version.settle();
-        let wide = fid & SMC64 != 0;
-        context.set_call(Call::new(Entered::direct(wide), 1 | route.depth(), Link::NOBODY, source));
+        let context = self.receiver(cpu, target, RECEIVES)?;
+        self.begin_from_normal(context, (Entered::direct(fid & SMC64 != 0), Route::OPEN, source));
         cpu.keep_normal(regs);
-        self.enter(cpu, context, regs, wide)
+        Ok(self.enter(cpu, context, fid, regs))
     }
 
     /// Takes a direct request from a partition: the caller blocks, the chain grows by one.
@@ -99,59 +76,30 @@ impl<P: Port> Spmc<P> {
         fid: u32,
         regs: &mut Regs,
     ) -> Result<Next<P>, Refusal> {
-        let [_, _, w2, ..] = regs.x;
+        let [_, w1, w2, ..] = regs.x;
         if w2 as u32 != 0 {
             return Err(if w2 & FRAMEWORK != 0 { Refusal::FrameworkMessage } else { Refusal::ReservedNotZero });
         }
-        let target = self.sender(caller, regs, &FORM)?;
-        self.routing.check(caller.end(), End::partition(target.index), Use::Messages)?;
-        let context = self.receiver(cpu, target, &FORM)?;
-        self.start_from_partition(cpu, caller, context, (fid, Route::OPEN), regs)
-    }
-
-    /// Blocks `caller` and enters a context that was just won, with a request of a partition.
-    #[inline(always)]
-    pub(crate) fn start_from_partition(
-        &self,
-        cpu: &mut Cpu<P>,
-        caller: &'static ExecutionContext<P>,
-        context: &'static ExecutionContext<P>,
-        (fid, route): (u32, Route),
-        regs: &mut Regs,
-    ) -> Result<Next<P>, Refusal> {
-        let wide = fid & SMC64 != 0;
-        self.block_on(caller, context, (Entered::direct(wide), route), regs);
-        self.enter(cpu, context, regs, wide)
-    }
-
-    /// Checks who sends and finds to whom: everything that can be refused before the route is taken.
-    #[inline(always)]
-    pub(super) fn sender(
-        &'static self,
-        caller: &ExecutionContext<P>,
-        regs: &Regs,
-        form: &Form,
-    ) -> Result<&'static Partition<P>, Refusal> {
-        let [_, w1, ..] = regs.x;
         let (source, destination) = endpoints(w1);
         if source != caller.id {
             return Err(Refusal::ForgedSource);
         }
-        if !caller.properties.contains(form.sends) {
-            return Err(form.not_a_sender);
+        if !caller.properties.contains(Properties::SENDS_DIRECT) {
+            return Err(Refusal::NotASender);
         }
         let call = caller.call();
-        calls::of(form.func).check_model(call.entered())?;
+        calls::of(Func::DirectReq).check_model(call.entered())?;
         if destination == source {
             return Err(Refusal::ToSelf);
         }
         let Some(target) = self.partitions.find(destination) else {
             return Err(self.no_receiver(source, destination));
         };
-        if call.depth() >= CHAIN_MAX {
-            return Err(Refusal::too_deep(call));
-        }
-        Ok(target)
+        call.check_depth()?;
+        self.routing.check(caller.end(), End::partition(target.index), Use::Messages)?;
+        let context = self.receiver(cpu, target, RECEIVES)?;
+        self.block(caller, context, (Entered::direct(fid & SMC64 != 0), Route::OPEN), regs);
+        Ok(self.enter(cpu, context, fid, regs))
     }
 
     /// Wins the execution context of `target` that serves this CPU, or says why not.
@@ -160,10 +108,10 @@ impl<P: Port> Spmc<P> {
         &self,
         cpu: &Cpu<P>,
         target: &'static Partition<P>,
-        form: &Form,
+        (receives, not_a_receiver): (Properties, Refusal),
     ) -> Result<&'static ExecutionContext<P>, Refusal> {
-        if !target.identity.properties.contains(form.receives) {
-            return Err(form.not_a_receiver);
+        if !target.identity.properties.contains(receives) {
+            return Err(not_a_receiver);
         }
         if target.standing.is_closed() {
             return Err(Refusal::TargetAborted);
@@ -173,9 +121,51 @@ impl<P: Port> Spmc<P> {
         Ok(context)
     }
 
+    /// Wins a context as [`Spmc::receiver`] does: the copy that all share but direct requests of the older forms.
+    #[inline(never)]
+    pub(crate) fn win(
+        &self,
+        cpu: &Cpu<P>,
+        target: &'static Partition<P>,
+        receives: (Properties, Refusal),
+    ) -> Result<&'static ExecutionContext<P>, Refusal> {
+        self.receiver(cpu, target, receives)
+    }
+
+    /// Makes a context that was just won the Normal world's, for a request of `source`.
+    #[inline(always)]
+    fn begin_from_normal(
+        &self,
+        context: &ExecutionContext<P>,
+        (entered, route, source): (Entered, Route, PartitionId),
+    ) {
+        self.normal.version.settle();
+        context.set_call(Call::new(entered, 1 | route.depth(), Link::NOBODY, source));
+    }
+
+    /// Makes a context that was just won the callee of `caller`, which blocks, or of the Normal world's `source`: what all
+    /// share but direct requests of the older forms.
+    #[inline(never)]
+    pub(crate) fn begin_call(
+        &self,
+        cpu: &mut Cpu<P>,
+        caller: Option<&'static ExecutionContext<P>>,
+        context: &ExecutionContext<P>,
+        (entered, route, source): (Entered, Route, PartitionId),
+        regs: &Regs,
+    ) {
+        match caller {
+            Some(caller) => self.block(caller, context, (entered, route), regs),
+            None => {
+                self.begin_from_normal(context, (entered, route, source));
+                cpu.set_normal_aside(regs);
+            }
+        }
+    }
+
     /// Blocks `caller` on a context that was just won: the chain grows by one.
     #[inline(always)]
-    pub(super) fn block_on(
+    fn block(
         &self,
         caller: &ExecutionContext<P>,
         context: &ExecutionContext<P>,
@@ -206,21 +196,15 @@ impl<P: Port> Spmc<P> {
         }
     }
 
-    /// Enters a context that was just won, with the message that is in the registers.
+    /// Enters a context that was just won, with the message of `fid` that is in the registers.
     #[inline(always)]
-    fn enter(
-        &self,
-        cpu: &mut Cpu<P>,
-        context: &'static ExecutionContext<P>,
-        regs: &mut Regs,
-        wide: bool,
-    ) -> Result<Next<P>, Refusal> {
-        if !wide {
-            truncate(regs);
+    fn enter(&self, cpu: &mut Cpu<P>, context: &'static ExecutionContext<P>, fid: u32, regs: &mut Regs) -> Next<P> {
+        if fid & SMC64 == 0 {
+            narrow(regs);
         }
         self.port.unpark(context.context(), regs);
         cpu.current = Some(context);
-        Ok(Next::Run(context))
+        Next::Run(context)
     }
 
     /// Takes a direct response: the responder idles, whoever asked goes on.
@@ -249,7 +233,7 @@ impl<P: Port> Spmc<P> {
             return Err(Refusal::WrongRequester);
         }
         if !wide {
-            truncate(regs);
+            narrow(regs);
         }
         self.finish(cpu, responder, call, regs)
     }
@@ -294,6 +278,7 @@ impl<P: Port> Spmc<P> {
 
     /// Says why a destination is nobody that takes direct requests.
     #[cold]
+    #[inline(never)]
     pub(crate) fn no_receiver(&self, source: PartitionId, destination: PartitionId) -> Refusal {
         if destination == self.id {
             Refusal::ToSpmc
@@ -307,13 +292,21 @@ impl<P: Port> Spmc<P> {
     }
 }
 
-impl Refusal {
-    /// Explains why a chain may not grow.
-    #[cold]
-    pub(crate) fn too_deep(call: Call) -> Self {
-        if call.is_in_window() { Self::WindowChain } else { Self::ChainTooDeep }
+impl Call {
+    /// Checks that the chain that ends with this call may grow.
+    #[inline(always)]
+    pub(super) fn check_depth(self) -> Result<(), Refusal> {
+        if self.depth() < CHAIN_MAX {
+            Ok(())
+        } else if self.is_in_window() {
+            Err(Refusal::WindowChain)
+        } else {
+            Err(Refusal::ChainTooDeep)
+        }
     }
+}
 
+impl Refusal {
     /// Explains the state that kept a context from being entered.
     #[cold]
     pub(crate) fn of_state(state: State) -> Self {

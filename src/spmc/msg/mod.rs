@@ -7,7 +7,7 @@ mod direct2;
 mod run;
 mod wait;
 
-pub(crate) use direct::{FORM as DIRECT, endpoints, truncate};
+pub(crate) use direct::{RECEIVES, endpoints, truncate};
 
 /// The longest call chain, counted in partitions from the Normal world on.
 pub(crate) const CHAIN_MAX: u8 = 8;

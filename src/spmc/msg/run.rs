@@ -3,9 +3,8 @@
 
 use ffa_abi::{Func, PartitionId, Regs};
 
-use super::CHAIN_MAX;
 use crate::hub::Route;
-use crate::partition::{Call, Entered, ExecutionContext, State};
+use crate::partition::{Entered, ExecutionContext, State};
 use crate::refusal::Refusal;
 use crate::routing::Use;
 use crate::{Cpu, Next, Port, Spmc};
@@ -26,44 +25,29 @@ impl<P: Port> Spmc<P> {
         Ok(context)
     }
 
-    /// Takes FFA_RUN from the Normal world: wakes a waiting context or resumes a preempted chain by its head.
+    /// Takes FFA_RUN of a partition's context, which blocks until the target waits again, or of the Normal world (`None`):
+    /// wakes a waiting context or, for the Normal world, resumes a preempted chain by its head.
     #[inline(never)]
-    pub(crate) fn run_from_normal(&'static self, cpu: &mut Cpu<P>, regs: &mut Regs) -> Result<Next<P>, Refusal> {
-        let [_, w1, ..] = regs.x;
-        let target = self.target_of_run(cpu, w1)?;
-        match target.state.try_move(State::Idle, State::Running) {
-            Ok(()) => {
-                target.set_call(Call::of_normal(Entered::Run, PartitionId::NORMAL_WORLD));
-                cpu.set_normal_aside(regs);
-                Ok(self.wake(cpu, target, regs))
-            }
-            Err(State::Preempted) => self.resume(cpu, target, regs),
-            Err(state) => Err(Refusal::of_state(state)),
-        }
-    }
-
-    /// Takes FFA_RUN from a partition, which blocks until the target waits again.
-    pub(crate) fn run_from_partition(
+    pub(crate) fn run(
         &'static self,
         cpu: &mut Cpu<P>,
-        caller: &'static ExecutionContext<P>,
+        caller: Option<&'static ExecutionContext<P>>,
         regs: &mut Regs,
     ) -> Result<Next<P>, Refusal> {
         let [_, w1, ..] = regs.x;
         let target = self.target_of_run(cpu, w1)?;
-        self.routing.check(caller.end(), target.end(), Use::Messages)?;
-        let call = caller.call();
-        if call.depth() >= CHAIN_MAX {
-            return Err(Refusal::too_deep(call));
+        if let Some(caller) = caller {
+            self.routing.check(caller.end(), target.end(), Use::Messages)?;
+            caller.call().check_depth()?;
         }
-        target.state.try_move(State::Idle, State::Running).map_err(Refusal::of_state)?;
-        self.block(caller, target, (Entered::Run, Route::OPEN), regs);
-        Ok(self.wake(cpu, target, regs))
-    }
-
-    /// Enters a waiting context that was just won: its FFA_MSG_WAIT returns with FFA_RUN.
-    fn wake(&self, cpu: &mut Cpu<P>, target: &'static ExecutionContext<P>, regs: &mut Regs) -> Next<P> {
-        regs.set8([Func::Run.id32() as u64, target.target_word(), 0, 0, 0, 0, 0, 0]);
-        self.go_on(cpu, target, regs)
+        match target.state.try_move(State::Idle, State::Running) {
+            Ok(()) => {}
+            Err(State::Preempted) if caller.is_none() => return self.resume(cpu, target, regs),
+            Err(state) => return Err(Refusal::of_state(state)),
+        }
+        self.begin_call(cpu, caller, target, (Entered::Run, Route::OPEN, PartitionId::NORMAL_WORLD), regs);
+        // Its FFA_MSG_WAIT returns with FFA_RUN.
+        target.name_in(Func::Run, regs);
+        Ok(self.go_on(cpu, target, regs))
     }
 }

@@ -77,15 +77,26 @@ impl<P: Port> Spmc<P> {
         self.carry_out(cpu.index, partition);
         // A context that died while it started again, or in the first start, is not tried a second time here.
         if call.entered() == Entered::Init {
-            return match context.take_restart() {
-                Some(call) => self.resume_after(cpu, call, regs),
-                None => self.continue_start(cpu, regs),
-            };
+            return self.after_start(cpu, context, regs);
         }
         if partition.win_start(context) {
             return self.begin(cpu, partition, context, call.ended(), regs);
         }
         self.resume_after(cpu, call, regs)
+    }
+
+    /// Goes on after a context has started, or has died of it: with what waits for its restart, or with the next start.
+    #[inline(never)]
+    pub(crate) fn after_start(
+        &'static self,
+        cpu: &mut Cpu<P>,
+        context: &ExecutionContext<P>,
+        regs: &mut Regs,
+    ) -> Next<P> {
+        match context.take_restart() {
+            Some(call) => self.resume_after(cpu, call, regs),
+            None => self.continue_start(cpu, regs),
+        }
     }
 
     /// Goes on with what was interrupted by an abort or a restart.
@@ -103,13 +114,22 @@ impl<P: Port> Spmc<P> {
         }
     }
 
-    /// Starts, for the Normal world, a context that was reset by the restart of its partition on another CPU; the
-    /// caller is told to try again.
+    /// Starts, for the Normal world, a context that was reset by the restart of its partition on another CPU, if that
+    /// may be why its call is refused; the caller is told to try again.
     #[cold]
-    pub(crate) fn start_again(&'static self, cpu: &mut Cpu<P>, fid: u32, regs: &mut Regs) -> Option<Next<P>> {
+    pub(crate) fn start_again(
+        &'static self,
+        cpu: &mut Cpu<P>,
+        caller: Option<&'static ExecutionContext<P>>,
+        (fid, refusal): (u32, Refusal),
+        regs: &mut Regs,
+    ) -> Option<Next<P>> {
+        if caller.is_some() || !refusal.may_start_again() {
+            return None;
+        }
         let [_, w1, ..] = regs.x;
         let (first, second) = endpoints(w1);
-        let partition = match Func::decode(fid)? {
+        let partition = match Func::look_up(fid)? {
             Func::DirectReq | Func::DirectReq2 => self.partitions.look_up(second)?,
             Func::Run => self.partitions.look_up(first)?,
             // No other call enters a partition.

@@ -272,11 +272,6 @@ impl<P: Port> ExecutionContext<P> {
         self.state.get()
     }
 
-    /// Names it as w1 does of FFA_RUN and of what that returns with: identifier, then number (DEN0077A, "FFA_RUN").
-    pub(crate) fn target_word(&self) -> u64 {
-        (self.id.0 as u64) << 16 | self.vcpu as u64
-    }
-
     #[inline(always)]
     pub(crate) fn link(&self) -> Link {
         Link::new(self.partition, self.vcpu)

@@ -20,7 +20,7 @@ fn a_partition_has_no_buffers_in_memory_that_is_sent_or_borrowed() {
     let map = |tx: u64, rx: u64| {
         let mut regs = Regs::ZERO;
         regs.x[..4].copy_from_slice(&[Func::RxTxMap.id64().into(), tx, rx, 1]);
-        w.spmc.rxtx_map(Some(p), &mut regs).map_err(|r| r.code())
+        w.spmc.map_buffers(Some(p), &regs).map_err(|r| r.code())
     };
     let refused = |at: u64, why: &str| {
         assert_eq!(map(at, own), Err(Error::InvalidParameters), "TX, {why}");

@@ -77,7 +77,7 @@ fn only_ones_own_plain_memory_can_be_sent() {
     regs.x = [0; 18];
     regs.x[..4].copy_from_slice(&[Func::RxTxMap.id64().into(), NW, NW + 0x1000, 1]);
     w.spmc.normal.mailbox.lock().unmap().unwrap();
-    assert_eq!(w.spmc.rxtx_map(None, &mut regs).map_err(|r| r.code()), Err(Error::InvalidParameters));
+    assert_eq!(w.spmc.map_buffers(None, &regs).map_err(|r| r.code()), Err(Error::InvalidParameters));
     w.spmc.normal.mailbox.lock().map(buffers(0)).unwrap();
     w.reclaim(0, h, 0).unwrap();
 }
