@@ -223,6 +223,7 @@ impl Transaction {
     }
 }
 
+/// Which places are in use, and by whom.
 struct Use {
     /// One bit per place that is in use, or that the table must not have. Only those behind the last that was ever used may
     /// have no page yet.
@@ -283,13 +284,12 @@ impl Table {
 
     /// Returns the first free place, and makes a page of places for it if there is none yet.
     fn first_free<P: Port>(&self, port: &P, index: u16) -> Result<Place, Refusal> {
-        let mut pages = self.pages.lock();
-        if index as usize / PER_PAGE == pages.len() {
+        let pages = self.pages.lock().len();
+        if index as usize / PER_PAGE == pages {
             let page = port.keep(PER_PAGE, Transaction::place);
             let page = page.and_then(|page| page.first_chunk()).ok_or(Refusal::TableMemory)?;
-            pages.try_push(page).map_err(|_| Refusal::MemTransactions)?;
+            self.pages.lock().try_push(page).map_err(|_| Refusal::MemTransactions)?;
         }
-        drop(pages);
         self.place(index).ok_or(Refusal::MemTransactions)
     }
 
