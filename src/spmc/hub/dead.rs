@@ -43,16 +43,11 @@ pub(crate) struct Dead {
 
 impl Dead {
     /// Makes room for so many payloads of at most `longest` bytes, or says that there is no memory for it. Boot time.
-    pub(crate) fn make_room(&mut self, count: usize, longest: usize) -> Option<()> {
+    pub(crate) fn make_room(&mut self, count: usize, longest: usize, memory: &mut usize) -> Option<()> {
         self.each = longest.div_ceil(8);
-        self.letters = list(count)?;
-        self.words = list(count.checked_mul(self.each)?)?;
+        self.letters = list(count, memory)?;
+        self.words = list(count.checked_mul(self.each)?, memory)?;
         Some(())
-    }
-
-    /// Returns the bytes of memory that it has.
-    pub(crate) fn memory(&self) -> usize {
-        size_of_val(self.letters) + size_of_val(self.words)
     }
 
     /// Keeps a message, its payload with zeroes behind it in its last word; the oldest one makes room for it. Sets the
@@ -93,10 +88,15 @@ impl Dead {
 
     /// Returns a letter and its payload, with zeroes behind it in its last word.
     pub(crate) fn read(&self, number: u64) -> Option<(&Letter, &[u64])> {
-        let at = self.letters.iter().position(|l| l.as_ref().is_some_and(|l| l.number == number))?;
-        let letter = self.letters.get(at)?.as_ref()?;
-        let rest = self.words.get(at.checked_mul(self.each)?..)?;
-        Some((letter, rest.get(..usize::from(letter.len).div_ceil(8))?))
+        for (at, place) in self.letters.iter().enumerate() {
+            if let Some(letter) = place
+                && letter.number == number
+            {
+                let rest = self.words.get(at.checked_mul(self.each)?..)?;
+                return Some((letter, rest.get(..usize::from(letter.len).div_ceil(8))?));
+            }
+        }
+        None
     }
 
     /// Forgets a letter, or all of them. Returns how many.
@@ -148,8 +148,8 @@ mod tests {
             let mut r = Random(seed * 77777);
             let size = r.below(6) as usize + 1;
             let mut dead = Dead::default();
-            dead.make_room(size, 24).unwrap();
-            let memory = dead.memory();
+            dead.make_room(size, 24, &mut 0).unwrap();
+            let memory = size_of_val(dead.letters) + size_of_val(dead.words);
             // Places, as the ring has them: the next one is overwritten, empty or not.
             let mut places: VecDeque<Option<(u64, Vec<u8>)>> = (0..size).map(|_| None).collect();
             let (mut came, mut evicted) = (0, 0);
@@ -189,7 +189,7 @@ mod tests {
                     assert_eq!(dead.from(*number), Some(l));
                 }
             }
-            assert_eq!(dead.memory(), memory);
+            assert_eq!(size_of_val(dead.letters) + size_of_val(dead.words), memory);
         }
     }
 }

@@ -60,16 +60,11 @@ pub(crate) struct Log {
 
 impl Log {
     /// Makes room for so many messages of at most `payload` bytes, or says that there is no memory for it. Boot time.
-    pub(crate) fn make_room(&mut self, slots: usize, payload: usize) -> Option<()> {
+    pub(crate) fn make_room(&mut self, slots: usize, payload: usize, memory: &mut usize) -> Option<()> {
         (self.each, self.payload) = (payload.div_ceil(8).checked_add(FRONT)?, payload);
-        self.records = list(slots)?;
-        self.words = list(slots.checked_mul(self.each)?)?;
+        self.records = list(slots, memory)?;
+        self.words = list(slots.checked_mul(self.each)?, memory)?;
         Some(())
-    }
-
-    /// Returns the bytes of memory that it has.
-    pub(crate) fn memory(&self) -> usize {
-        size_of_val(self.records) + size_of_val(self.words)
     }
 
     /// Returns the most bytes of a payload.
@@ -207,14 +202,9 @@ pub(crate) struct Keys {
 
 impl Keys {
     /// Makes room for so many keys, or says that there is no memory for it. Boot time.
-    pub(crate) fn make_room(&mut self, count: usize) -> Option<()> {
-        self.keys = list(count)?;
+    pub(crate) fn make_room(&mut self, count: usize, memory: &mut usize) -> Option<()> {
+        self.keys = list(count, memory)?;
         Some(())
-    }
-
-    /// Returns the bytes of memory that it has.
-    pub(crate) fn memory(&self) -> usize {
-        size_of_val(self.keys)
     }
 
     /// Tells whether a key is among them.
@@ -244,15 +234,16 @@ impl Keys {
     }
 }
 
-/// Makes a list of so many default values, or says that there is no memory for it. Boot time: it stays for ever, and
-/// no list here ever grows.
-pub(super) fn list<T: Default>(len: usize) -> Option<&'static mut [T]> {
+/// Makes a list of so many default values, or says that there is no memory for it; `memory` counts the bytes. Boot
+/// time: it stays for ever, and no list here ever grows.
+pub(super) fn list<T: Default>(len: usize, memory: &mut usize) -> Option<&'static mut [T]> {
     let mut list = Vec::new();
     let _ = list.try_reserve_exact(len);
     while list.len() < len && list.len() < list.capacity() {
         list.push(T::default());
     }
     let list = list.leak();
+    *memory += size_of_val(list);
     (list.len() == len).then_some(list)
 }
 
@@ -284,7 +275,7 @@ mod tests {
     #[test]
     fn a_record_knows_each_change_of_its_bytes_and_fields() {
         let mut log = Log::default();
-        log.make_room(3, 40).unwrap();
+        log.make_room(3, 40, &mut 0).unwrap();
         for len in [0, 1, 8, 13, 40] {
             let (front, payload) = log.words_mut(1, len).unwrap().split_first_chunk_mut::<FRONT>().unwrap();
             *front = core::array::from_fn(|n| n as u64);
@@ -332,7 +323,7 @@ mod tests {
         let mut r = Random(99);
         const WINDOW: usize = 16;
         let (mut keys, mut list) = (Keys::default(), VecDeque::new());
-        keys.make_room(WINDOW).unwrap();
+        keys.make_room(WINDOW, &mut 0).unwrap();
         for _ in 0..5000 {
             let key = r.below(40);
             assert_eq!(keys.has(key), key != 0 && list.contains(&key));

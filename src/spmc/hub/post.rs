@@ -109,22 +109,20 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    fn make_room(&mut self, seats: usize, (slots, bytes): (u16, u16), bounds: &Bounds) -> Option<()> {
+    fn make_room(
+        &mut self,
+        seats: usize,
+        (slots, bytes): (u16, u16),
+        bounds: &Bounds,
+        memory: &mut usize,
+    ) -> Option<()> {
         self.queue = Queue::new(slots, bounds.high, bounds.low);
-        self.log.make_room(slots.into(), usize::from(bytes).checked_sub(envelope::SIZE)?)?;
-        self.senders = list(seats)?;
+        self.log.make_room(slots.into(), usize::from(bytes).checked_sub(envelope::SIZE)?, memory)?;
+        self.senders = list(seats, memory)?;
         for sender in &mut *self.senders {
-            sender.keys.make_room(bounds.keys)?;
+            sender.keys.make_room(bounds.keys, memory)?;
         }
         Some(())
-    }
-
-    fn memory(&self) -> usize {
-        let mut bytes = self.log.memory() + size_of_val(self.senders);
-        for sender in &*self.senders {
-            bytes += sender.keys.memory();
-        }
-        bytes
     }
 
     /// Tells whether it takes part.
@@ -165,6 +163,8 @@ pub(crate) struct Untold {
 pub(crate) struct Post {
     pub(crate) dead: Dead,
     bounds: Bounds,
+    /// Bytes of its queues and of its dead letters.
+    memory: usize,
     /// Spokes whose breaker is not closed, or is isolated: bit n is seat n. To look at before anything else.
     suspects: u32,
     /// Spokes that are paused.
@@ -185,6 +185,7 @@ impl Post {
             spokes: ArrayVec::new(),
             dead: Dead::default(),
             bounds,
+            memory: 0,
             suspects: 0,
             paused: 0,
             published: 0,
@@ -201,21 +202,18 @@ impl Post {
         for queue in queues {
             self.spokes.try_push(Spoke::default()).ok()?;
             if let (Some(queue), Some(spoke)) = (*queue, self.spokes.last_mut()) {
-                spoke.inbox.make_room(queues.len(), queue, &self.bounds)?;
+                spoke.inbox.make_room(queues.len(), queue, &self.bounds, &mut self.memory)?;
                 longest = longest.max(spoke.inbox.log.payload());
                 dead = self.bounds.dead;
             }
         }
-        self.dead.make_room(dead, longest)
+        self.memory += size_of_val(self.spokes.as_slice());
+        self.dead.make_room(dead, longest, &mut self.memory)
     }
 
     /// Returns the bytes of memory that it has; they never change.
     pub(crate) fn memory(&self) -> usize {
-        let mut bytes = self.dead.memory() + size_of_val(&*self.spokes);
-        for spoke in &self.spokes {
-            bytes += spoke.inbox.memory();
-        }
-        bytes
+        self.memory
     }
 
     /// Shows an endpoint: its queue, counts and breaker.
@@ -230,7 +228,7 @@ impl Post {
         Some(&self.spoke(to)?.inbox.senders.get(usize::from(from.0))?.route)
     }
 
-    #[inline]
+    #[inline(never)]
     fn spoke_mut(&mut self, seat: Seat) -> Option<&mut Spoke> {
         self.spokes.get_mut(usize::from(seat.0))
     }
@@ -245,7 +243,6 @@ impl Post {
         self.sender_mut(from, to).map(|(sender, limits)| (&mut sender.route, limits))
     }
 
-    #[inline]
     fn breaker(&mut self, seat: Seat) -> Option<(&mut Breaker, &Limits)> {
         Some((&mut self.spokes.get_mut(usize::from(seat.0))?.breaker, &self.bounds.limits))
     }
@@ -256,7 +253,7 @@ impl Post {
     }
 
     /// Tells whether an endpoint takes part.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn takes_part(&self, seat: Seat) -> bool {
         self.spoke(seat).is_some_and(|s| s.inbox.is_open())
     }
@@ -268,7 +265,7 @@ impl Post {
     }
 
     /// Tells whether a sender is to be told of a receiver.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn has_news(&self, seat: Seat) -> bool {
         self.spoke(seat).is_some_and(|s| s.slow | s.resume != 0)
     }

@@ -277,10 +277,8 @@ impl Windows {
     /// Returns when the time of the first of the open windows is up; the end of all times where none is.
     pub(crate) fn next_end(&self) -> u64 {
         let mut first = u64::MAX;
-        for place in &self.table.lock().open {
-            if let Some(Terms { record, .. }) = place {
-                first = first.min(record.opened.saturating_add(record.lifetime));
-            }
+        for Terms { record, .. } in self.table.lock().open.iter().flatten() {
+            first = first.min(record.opened.saturating_add(record.lifetime));
         }
         first
     }
