@@ -174,8 +174,10 @@ fn timer_place(register: u64) -> usize {
 /// Tells when the first timer of a context is to interrupt it; the virtual one only where it traps.
 pub(crate) fn timer(context: &Context) -> Option<u64> {
     let traps = !context.groups().contains(Groups::TIMERS);
-    let armed = |at| (context.timers.get(at) & CTL_WRITABLE == CTL_ENABLE).then(|| context.timers.get(at + 1));
-    armed(PHYSICAL).into_iter().chain(armed(VIRTUAL).filter(|_| traps)).min()
+    let armed = |at| context.timers.get(at) & CTL_WRITABLE == CTL_ENABLE;
+    let due = |at, counts: bool| if counts && armed(at) { context.timers.get(at + 1) } else { u64::MAX };
+    let first = due(PHYSICAL, true).min(due(VIRTUAL, traps));
+    (first != u64::MAX).then_some(first)
 }
 
 const CTL_WRITABLE: u64 = 0b11;

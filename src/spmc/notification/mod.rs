@@ -261,20 +261,15 @@ impl Notifications {
     pub(crate) fn info(&mut self, info: &mut Info) -> Result<(), Refusal> {
         for r in self.receivers.iter_mut() {
             let untold = r.untold();
-            let (whole, mut contexts) = (untold & 1 << WHOLE, untold & !(1 << WHOLE));
-            if untold == whole && whole != 0 {
-                if info.used >= info.room {
-                    info.more = true;
-                    break;
-                }
-                info.open(r.id);
-                r.told |= whole;
-            }
-            let mut in_list = 0;
-            while contexts != 0 {
-                // A list is a receiver and up to three of its contexts.
-                let opens = in_list == 0 || in_list == 3;
-                if info.used + 1 + opens as usize > info.room {
+            // Running any context of it delivers what is for the whole as well.
+            let (whole, contexts) = (untold & 1 << WHOLE, untold & !(1 << WHOLE));
+            let mut left = if contexts != 0 { contexts } else { whole };
+            // A list is a receiver and up to three of its contexts: the first one opens one.
+            let mut in_list = 3;
+            while left != 0 {
+                let place = left.trailing_zeros() as u16;
+                let (opens, adds) = (in_list == 3, place != WHOLE);
+                if info.used + opens as usize + adds as usize > info.room {
                     info.more = true;
                     break;
                 }
@@ -282,13 +277,13 @@ impl Notifications {
                     info.open(r.id);
                     in_list = 0;
                 }
+                if adds {
+                    info.add(place);
+                }
                 in_list += 1;
-                info.add(contexts.trailing_zeros() as u16);
-                // Running any context of it delivers what is for the whole as well.
-                let next = contexts & contexts.wrapping_neg();
-                r.told |= whole | next;
-                r.cycles &= !next;
-                contexts &= !next;
+                left &= !(1 << place);
+                r.told |= whole | 1 << place;
+                r.cycles &= !(1 << place);
             }
         }
         if info.used == 0 { Err(Refusal::NothingPending) } else { Ok(()) }
