@@ -3,7 +3,7 @@
 
 use core::slice::ChunksExact;
 
-use super::blob::Tree;
+use super::blob::{Tree, text, until_nul};
 use super::property::{Kind, Property};
 use super::refusal::{Details, append, name};
 use super::{Cause, CheckedBlob, File, Name, Refusal};
@@ -61,8 +61,8 @@ pub(crate) struct Node<'a> {
 impl<'a> Node<'a> {
     /// Returns a file's root node.
     #[inline(never)]
-    pub(crate) fn root(blob: &'a CheckedBlob<'a>, file: File) -> Option<Self> {
-        Some(Self { file, parent: "", tree: blob.root()? })
+    pub(crate) fn root(blob: &CheckedBlob<'a>, file: File) -> Self {
+        Self { file, parent: "", tree: blob.root() }
     }
 
     /// Reads each node inside this one, up to the first that is refused.
@@ -83,7 +83,8 @@ impl<'a> Node<'a> {
         other: &mut dyn FnMut(&Self) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
         self.each_child(&mut |child| {
-            let place = names.iter().position(|&n| n == child.name()).and_then(|n| found.get_mut(n));
+            let name = child.name();
+            let place = names.iter().position(|&n| n == name).and_then(|n| found.get_mut(n));
             match place {
                 Some(place) => *place = Some(*child),
                 None => other(child)?,
@@ -93,7 +94,7 @@ impl<'a> Node<'a> {
     }
 
     /// Returns its name.
-    pub(crate) const fn name(&self) -> &'a str {
+    pub(crate) fn name(&self) -> &'a str {
         self.tree.name()
     }
 
@@ -187,6 +188,7 @@ impl<'a> Node<'a> {
         for (property, bytes) in self.tree.properties() {
             let value = rows.iter_mut().find(|v| v.property.is_called(property));
             let Some(value) = value else {
+                let property = text(property);
                 match others {
                     Others::Told => self.warn(warn, property, "is not known and has no effect"),
                     Others::Refused => return Err(self.unknown(property)),
@@ -338,7 +340,7 @@ impl<'a> Value<'_, 'a> {
                 odd = (bytes.len() == 4).then_some("has one cell; the SPMD reads two and ignores it");
             }
             Kind::Text => {
-                if self.texts().count() != 1 || !self.is_text() {
+                if until_nul(bytes).len() + 1 != bytes.len() || !self.is_text() {
                     return Err(self.length("one string in \" \""));
                 }
             }
@@ -378,7 +380,8 @@ impl<'a> Value<'_, 'a> {
     }
 
     fn is_text(&self) -> bool {
-        self.bytes().last() == Some(&0) && core::str::from_utf8(self.bytes()).is_ok()
+        let bytes = self.bytes();
+        bytes.last() == Some(&0) && text(bytes).len() == bytes.len()
     }
 
     pub(crate) fn check_texts(&self) -> Result<(), Refusal> {
@@ -467,9 +470,11 @@ impl<'a> Iterator for Texts<'a> {
 
     #[inline(never)]
     fn next(&mut self) -> Option<&'a str> {
-        let end = self.0.iter().position(|&b| b == 0)?;
-        let (text, rest) = self.0.split_at_checked(end)?;
-        self.0 = rest.get(1..).unwrap_or_default();
-        core::str::from_utf8(text).ok()
+        if self.0.is_empty() {
+            return None;
+        }
+        let first = until_nul(self.0);
+        self.0 = self.0.get(first.len() + 1..).unwrap_or_default();
+        Some(text(first))
     }
 }

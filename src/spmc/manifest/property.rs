@@ -101,9 +101,10 @@ impl Property {
     }
 
     /// Tells whether it has this name.
-    pub(super) fn is_called(&self, name: &str) -> bool {
+    pub(super) fn is_called(&self, name: &[u8]) -> bool {
         // What stands behind a name of this length comes first: it tells most rows apart without comparing the names.
-        matches!(self.text.as_bytes().get(name.len()), None | Some(b':')) && self.text.starts_with(name)
+        let text = self.text.as_bytes();
+        matches!(text.get(name.len()), None | Some(b':')) && text.starts_with(name)
     }
 
     /// Returns its name and its rule.
