@@ -172,7 +172,7 @@ impl<'a> Iterator for Properties<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         // They come before nodes.
-        (self.0.step()? == PROP).then_some((self.0.name, self.0.value))
+        (self.0.step()? == PROP).then(|| (until_nul(self.0.name), self.0.value))
     }
 }
 
@@ -295,7 +295,7 @@ fn check_structs(mut walk: Walk<'_>) -> Result<(), BlobError> {
                 properties = false;
             }
             PROP if properties => {
-                if walk.name.is_empty() {
+                if walk.name.first().is_none_or(|&b| b == 0) {
                     return Err(BlobError::PropertyName(at + 4));
                 }
             }
@@ -312,7 +312,8 @@ struct Walk<'a> {
     /// What comes next in the structure block, whole words.
     rest: &'a [u8],
     strings: &'a [u8],
-    /// The name of the last node that began, or of the last property if that came later; empty if it has none.
+    /// The name of the last node that began; or, if a property came later, the strings block from that one's name on,
+    /// empty if it is outside.
     name: &'a [u8],
     /// The value of the last property.
     value: &'a [u8],
@@ -334,7 +335,7 @@ impl Walk<'_> {
                 let (length, rest) = split_word(rest)?;
                 let (name, rest) = split_word(rest)?;
                 self.rest = rest;
-                self.name = until_nul(self.strings.get(name as usize..).unwrap_or_default());
+                self.name = self.strings.get(name as usize..).unwrap_or_default();
                 length as usize
             }
             // No more than itself.
