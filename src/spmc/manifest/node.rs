@@ -138,38 +138,39 @@ impl<'a> Node<'a> {
     }
 
     /// Makes room for what [`Self::read`] reads.
-    pub(crate) fn room<'n, const N: usize>(&'n self) -> Room<'n, 'a, N> {
-        [Value { node: self, property: &NONE, bytes: None, number: 0 }; N]
+    #[inline(never)]
+    pub(crate) fn room<'n>(&'n self) -> Room<'n, 'a> {
+        [Value { node: self, property: &NONE, bytes: None, number: 0 }; MAX_ROWS]
     }
 
     /// Reads its properties: the value for each row of the table, in the table's order. Others are told of. Fails with the
     /// first property that is wrong, then with the first that is missing.
-    pub(crate) fn read<'r, 'n, const N: usize>(
+    pub(crate) fn read<'r, 'n>(
         &self,
-        table: &'static [Property; N],
-        values: &'r mut Room<'n, 'a, N>,
+        table: &'static [Property],
+        values: &'r mut Room<'n, 'a>,
         warn: &mut impl Warn,
-    ) -> Result<&'r Room<'n, 'a, N>, Refusal> {
+    ) -> Result<&'r Room<'n, 'a>, Refusal> {
         self.read_with(table, values, Others::Told, warn)?;
         Ok(values)
     }
 
     /// Reads its properties and refuses others.
-    pub(crate) fn read_all<'r, 'n, const N: usize>(
+    pub(crate) fn read_all<'r, 'n>(
         &self,
-        table: &'static [Property; N],
-        values: &'r mut Room<'n, 'a, N>,
-    ) -> Result<&'r Room<'n, 'a, N>, Refusal> {
+        table: &'static [Property],
+        values: &'r mut Room<'n, 'a>,
+    ) -> Result<&'r Room<'n, 'a>, Refusal> {
         self.read_with(table, values, Others::Refused, &mut Untold)?;
         Ok(values)
     }
 
     /// Reads some of its properties; others are somebody else's.
-    pub(crate) fn read_some<'r, 'n, const N: usize>(
+    pub(crate) fn read_some<'r, 'n>(
         &self,
-        table: &'static [Property; N],
-        values: &'r mut Room<'n, 'a, N>,
-    ) -> Result<&'r Room<'n, 'a, N>, Refusal> {
+        table: &'static [Property],
+        values: &'r mut Room<'n, 'a>,
+    ) -> Result<&'r Room<'n, 'a>, Refusal> {
         self.read_with(table, values, Others::Ignored, &mut Untold)?;
         Ok(values)
     }
@@ -206,7 +207,10 @@ impl<'a> Node<'a> {
 }
 
 /// The values of a node, in the order of its table. Filled in place: it is large.
-pub(crate) type Room<'n, 'a, const N: usize> = [Value<'n, 'a>; N];
+pub(crate) type Room<'n, 'a> = [Value<'n, 'a>; MAX_ROWS];
+
+/// Most rows of a table: a partition manifest's root has most.
+const MAX_ROWS: usize = super::root::PROPERTIES.len();
 
 /// Stands behind the last row.
 static NONE: Property = Property::bytes("");
