@@ -158,9 +158,28 @@ impl<'a> Tree<'a> {
         Properties(self.0)
     }
 
+    /// Becomes the first node inside it, and then the node beside that one, and so on; `depth`, at first 0, is how deep
+    /// inside the tree that it was the walk is. `None` at the end.
+    pub(super) fn go_to_next(&mut self, depth: &mut usize) -> Option<()> {
+        loop {
+            match self.0.step()? {
+                BEGIN_NODE => {
+                    *depth += 1;
+                    if *depth == 1 {
+                        return Some(());
+                    }
+                }
+                // At last the tree's own.
+                END_NODE => *depth = depth.checked_sub(1)?,
+                // A property.
+                _ => (),
+            }
+        }
+    }
+
     /// Returns the nodes inside it.
     pub const fn children(&self) -> Children<'a> {
-        Children { walk: self.0, depth: 0 }
+        Children { tree: *self, depth: 0 }
     }
 }
 
@@ -172,14 +191,13 @@ impl<'a> Iterator for Properties<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         // They come before nodes.
-        (self.0.step()? == PROP).then(|| (until_nul(self.0.name), self.0.value))
+        (self.0.step()? == PROP).then(|| (until(self.0.name, 0), self.0.value))
     }
 }
 
 /// Walks the nodes inside a [`Tree`].
 pub struct Children<'a> {
-    walk: Walk<'a>,
-    /// How deep in the tree the walk is.
+    tree: Tree<'a>,
     depth: usize,
 }
 
@@ -187,20 +205,8 @@ impl<'a> Iterator for Children<'a> {
     type Item = Tree<'a>;
 
     fn next(&mut self) -> Option<Tree<'a>> {
-        loop {
-            match self.walk.step()? {
-                BEGIN_NODE => {
-                    self.depth += 1;
-                    if self.depth == 1 {
-                        return Some(Tree(self.walk));
-                    }
-                }
-                // At last the tree's own.
-                END_NODE => self.depth = self.depth.checked_sub(1)?,
-                // A property.
-                _ => (),
-            }
-        }
+        self.tree.go_to_next(&mut self.depth)?;
+        Some(self.tree)
     }
 }
 
@@ -328,7 +334,7 @@ impl Walk<'_> {
         // Of what follows, without what pads it to a multiple of 4.
         let length = match token {
             BEGIN_NODE => {
-                self.name = until_nul(rest);
+                self.name = until(rest, 0);
                 self.name.len() + 1
             }
             PROP => {
@@ -353,10 +359,10 @@ fn split_word(bytes: &[u8]) -> Option<(u32, &[u8])> {
     Some((u32::from_be_bytes(*word), rest))
 }
 
-/// Returns the bytes up to the first NUL.
+/// Returns the bytes before the first of a kind, or all.
 #[inline(never)]
-pub(super) fn until_nul(bytes: &[u8]) -> &[u8] {
-    let end = bytes.iter().position(|&b| b == 0);
+pub(super) fn until(bytes: &[u8], end: u8) -> &[u8] {
+    let end = bytes.iter().position(|&b| b == end);
     end.and_then(|end| bytes.get(..end)).unwrap_or(bytes)
 }
 

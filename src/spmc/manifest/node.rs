@@ -3,7 +3,7 @@
 
 use core::slice::ChunksExact;
 
-use super::blob::{Tree, text, until_nul};
+use super::blob::{Tree, text, until};
 use super::property::{Kind, Property};
 use super::refusal::{Details, append, name};
 use super::{Cause, CheckedBlob, File, Name, Refusal};
@@ -68,8 +68,9 @@ impl<'a> Node<'a> {
     /// Reads each node inside this one, up to the first that is refused.
     #[inline(never)]
     pub(crate) fn each_child(&self, read: &mut dyn FnMut(&Self) -> Result<(), Refusal>) -> Result<(), Refusal> {
-        for tree in self.tree.children() {
-            read(&Self { file: self.file, parent: self.name(), tree })?;
+        let (mut child, mut depth) = (Self { parent: self.name(), ..*self }, 0);
+        while child.tree.go_to_next(&mut depth).is_some() {
+            read(&child)?;
         }
         Ok(())
     }
@@ -84,12 +85,13 @@ impl<'a> Node<'a> {
     ) -> Result<(), Refusal> {
         self.each_child(&mut |child| {
             let name = child.name();
-            let place = names.iter().position(|&n| n == name).and_then(|n| found.get_mut(n));
-            match place {
-                Some(place) => *place = Some(*child),
-                None => other(child)?,
+            for (place, &known) in found.iter_mut().zip(names) {
+                if known == name {
+                    *place = Some(*child);
+                    return Ok(());
+                }
             }
-            Ok(())
+            other(child)
         })
     }
 
@@ -134,13 +136,17 @@ impl<'a> Node<'a> {
     }
 
     pub(crate) fn warn(&self, warn: &mut impl Warn, property: &str, text: &'static str) {
-        warn.tell(&|| Warning { file: self.file, node: self.path(), property: name(property), text });
+        warn.tell(&|| self.warning(property, text));
+    }
+
+    fn warning(&self, property: &str, text: &'static str) -> Warning {
+        Warning { file: self.file, node: self.path(), property: name(property), text }
     }
 
     /// Makes room for what [`Self::read`] reads.
     #[inline(never)]
     pub(crate) fn room<'n>(&'n self) -> Room<'n, 'a> {
-        [Value { node: self, property: &NONE, bytes: None, number: 0 }; MAX_ROWS]
+        [Value { node: self, property: &NONE, bytes: &[], is_present: false, number: 0 }; MAX_ROWS]
     }
 
     /// Reads its properties: the value for each row of the table, in the table's order. Others are told of. Fails with the
@@ -151,8 +157,7 @@ impl<'a> Node<'a> {
         values: &'r mut Room<'n, 'a>,
         warn: &mut impl Warn,
     ) -> Result<&'r Room<'n, 'a>, Refusal> {
-        self.read_with(table, values, Others::Told, warn)?;
-        Ok(values)
+        self.read_with(table, values, Others::Told, warn)
     }
 
     /// Reads its properties and refuses others.
@@ -161,8 +166,7 @@ impl<'a> Node<'a> {
         table: &'static [Property],
         values: &'r mut Room<'n, 'a>,
     ) -> Result<&'r Room<'n, 'a>, Refusal> {
-        self.read_with(table, values, Others::Refused, &mut Untold)?;
-        Ok(values)
+        self.read_with(table, values, Others::Refused, &mut Untold)
     }
 
     /// Reads some of its properties; others are somebody else's.
@@ -171,37 +175,32 @@ impl<'a> Node<'a> {
         table: &'static [Property],
         values: &'r mut Room<'n, 'a>,
     ) -> Result<&'r Room<'n, 'a>, Refusal> {
-        self.read_with(table, values, Others::Ignored, &mut Untold)?;
-        Ok(values)
+        self.read_with(table, values, Others::Ignored, &mut Untold)
     }
 
     #[inline(never)]
-    fn read_with<'n>(
+    fn read_with<'r, 'n>(
         &self,
         table: &'static [Property],
-        rows: &mut [Value<'n, 'a>],
+        values: &'r mut Room<'n, 'a>,
         others: Others,
         warn: &mut impl Warn,
-    ) -> Result<(), Refusal> {
-        for (value, property) in rows.iter_mut().zip(table) {
+    ) -> Result<&'r Room<'n, 'a>, Refusal> {
+        for (value, property) in values.iter_mut().zip(table) {
             value.property = property;
         }
         for (property, bytes) in self.tree.properties() {
-            let value = rows.iter_mut().find(|v| v.property.is_called(property));
-            let Some(value) = value else {
-                let property = text(property);
-                match others {
-                    Others::Told => self.warn(warn, property, "is not known and has no effect"),
-                    Others::Refused => return Err(self.unknown(property)),
-                    Others::Ignored => (),
-                }
-                continue;
-            };
-            value.set(bytes, warn)?;
+            let value = values.iter_mut().find(|v| v.property.is_called(property));
+            match (value, &others) {
+                (Some(value), _) => value.set(bytes, warn)?,
+                (None, Others::Told) => warn.tell(&|| self.warning(text(property), "is not known and has no effect")),
+                (None, Others::Refused) => return Err(self.unknown(text(property))),
+                (None, Others::Ignored) => (),
+            }
         }
-        match rows.iter().find(|v| v.property.required && v.bytes.is_none()) {
+        match values.iter().find(|v| v.property.required && !v.is_present) {
             Some(v) => Err(v.missing()),
-            None => Ok(()),
+            None => Ok(values),
         }
     }
 }
@@ -220,7 +219,8 @@ static NONE: Property = Property::bytes("");
 pub(crate) struct Value<'n, 'a> {
     pub(crate) node: &'n Node<'a>,
     property: &'static Property,
-    bytes: Option<&'a [u8]>,
+    bytes: &'a [u8],
+    is_present: bool,
     /// The number, for kinds that are one; 1 for a flag; 0 where it is absent.
     pub(crate) number: u64,
 }
@@ -303,17 +303,13 @@ impl<'a> Value<'_, 'a> {
     }
 
     pub(crate) fn warn(&self, warn: &mut impl Warn, text: &'static str) {
-        warn.tell(&|| Warning {
-            file: self.node.file,
-            node: self.node.path(),
-            property: name(self.property.name()),
-            text,
-        });
+        warn.tell(&|| self.node.warning(self.property.name(), text));
     }
 
     /// Takes the value that the node has, if it is of its kind.
     fn set(&mut self, bytes: &'a [u8], warn: &mut impl Warn) -> Result<(), Refusal> {
-        self.bytes = Some(bytes);
+        self.bytes = bytes;
+        self.is_present = true;
         let mut odd = None;
         match self.property.kind {
             Kind::Flag => {
@@ -344,14 +340,15 @@ impl<'a> Value<'_, 'a> {
                 odd = (bytes.len() == 4).then_some("has one cell; the SPMD reads two and ignores it");
             }
             Kind::Text => {
-                if until_nul(bytes).len() + 1 != bytes.len() || !self.is_text() {
+                if until(bytes, 0).len() + 1 != bytes.len() || !self.is_text() {
                     return Err(self.length("one string in \" \""));
                 }
             }
             Kind::Texts => self.check_texts()?,
             Kind::Compatible => {
                 self.check_texts()?;
-                if !self.texts().any(|t| t == self.property.rule()) {
+                let rule = self.property.rule();
+                if !self.texts().any(|t| t == rule) {
                     return Err(self.text_out_of_rule(self.text()));
                 }
             }
@@ -370,8 +367,9 @@ impl<'a> Value<'_, 'a> {
 
     /// Reads a number of one or two cells.
     fn cells(&self) -> Result<u64, Refusal> {
-        match joined(self.bytes()) {
-            Some(n) if !self.bytes().is_empty() => Ok(n),
+        match self.bytes().len() {
+            4 | 8 => Ok(joined(self.bytes())),
+            // No number, or a list of them.
             _ => Err(self.length("a number: one cell (4 bytes) or two (8)")),
         }
     }
@@ -394,12 +392,12 @@ impl<'a> Value<'_, 'a> {
 
     /// Tells whether the node has it.
     pub(crate) const fn is_present(&self) -> bool {
-        self.bytes.is_some()
+        self.is_present
     }
 
     /// Returns its number, if the node has it.
     pub(crate) fn get(&self) -> Option<u64> {
-        self.bytes.map(|_| self.number)
+        self.is_present.then_some(self.number)
     }
 
     /// Returns its number, or what holds where the node has none.
@@ -408,8 +406,8 @@ impl<'a> Value<'_, 'a> {
     }
 
     /// Returns its bytes; none where the node does not have it.
-    pub(crate) fn bytes(&self) -> &'a [u8] {
-        self.bytes.unwrap_or_default()
+    pub(crate) const fn bytes(&self) -> &'a [u8] {
+        self.bytes
     }
 
     /// Returns its string, or the first of them; empty where the node does not have it.
@@ -450,19 +448,13 @@ pub(crate) fn word(entry: &[u8], n: usize) -> u32 {
 /// Reads the two numbers of an entry of which the first has this many cells; none are 0.
 pub(crate) fn pair(entry: &[u8], first: usize) -> (u64, u64) {
     let (a, b) = entry.split_at_checked(first.saturating_mul(4)).unwrap_or((entry, &[]));
-    (joined(a).unwrap_or(u64::MAX), joined(b).unwrap_or(u64::MAX))
+    (joined(a), joined(b))
 }
 
 /// Joins up to two cells, most significant first; none are 0.
 #[inline(never)]
-fn joined(bytes: &[u8]) -> Option<u64> {
-    match bytes.len() {
-        0 => Some(0),
-        4 => Some(word(bytes, 0).into()),
-        8 => Some(u64::from(word(bytes, 0)) << 32 | u64::from(word(bytes, 1))),
-        // Not a number of one or two cells.
-        _ => None,
-    }
+fn joined(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |n, &b| n << 8 | u64::from(b))
 }
 
 /// Walks strings that end with a NUL.
@@ -477,7 +469,7 @@ impl<'a> Iterator for Texts<'a> {
         if self.0.is_empty() {
             return None;
         }
-        let first = until_nul(self.0);
+        let first = until(self.0, 0);
         self.0 = self.0.get(first.len() + 1..).unwrap_or_default();
         Some(text(first))
     }
