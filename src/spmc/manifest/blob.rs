@@ -117,8 +117,7 @@ impl fmt::Debug for CheckedBlob<'_> {
 impl<'a> CheckedBlob<'a> {
     /// Checks a slice that begins with a device tree; what follows its total size is ignored.
     pub fn check(bytes: &'a [u8]) -> Result<Self, BlobError> {
-        let (size, is_whole) = header(bytes)?;
-        let blob = bytes.get(..size).filter(|_| is_whole);
+        let (size, blob) = header(bytes)?;
         let mut root = blocks(blob.ok_or(BlobError::TotalSize { total: size, limit: bytes.len() })?)?;
         check_strings(root.strings)?;
         check_structs(root)?;
@@ -151,6 +150,11 @@ impl<'a> Tree<'a> {
     /// Returns its name; the root's is empty.
     pub fn name(&self) -> &'a str {
         text(self.0.name)
+    }
+
+    /// Tells whether it has this name.
+    pub(super) fn is_called(&self, name: &str) -> bool {
+        self.0.name == name.as_bytes()
     }
 
     /// Returns the names, in ASCII, and the values of its properties.
@@ -210,8 +214,8 @@ impl<'a> Iterator for Children<'a> {
     }
 }
 
-/// Checks magic and total size, of which it returns the latter, and whether the slice has that much.
-fn header(bytes: &[u8]) -> Result<(usize, bool), BlobError> {
+/// Checks magic and total size; returns the latter, and as many bytes if the slice has them.
+fn header(bytes: &[u8]) -> Result<(usize, Option<&[u8]>), BlobError> {
     if bytes.len() < HEADER_SIZE {
         return Err(BlobError::Short { bytes: bytes.len() });
     }
@@ -223,7 +227,7 @@ fn header(bytes: &[u8]) -> Result<(usize, bool), BlobError> {
     if !(HEADER_SIZE..=MAX_BLOB_SIZE).contains(&total) {
         return Err(BlobError::TotalSize { total, limit: MAX_BLOB_SIZE });
     }
-    Ok((total, fdt.is_ok()))
+    Ok((total, fdt.ok().and_then(|_| bytes.get(..total))))
 }
 
 /// Checks where the header of a blob of the right size says that its blocks are; returns a walk of the structure block.
@@ -259,9 +263,9 @@ fn blocks(blob: &[u8]) -> Result<Walk<'_>, BlobError> {
 }
 
 fn check_strings(strings: &[u8]) -> Result<(), BlobError> {
-    if strings.last().is_some_and(|&b| b != 0) {
+    let ([] | [.., 0]) = strings else {
         return Err(BlobError::StringsEnd);
-    }
+    };
     if strings.iter().any(|&b| b != 0 && !b.is_ascii_graphic()) {
         return Err(BlobError::StringsText);
     }
@@ -362,8 +366,12 @@ fn split_word(bytes: &[u8]) -> Option<(u32, &[u8])> {
 /// Returns the bytes before the first of a kind, or all.
 #[inline(never)]
 pub(super) fn until(bytes: &[u8], end: u8) -> &[u8] {
-    let end = bytes.iter().position(|&b| b == end);
-    end.and_then(|end| bytes.get(..end)).unwrap_or(bytes)
+    for (n, &b) in bytes.iter().enumerate() {
+        if b == end {
+            return bytes.get(..n).unwrap_or_default();
+        }
+    }
+    bytes
 }
 
 /// Returns the text that bytes hold, up to the first that is none in UTF-8.

@@ -84,9 +84,8 @@ impl<'a> Node<'a> {
         other: &mut dyn FnMut(&Self) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
         self.each_child(&mut |child| {
-            let name = child.name();
             for (place, &known) in found.iter_mut().zip(names) {
-                if known == name {
+                if child.tree.is_called(known) {
                     *place = Some(*child);
                     return Ok(());
                 }
@@ -340,13 +339,15 @@ impl<'a> Value<'_, 'a> {
                 odd = (bytes.len() == 4).then_some("has one cell; the SPMD reads two and ignores it");
             }
             Kind::Text => {
-                if until(bytes, 0).len() + 1 != bytes.len() || !self.is_text() {
-                    return Err(self.length("one string in \" \""));
+                const RULE: &str = "one string in \" \"";
+                if until(bytes, 0).len() + 1 != bytes.len() {
+                    return Err(self.length(RULE));
                 }
+                self.check_texts(RULE)?;
             }
-            Kind::Texts => self.check_texts()?,
+            Kind::Texts => self.check_texts(TEXTS)?,
             Kind::Compatible => {
-                self.check_texts()?;
+                self.check_texts(TEXTS)?;
                 let rule = self.property.rule();
                 if !self.texts().any(|t| t == rule) {
                     return Err(self.text_out_of_rule(self.text()));
@@ -381,13 +382,11 @@ impl<'a> Value<'_, 'a> {
         if good { Ok(number) } else { Err(self.out_of_rule(number)) }
     }
 
-    fn is_text(&self) -> bool {
+    /// Checks that it holds strings.
+    fn check_texts(&self, rule: &'static str) -> Result<(), Refusal> {
         let bytes = self.bytes();
-        bytes.last() == Some(&0) && text(bytes).len() == bytes.len()
-    }
-
-    pub(crate) fn check_texts(&self) -> Result<(), Refusal> {
-        if self.is_text() { Ok(()) } else { Err(self.length("strings in \" \"")) }
+        let good = matches!(bytes, [.., 0]) && text(bytes).len() == bytes.len();
+        if good { Ok(()) } else { Err(self.length(rule)) }
     }
 
     /// Tells whether the node has it.
@@ -412,7 +411,7 @@ impl<'a> Value<'_, 'a> {
 
     /// Returns its string, or the first of them; empty where the node does not have it.
     pub(crate) fn text(&self) -> &'a str {
-        self.texts().next().unwrap_or_default()
+        text(until(self.bytes(), 0))
     }
 
     /// Returns its strings.
@@ -438,6 +437,9 @@ impl<'a> Value<'_, 'a> {
         if self.bytes().is_empty() { Ok([].chunks_exact(4)) } else { self.entries(cells, rule) }
     }
 }
+
+/// The rule for a list of strings.
+const TEXTS: &str = "strings in \" \"";
 
 /// Reads a cell of an entry.
 #[inline(never)]
