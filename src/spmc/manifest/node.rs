@@ -185,11 +185,13 @@ impl<'a> Node<'a> {
         others: Others,
         warn: &mut impl Warn,
     ) -> Result<&'r Room<'n, 'a>, Refusal> {
-        for (value, property) in values.iter_mut().zip(table) {
+        // No table is larger than the room.
+        let rows = values.get_mut(..table.len()).unwrap_or_default();
+        for (value, property) in rows.iter_mut().zip(table) {
             value.property = property;
         }
         for (property, bytes) in self.tree.properties() {
-            let value = values.iter_mut().find(|v| v.property.is_called(property));
+            let value = rows.iter_mut().find(|v| v.property.is_called(property));
             match (value, &others) {
                 (Some(value), _) => value.set(bytes, warn)?,
                 (None, Others::Told) => warn.tell(&|| self.warning(text(property), "is not known and has no effect")),
@@ -197,7 +199,7 @@ impl<'a> Node<'a> {
                 (None, Others::Ignored) => (),
             }
         }
-        match values.iter().find(|v| v.property.required && !v.is_present) {
+        match rows.iter().find(|v| v.property.required && !v.is_present) {
             Some(v) => Err(v.missing()),
             None => Ok(values),
         }
@@ -220,7 +222,7 @@ pub(crate) struct Value<'n, 'a> {
     property: &'static Property,
     bytes: &'a [u8],
     is_present: bool,
-    /// The number, for kinds that are one; 1 for a flag; 0 where it is absent.
+    /// The number, for kinds that are one; 0 where it is absent.
     pub(crate) number: u64,
 }
 
@@ -312,7 +314,6 @@ impl<'a> Value<'_, 'a> {
         let mut odd = None;
         match self.property.kind {
             Kind::Flag => {
-                self.number = 1;
                 if !bytes.is_empty() {
                     return Err(self.length("none: its presence is its value"));
                 }
