@@ -423,7 +423,8 @@ impl<'a> Value<'_, 'a> {
     /// Returns its entries of this many cells, at least one, or refuses by a rule.
     #[inline(never)]
     pub(crate) fn entries(&self, cells: usize, rule: &'static str) -> Result<ChunksExact<'a, u8>, Refusal> {
-        let size = cells.saturating_mul(4);
+        // Four cells are the most.
+        let size = cells * 4;
         if !self.is_present() {
             return Err(self.missing());
         }
@@ -450,7 +451,7 @@ pub(crate) fn word(entry: &[u8], n: usize) -> u32 {
 
 /// Reads the two numbers of an entry of which the first has this many cells; none are 0.
 pub(crate) fn pair(entry: &[u8], first: usize) -> (u64, u64) {
-    let (a, b) = entry.split_at_checked(first.saturating_mul(4)).unwrap_or((entry, &[]));
+    let (a, b) = entry.split_at_checked(first * 4).unwrap_or((entry, &[]));
     (joined(a), joined(b))
 }
 
