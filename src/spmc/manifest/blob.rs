@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Flattened device trees (Devicetree specification v0.4, chapter 5): a strict check, then reading by the same walk.
 //!
-//! The `fdt` crate judges the header. It panics on a tree that is malformed, so the structure must be walked here
-//! anyway; reading by that walk leaves no second reader that could disagree with the check. [`CheckedBlob::check`] is
-//! the only way to a [`Tree`]. It is narrower than the specification: no NOP tokens, ASCII names, bounded depth.
+//! The `fdt` crate judges the magic, and whether the total size is there. It panics on a tree that is malformed, so the
+//! structure must be walked here anyway; reading by that walk leaves no second reader that could disagree with the
+//! check. [`CheckedBlob::check`] is the only way to a [`Tree`]. It is narrower than the specification: no NOP tokens,
+//! ASCII names, bounded depth.
 
 use core::fmt;
 
