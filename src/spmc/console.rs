@@ -11,7 +11,7 @@ use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::{ExecutionContext, Port, Spmc};
 
 /// Collects a partition's characters until a line is complete.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct LineBuffer {
     text: ArrayString<{ Self::CAPACITY }>,
     budget: Budget,
@@ -52,9 +52,9 @@ impl Budget {
     }
 }
 
-impl Default for LineBuffer {
+impl Default for Budget {
     fn default() -> Self {
-        Self { text: ArrayString::new(), budget: Budget { lines: Budget::MOST, since: 0, held_back: 0 } }
+        Self { lines: Self::MOST, since: 0, held_back: 0 }
     }
 }
 
@@ -66,9 +66,9 @@ impl LineBuffer {
     fn put<P: Port>(&mut self, port: &P, name: &str, c: u8) {
         let ends = c == b'\n';
         if !ends {
-            let shown = if c == b'\t' || (0x20..0x7f).contains(&c) { c } else { b'.' };
-            // There is room: a full line was printed.
-            let _ = self.text.try_push(shown.into());
+            let c = if c == b'\t' || (0x20..0x7f).contains(&c) { c } else { b'.' };
+            // A buffer that is full is printed below.
+            let _ = self.text.try_push(char::from(c));
         }
         if ends || self.text.is_full() {
             self.flush(port, name);
@@ -80,7 +80,7 @@ impl LineBuffer {
             if held_back > 0 {
                 port.log(format_args!("[{name}] ({} lines were held back)", u64::from(held_back)));
             }
-            port.log(format_args!("[{name}] {}", self.text.as_str()));
+            port.log(format_args!("[{name}] {}", self.text));
         }
         self.text.clear();
     }

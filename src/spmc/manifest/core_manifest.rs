@@ -7,7 +7,7 @@ use ffa_abi::{PartitionId, Version};
 use super::machine::{Cells, read_cpus, read_memory};
 use super::node::{Node, Untold, Value, Warn, word};
 use super::property::Property;
-use super::refusal::{Details, name};
+use super::refusal::name;
 use super::{
     Cause, CheckedBlob, File, HubPolicy, MAX_CPUS, MAX_MEMORY_RANGES, MAX_SMCS, MemoryKind, MemoryRange, Name, Refusal,
     RoutingDefault, RoutingPolicy, SmcAllowList, hub, routing,
@@ -89,8 +89,7 @@ impl CoreManifest {
 
     /// Reads the SPMC manifest and tells what was tolerated in it.
     pub fn parse_with(blob: &CheckedBlob<'_>, warn: &mut impl Warn) -> Result<Self, Refusal> {
-        let root = Node::root(blob, File::Spmc);
-        let Some(root) = &root else { return Err(Details::no_root(File::Spmc)) };
+        let root = &Node::root(blob, File::Spmc);
         let cells = read_root(root, warn)?;
         let mut nodes = [None; 5];
         let mut memory = ArrayVec::new();

@@ -8,7 +8,6 @@ use ffa_abi::{PartitionId, Uuid, Version};
 use super::machine::overlaps;
 use super::node::{Node, Untold, Warn};
 use super::property::Property;
-use super::refusal::Details;
 use super::{
     Cause, CheckedBlob, DeviceRegion, File, HubQueue, Interrupt, MAX_DEVICE_REGIONS, MAX_INTERRUPTS,
     MAX_MEMORY_REGIONS, MemoryRegion, Name, Refusal, RxTx, SmcAllowList, regions, root, services,
@@ -229,8 +228,7 @@ impl PartitionManifest {
 
     /// Reads a partition's manifest and tells what was tolerated in it.
     pub fn parse_with(blob: &CheckedBlob<'_>, load_address: Pa, warn: &mut impl Warn) -> Result<Self, Refusal> {
-        let node = Node::root(blob, File::Partition);
-        let Some(node) = &node else { return Err(Details::no_root(File::Partition)) };
+        let node = &Node::root(blob, File::Partition);
         let mut out = root::read(node, warn)?;
         if out.load_address.is_some_and(|a| a != load_address) {
             node.warn(warn, "load-address", "differs from load_address in the SPMC manifest, which holds");

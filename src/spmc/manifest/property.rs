@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a property of a node may hold: the rows of the tables that [`super::node::Node::read`] reads by.
 
+use super::blob::{text, until};
+
 /// What a property may hold.
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {
@@ -101,17 +103,18 @@ impl Property {
     }
 
     /// Tells whether it has this name.
-    pub(super) fn is_called(&self, name: &str) -> bool {
+    pub(super) fn is_called(&self, name: &[u8]) -> bool {
         // What stands behind a name of this length comes first: it tells most rows apart without comparing the names.
-        matches!(self.text.as_bytes().get(name.len()), None | Some(b':')) && self.text.starts_with(name)
+        let text = self.text.as_bytes();
+        matches!(text.get(name.len()), None | Some(b':')) && text.starts_with(name)
     }
 
     /// Returns its name and its rule.
     #[inline(never)]
     pub(super) fn parts(&self) -> (&'static str, &'static str) {
-        let end = self.text.bytes().position(|b| b == b':').unwrap_or(self.text.len());
-        let (name, rule) = self.text.split_at_checked(end).unwrap_or_default();
-        (name, rule.get(2..).unwrap_or_default())
+        let bytes = self.text.as_bytes();
+        let name = until(bytes, b':');
+        (text(name), text(bytes.get(name.len() + 2..).unwrap_or_default()))
     }
 
     /// Returns its name.

@@ -96,12 +96,6 @@ impl Details {
     pub(crate) fn of_file(file: File, property: &'static str, cause: Cause, rule: &'static str) -> Self {
         Self { file, whose: Name::new(), node: Name::new(), property, cause, rule }
     }
-
-    /// Refuses a tree without a root, which one that was checked has.
-    #[inline(never)]
-    pub(crate) fn no_root(file: File) -> Refusal {
-        Self::of_file(file, "", Cause::Missing, "a root").into()
-    }
 }
 
 /// Says what is wrong with the node or property that a [`Refusal`] names.
