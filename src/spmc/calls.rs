@@ -4,7 +4,7 @@
 
 use ffa_abi::{Func, Version};
 
-use crate::partition::Entered;
+use crate::partition::{Call, Entered};
 use crate::refusal::Refusal;
 
 /// The row of one interface, in two bytes.
@@ -115,9 +115,9 @@ impl Row {
         self.has(partition, V0) && (!partition || self.callers & ANY == ANY)
     }
 
-    /// Tells whether the run-time model lets a partition that was entered this way make the call.
+    /// Tells whether the run-time model lets a partition that was entered by `call` make this one.
     #[inline(always)]
-    pub(crate) const fn check_model(&self, entered: Entered) -> Result<(), Refusal> {
-        if self.callers >> entered as u8 & 1 != 0 { Ok(()) } else { Err(Refusal::ModelDenies) }
+    pub(crate) const fn check_model(&self, call: Call) -> Result<(), Refusal> {
+        if self.callers >> call.entered_code() & 1 != 0 { Ok(()) } else { Err(Refusal::ModelDenies) }
     }
 }

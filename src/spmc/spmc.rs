@@ -259,7 +259,7 @@ impl<P: Port> Spmc<P> {
         if !row.has(true, partition.version.get()) {
             return Err(Refusal::UnknownCall);
         }
-        row.check_model(context.call().entered())?;
+        row.check_model(context.call())?;
         if func == Func::Version {
             regs.set8([partition.version.answer(regs.x[1] as u32) as u64, 0, 0, 0, 0, 0, 0, 0]);
             return Ok(Next::Run(context));

@@ -80,7 +80,7 @@ impl<P: Port> Spmc<P> {
             return Thought::None;
         }
         match refusal {
-            Refusal::PolicyDenies => self.partitions.find(destination).map_or(Thought::None, Thought::Message),
+            Refusal::PolicyDenies => self.partitions.look_up(destination).map_or(Thought::None, Thought::Message),
             Refusal::UnknownPartition
                 if fid & SMC64 != 0 && self.hub.as_ref().is_some_and(|hub| hub.id() == destination) =>
             {

@@ -88,7 +88,7 @@ impl<P: Port> Spmc<P> {
             return Err(Refusal::NotASender);
         }
         let call = caller.call();
-        calls::of(Func::DirectReq).check_model(call.entered())?;
+        calls::of(Func::DirectReq).check_model(call)?;
         if destination == source {
             return Err(Refusal::ToSelf);
         }

@@ -141,6 +141,12 @@ impl Call {
         Entered::from_code(self.0 as u8)
     }
 
+    /// Returns the number of [`Call::entered`], for tables.
+    #[inline(always)]
+    pub(crate) const fn entered_code(self) -> u8 {
+        self.0 as u8 & 7
+    }
+
     #[inline(always)]
     pub(crate) const fn depth(self) -> u8 {
         (self.0 >> 8) as u8
