@@ -4,7 +4,7 @@
 use arrayvec::ArrayVec;
 use ffa_abi::{PartitionId, Version};
 
-use super::machine::{Cells, read_cpus, read_memory};
+use super::machine::{Cells, Span, read_cpus, read_memory};
 use super::node::{Node, Untold, Value, Warn, word};
 use super::property::Property;
 use super::refusal::{Details, name};
@@ -154,19 +154,19 @@ impl CoreManifest {
         let Some(end) = base.checked_add(size) else { return false };
         let mut at = base;
         while at < end {
-            let mut next = at;
-            for range in &self.memory {
-                if range.kind == kind && range.base.0 <= at {
-                    next = next.max(range.end().unwrap_or(at));
-                }
-            }
-            if next == at {
-                // No range goes on from here.
-                return false;
-            }
+            // The range that goes on from here.
+            let range = self.memory.iter().find(|r| r.kind == kind && r.base.0 <= at && r.end() > Some(at));
+            let Some(next) = range.and_then(MemoryRange::end) else { return false };
             at = next;
         }
         true
+    }
+}
+
+impl PartitionEntry {
+    /// Returns where its own memory lies.
+    pub(crate) const fn span(&self) -> Span {
+        Span::new(self.load_address.0, self.mem_size)
     }
 }
 
@@ -279,7 +279,7 @@ impl PartitionEntry {
         let mut room = node.room();
         let [_, debug_name, load, size, vcpu_count, _, functions, permissive, ..] = node.read(&VM, &mut room, warn)?;
         if let Some(other) = partitions.iter().find(|p| p.number == number) {
-            let cause = Cause::Duplicate { value: number.into(), other: other.name };
+            let cause = Cause::duplicate(number.into(), &other.name);
             return Err(node.refuse("", cause, "give each partition its own number"));
         }
         let entry = Self {

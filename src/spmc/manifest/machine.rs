@@ -152,23 +152,42 @@ fn check_range(
     if (base | size) % PAGE_SIZE != 0 {
         return Err(reg.misaligned(if base % PAGE_SIZE != 0 { base } else { size }));
     }
+    let span = Span::new(base, size);
     for other in others {
-        let range = (other.base.0, other.size);
-        if other.kind.is_ram() && other.kind != kind && overlaps((base, size), range) {
-            let cause = Cause::overlap((base, size), range, other.kind.device_type());
+        let taken = Span::new(other.base.0, other.size);
+        if other.kind.is_ram() && other.kind != kind && span.meets(taken) {
+            let cause = Cause::overlap(span, taken, other.kind.device_type());
             return Err(reg.refuse(cause, "a page belongs to one world"));
         }
     }
     Ok(())
 }
 
-/// Tells whether two ranges, each (base, size) with a size above 0, have a byte in common.
-#[inline(never)]
-pub(crate) fn overlaps(a: (u64, u64), b: (u64, u64)) -> bool {
-    a.0 <= last(b.0, b.1) && b.0 <= last(a.0, a.1)
+/// A range of addresses.
+#[derive(Clone, Copy)]
+pub(crate) struct Span {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
 }
 
-/// Returns the last byte of a range.
-pub(crate) fn last(base: u64, size: u64) -> u64 {
-    base.saturating_add(size.saturating_sub(1))
+impl Span {
+    /// Makes one of a base and a number of bytes above 0, cut where the address space ends.
+    pub(crate) const fn new(base: u64, size: u64) -> Self {
+        Self { first: base, last: base.saturating_add(size.wrapping_sub(1)) }
+    }
+
+    /// Returns how many bytes it has.
+    pub(crate) const fn size(self) -> u64 {
+        (self.last - self.first).saturating_add(1)
+    }
+
+    /// Tells whether it has a byte in common with another.
+    pub(crate) const fn meets(self, other: Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+
+    /// Tells whether all of another lies in it.
+    pub(crate) const fn holds(self, other: Self) -> bool {
+        self.first <= other.first && other.last <= self.last
+    }
 }

@@ -40,10 +40,7 @@ pub use partition::{
 };
 pub(crate) use refusal::name;
 pub use refusal::{Cause, Details, File, Name, Refusal};
-pub use regions::{
-    DeviceRegion, Interrupt, MAX_DEVICE_REGIONS, MAX_INTERRUPTS, MAX_MEMORY_REGIONS, MemoryRegion, RegionAttributes,
-    RxTx,
-};
+pub use regions::{Interrupt, MAX_DEVICE_REGIONS, MAX_INTERRUPTS, MAX_MEMORY_REGIONS, Region, RegionAttributes, RxTx};
 pub use routing::{MAX_PEERS, Party, PeerRule, RoutingDefault, RoutingPolicy};
 
 use arrayvec::ArrayVec;

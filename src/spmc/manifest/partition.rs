@@ -5,13 +5,13 @@ use arrayvec::ArrayVec;
 use bitflags::bitflags;
 use ffa_abi::{PartitionId, Uuid, Version};
 
-use super::machine::overlaps;
+use super::machine::Span;
 use super::node::{Node, Untold, Warn};
 use super::property::Property;
 use super::refusal::Details;
 use super::{
-    Cause, CheckedBlob, DeviceRegion, File, HubQueue, Interrupt, MAX_DEVICE_REGIONS, MAX_INTERRUPTS,
-    MAX_MEMORY_REGIONS, MemoryRegion, Name, Refusal, RxTx, SmcAllowList, regions, root, services,
+    Cause, CheckedBlob, File, HubQueue, Interrupt, MAX_DEVICE_REGIONS, MAX_INTERRUPTS, MAX_MEMORY_REGIONS, Name,
+    Refusal, Region, RxTx, SmcAllowList, regions, root, services,
 };
 use crate::Pa;
 
@@ -68,9 +68,9 @@ pub struct PartitionManifest {
     /// SMCs that are not FF-A and that it may make; the SPMC manifest's list is added to it.
     pub smcs: SmcAllowList,
     /// `memory-regions`.
-    pub memory_regions: ArrayVec<MemoryRegion, MAX_MEMORY_REGIONS>,
+    pub memory_regions: ArrayVec<Region, MAX_MEMORY_REGIONS>,
     /// `device-regions`.
-    pub device_regions: ArrayVec<DeviceRegion, MAX_DEVICE_REGIONS>,
+    pub device_regions: ArrayVec<Region, MAX_DEVICE_REGIONS>,
     /// The interrupts of all device regions.
     pub interrupts: ArrayVec<Interrupt, MAX_INTERRUPTS>,
     /// `hub-queue`: it takes part in supervised messages, where the SPMC manifest turns them on.
@@ -272,13 +272,20 @@ impl PartitionManifest {
     }
 
     /// Returns the regions that a restart leaves as they are.
-    pub fn preserved(&self) -> impl Iterator<Item = &MemoryRegion> {
+    pub fn preserved(&self) -> impl Iterator<Item = &Region> {
         self.memory_regions.iter().filter(|r| r.preserved)
     }
 
     /// Returns a region with bytes in this range that a restart leaves as they are.
-    pub fn preserves(&self, base: Pa, len: u64) -> Option<&MemoryRegion> {
-        self.preserved().find(|r| overlaps((r.base.0, r.size()), (base.0, len)))
+    pub fn preserves(&self, base: Pa, len: u64) -> Option<&Region> {
+        self.preserved().find(|r| r.span().meets(Span::new(base.0, len)))
+    }
+
+    /// Returns one of its regions: those of memory come first, then those of devices.
+    #[inline(never)]
+    pub fn region(&self, n: usize) -> Option<&Region> {
+        let device = || self.device_regions.get(n.checked_sub(self.memory_regions.len())?);
+        self.memory_regions.get(n).or_else(device)
     }
 
     /// Returns every messaging method of any service.

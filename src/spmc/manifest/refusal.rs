@@ -7,7 +7,7 @@ use core::fmt;
 use arrayvec::ArrayString;
 use ffa_abi::Uuid;
 
-use super::machine::last;
+use super::machine::Span;
 
 /// A short name copied out of a file; longer ones are cut.
 pub type Name = ArrayString<31>;
@@ -63,6 +63,12 @@ impl core::ops::Deref for Refusal {
     type Target = Details;
     fn deref(&self) -> &Details {
         &self.0
+    }
+}
+
+impl core::ops::DerefMut for Refusal {
+    fn deref_mut(&mut self) -> &mut Details {
+        &mut self.0
     }
 }
 
@@ -187,16 +193,28 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// Says that a range (base, size) lies over another.
+    /// Says that a range lies over another.
     #[inline(never)]
-    pub(crate) fn overlap(range: (u64, u64), other: (u64, u64), whose: &str) -> Self {
+    pub(crate) fn overlap(range: Span, other: Span, whose: &str) -> Self {
         Self::Overlaps {
-            base: range.0,
-            last: last(range.0, range.1),
+            base: range.first,
+            last: range.last,
             other: name(whose),
-            other_base: other.0,
-            other_last: last(other.0, other.1),
+            other_base: other.first,
+            other_last: other.last,
         }
+    }
+
+    /// Says that somebody has a number already.
+    #[inline(never)]
+    pub(crate) fn duplicate(value: u64, whose: &str) -> Self {
+        Self::Duplicate { value, other: name(whose) }
+    }
+
+    /// Says that somebody has a service's UUID already.
+    #[inline(never)]
+    pub(crate) fn duplicate_uuid(uuid: Uuid, whose: &str) -> Self {
+        Self::DuplicateUuid { uuid, other: name(whose) }
     }
 }
 

@@ -4,10 +4,11 @@
 use arrayvec::ArrayVec;
 use bitflags::bitflags;
 
-use super::node::{Node, Value, Warn, word};
+use super::machine::Span;
+use super::node::{Node, Room, Value, Warn, word};
 use super::property::Property;
 use super::refusal::name;
-use super::{Cause, Name, Refusal};
+use super::{Cause, MemoryKind, Name, Refusal};
 use crate::stage2::Access;
 use crate::{PAGE_SIZE, Pa, Space};
 
@@ -49,9 +50,9 @@ impl RegionAttributes {
     }
 }
 
-/// Holds one memory region. `base + pages` never passes the end of the address space.
+/// Holds one memory or device region. `base + pages` never passes the end of the address space.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MemoryRegion {
+pub struct Region {
     /// The node's name.
     pub name: Name,
     /// Its first page: physical, and the partition's IPA too.
@@ -60,24 +61,13 @@ pub struct MemoryRegion {
     pub pages: u32,
     /// How the partition sees it.
     pub attributes: RegionAttributes,
+    /// It is in `device-regions`.
+    pub device: bool,
     /// It was given by `load-address-relative-offset`: a part of the partition's own memory, where it lies in it.
     pub relative: bool,
     /// `preserved-on-restart`: zero at the first start, and left as it is when the partition is restarted.
     pub preserved: bool,
-}
-
-/// Holds one device region. `base + pages` never passes the end of the address space.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeviceRegion {
-    /// The node's name.
-    pub name: Name,
-    /// Its first page.
-    pub base: Pa,
-    /// Never 0.
-    pub pages: u32,
-    /// How the partition sees it.
-    pub attributes: RegionAttributes,
-    /// No other partition may have it.
+    /// `exclusive-access`: no other partition may have the device.
     pub exclusive: bool,
 }
 
@@ -107,17 +97,39 @@ pub struct RxTx {
     pub tx: usize,
 }
 
-impl MemoryRegion {
+impl Region {
+    /// Makes one to be read.
+    fn unread(device: bool) -> Self {
+        Self {
+            name: Name::new(),
+            base: Pa(0),
+            pages: 0,
+            attributes: RegionAttributes::empty(),
+            device,
+            relative: false,
+            preserved: false,
+            exclusive: false,
+        }
+    }
+
     /// Returns its size in bytes.
     pub const fn size(&self) -> u64 {
         self.pages as u64 * PAGE_SIZE
     }
-}
 
-impl DeviceRegion {
-    /// Returns its size in bytes.
-    pub const fn size(&self) -> u64 {
-        self.pages as u64 * PAGE_SIZE
+    /// Returns where it lies.
+    pub(crate) const fn span(&self) -> Span {
+        Span::new(self.base.0, self.size())
+    }
+
+    /// Returns what the SPMC manifest must have there.
+    pub(crate) const fn kind(&self) -> MemoryKind {
+        match (self.device, self.attributes.space()) {
+            (false, Space::Secure) => MemoryKind::Secure,
+            (false, Space::NonSecure) => MemoryKind::NonSecure,
+            (true, Space::Secure) => MemoryKind::SecureDevice,
+            (true, Space::NonSecure) => MemoryKind::NonSecureDevice,
+        }
     }
 }
 
@@ -128,7 +140,10 @@ const PAGES: Property = Property::range("pages-count: at least 1", 1, u32::MAX).
 
 static MEMORY_LIST: [Property; 1] = [Property::compatible("compatible: arm,ffa-manifest-memory-regions")];
 
-static MEMORY: [Property; 11] = [
+/// Rows of each table of regions.
+const ROWS: usize = 11;
+
+static MEMORY: [Property; ROWS] = [
     PAGES,
     Property::range("attributes: 1 (R), 3 (RW) or 5 (RX), and 8 for Non-secure", 0, u32::MAX).required(),
     Property::number("base-address: an address, or load-address-relative-offset instead"),
@@ -147,23 +162,18 @@ static MEMORY: [Property; 11] = [
 pub(crate) fn read_memory(
     node: &Node<'_>,
     load_address: Pa,
-    regions: &mut ArrayVec<MemoryRegion, MAX_MEMORY_REGIONS>,
+    regions: &mut ArrayVec<Region, MAX_MEMORY_REGIONS>,
     phandles: &mut Phandles,
     warn: &mut impl Warn,
 ) -> Result<(), Refusal> {
     node.read_some(&MEMORY_LIST, &mut node.room())?;
     node.each_child(&mut |child| {
         let mut room = child.room();
-        let [pages, attributes, base, offset, phandle, old_phandle, preserved, ..] =
-            child.read(&MEMORY, &mut room, warn)?;
-        let region = MemoryRegion {
-            name: name(child.name()),
-            pages: pages.number as u32,
-            attributes: read_attributes(attributes, RegionAttributes::EXECUTE, warn)?,
-            base: memory_base(base, offset, load_address, pages.number)?,
-            relative: offset.is_present(),
-            preserved: preserved.is_present(),
-        };
+        let values = child.read(&MEMORY, &mut room, warn)?;
+        let [_, _, _, offset, phandle, old_phandle, preserved, ..] = values;
+        let mut region = Region::unread(false);
+        region.preserved = preserved.is_present();
+        read_region(values, RegionAttributes::EXECUTE, Some((offset, load_address)), &mut region, warn)?;
         if region.preserved && region.attributes != RegionAttributes::READ | RegionAttributes::WRITE {
             return Err(preserved.conflict("attributes", "write attributes = <3>"));
         }
@@ -176,6 +186,42 @@ pub(crate) fn read_memory(
 }
 
 const SOME: &str = "at least one region node";
+
+/// Reads what regions of both kinds have, by the first three rows of their tables. One of memory may have an offset from
+/// a load address instead of a base.
+#[inline(never)]
+fn read_region(
+    values: &Room<'_, '_, ROWS>,
+    executable: RegionAttributes,
+    offset: Option<(&Value<'_, '_>, Pa)>,
+    region: &mut Region,
+    warn: &mut impl Warn,
+) -> Result<(), Refusal> {
+    let [pages, attributes, base, ..] = values;
+    region.attributes = read_attributes(attributes, executable, warn)?;
+    let offset = offset.filter(|(v, _)| v.is_present());
+    let (v, at) = match (base.get(), offset) {
+        (Some(at), None) => (base, at),
+        (None, Some((v, load))) => match load.0.checked_add(v.number) {
+            Some(at) => (v, at),
+            None => return Err(v.wraps(load.0, v.number)),
+        },
+        (Some(_), Some(_)) => return Err(base.conflict("load-address-relative-offset", "keep one of the two")),
+        (None, None) => return Err(base.missing()),
+    };
+    if !Pa(at).is_page_aligned() {
+        return Err(v.misaligned(at));
+    }
+    let size = pages.number.saturating_mul(PAGE_SIZE);
+    if at.checked_add(size).is_none() {
+        return Err(v.wraps(at, size));
+    }
+    region.name = name(base.node.name());
+    region.base = Pa(at);
+    region.pages = pages.number as u32;
+    region.relative = offset.is_some();
+    Ok(())
+}
 
 /// Reads `attributes`: R, RW, or R with what else is allowed.
 fn read_attributes(
@@ -192,33 +238,9 @@ fn read_attributes(
     if good && known.contains(RegionAttributes::READ) { Ok(known) } else { Err(v.out_of_rule(v.number)) }
 }
 
-fn memory_base(base: &Value<'_, '_>, offset: &Value<'_, '_>, load: Pa, pages: u64) -> Result<Pa, Refusal> {
-    match (base.get(), offset.get()) {
-        (Some(address), None) => check_base(base, address, pages),
-        (None, Some(bytes)) => {
-            let sum = load.checked_add(bytes).ok_or_else(|| offset.wraps(load.0, bytes))?;
-            check_base(offset, sum.0, pages)
-        }
-        (Some(_), Some(_)) => Err(base.conflict("load-address-relative-offset", "keep one of the two")),
-        (None, None) => Err(base.missing()),
-    }
-}
-
-/// Checks that a region starts on a page and ends inside the address space.
-fn check_base(v: &Value<'_, '_>, base: u64, pages: u64) -> Result<Pa, Refusal> {
-    if !Pa(base).is_page_aligned() {
-        return Err(v.misaligned(base));
-    }
-    let size = pages.saturating_mul(PAGE_SIZE);
-    match base.checked_add(size) {
-        Some(_) => Ok(Pa(base)),
-        None => Err(v.wraps(base, size)),
-    }
-}
-
 static DEVICE_LIST: [Property; 1] = [Property::compatible("compatible: arm,ffa-manifest-device-regions")];
 
-static DEVICE: [Property; 11] = [
+static DEVICE: [Property; ROWS] = [
     PAGES,
     Property::range("attributes: 1 (R) or 3 (RW), and 8 for Non-secure", 0, u32::MAX).required(),
     Property::number("base-address: an address").required(),
@@ -236,21 +258,18 @@ static DEVICE: [Property; 11] = [
 #[inline(never)]
 pub(crate) fn read_devices(
     node: &Node<'_>,
-    regions: &mut ArrayVec<DeviceRegion, MAX_DEVICE_REGIONS>,
+    regions: &mut ArrayVec<Region, MAX_DEVICE_REGIONS>,
     interrupts: &mut ArrayVec<Interrupt, MAX_INTERRUPTS>,
     warn: &mut impl Warn,
 ) -> Result<(), Refusal> {
     node.read_some(&DEVICE_LIST, &mut node.room())?;
     node.each_child(&mut |child| {
         let mut room = child.room();
-        let [pages, attributes, base, lines, targets, exclusive, ..] = child.read(&DEVICE, &mut room, warn)?;
-        let region = DeviceRegion {
-            name: name(child.name()),
-            pages: pages.number as u32,
-            attributes: read_attributes(attributes, RegionAttributes::empty(), warn)?,
-            base: check_base(base, base.number, pages.number)?,
-            exclusive: exclusive.is_present(),
-        };
+        let values = child.read(&DEVICE, &mut room, warn)?;
+        let [_, _, _, lines, targets, exclusive, ..] = values;
+        let mut region = Region::unread(true);
+        region.exclusive = exclusive.is_present();
+        read_region(values, RegionAttributes::empty(), None, &mut region, warn)?;
         // At most MAX_DEVICE_REGIONS before this one, else the push below has refused already.
         let index = regions.len() as u8;
         let too_many = |_| node.too_many(MAX_DEVICE_REGIONS);
@@ -270,7 +289,7 @@ fn read_interrupts(
         let (intid, attributes) = (word(entry, 0), word(entry, 1));
         check_intid(v, intid)?;
         if interrupts.iter().any(|i| i.intid == intid) {
-            let cause = Cause::Duplicate { value: intid.into(), other: name("this partition") };
+            let cause = Cause::duplicate(intid.into(), "this partition");
             return Err(v.refuse(cause, "name each interrupt once"));
         }
         let interrupt = Interrupt {
@@ -321,7 +340,7 @@ static MAILBOX: [Property; 3] = [
 #[inline(never)]
 pub(crate) fn read_mailbox(
     node: &Node<'_>,
-    regions: &[MemoryRegion],
+    regions: &[Region],
     phandles: &Phandles,
     warn: &mut impl Warn,
 ) -> Result<RxTx, Refusal> {

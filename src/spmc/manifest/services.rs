@@ -6,7 +6,6 @@ use ffa_abi::Uuid;
 
 use super::node::{Node, Value, Warn, word};
 use super::property::Property;
-use super::refusal::name;
 use super::{Cause, MAX_SERVICES, Messaging, Refusal, Service};
 
 type Services = ArrayVec<Service, MAX_SERVICES>;
@@ -86,7 +85,7 @@ fn push(
         return Err(v.wrong(0, "a UUID that is not nil"));
     }
     if services.iter().any(|s| s.uuid == uuid) {
-        let cause = Cause::DuplicateUuid { uuid, other: name("this partition") };
+        let cause = Cause::duplicate_uuid(uuid, "this partition");
         return Err(v.refuse(cause, "name each service once"));
     }
     let too_many = |_| v.too_many(MAX_SERVICES);
