@@ -5,7 +5,7 @@ use arrayvec::ArrayVec;
 use ffa_abi::{PartitionId, Version};
 
 use super::machine::{Cells, Span, read_cpus, read_memory};
-use super::node::{Node, Untold, Value, Warn, word};
+use super::node::{Node, Untold, Value, Warn};
 use super::property::Property;
 use super::refusal::{Details, name};
 use super::{
@@ -330,8 +330,8 @@ impl SmcAllowList {
     /// Reads a `smc_whitelist` and a `smc_whitelist_permissive`.
     pub(crate) fn read(&mut self, functions: &Value<'_, '_>, permissive: &Value<'_, '_>) -> Result<(), Refusal> {
         self.permissive = permissive.is_present();
-        for entry in functions.list(1, "a list of cells: a multiple of 4 bytes")? {
-            let function = word(entry, 0);
+        for cell in functions.list(1, "a list of cells: a multiple of 4 bytes")? {
+            let function = u32::from_be_bytes(*cell);
             if !may_be_forwarded(function) {
                 return Err(functions.wrong(
                     function.into(),

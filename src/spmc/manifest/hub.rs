@@ -201,10 +201,9 @@ pub(crate) fn read_queue(v: &Value<'_, '_>) -> Result<Option<HubQueue>, Refusal>
     if !v.is_present() {
         return Ok(None);
     }
-    let mut entries = v.entries(2, RULE)?;
-    let entry = entries.next().unwrap_or_default();
-    let (messages, bytes) = (word(entry, 0), word(entry, 1));
-    if !(2..=MAX_QUEUE).contains(&messages) || entries.next().is_some() {
+    let cells = v.entries(2, RULE)?;
+    let (messages, bytes) = (word(v.bytes(), 0), word(v.bytes(), 1));
+    if !(2..=MAX_QUEUE).contains(&messages) || cells.len() != 2 {
         return Err(v.wrong(messages.into(), RULE));
     }
     if !(64..=4032).contains(&bytes) {

@@ -4,7 +4,7 @@
 use arrayvec::ArrayVec;
 
 use super::core_manifest::ADDRESS_CELLS;
-use super::node::{Node, Value, Warn, pair};
+use super::node::{Node, Value, Warn, take_number};
 use super::property::Property;
 use super::{Cause, Refusal};
 use crate::{PAGE_SIZE, Pa};
@@ -89,8 +89,9 @@ pub(crate) fn read_cpus(node: &Node<'_>, cpus: &mut ArrayVec<u64, MAX_CPUS>) -> 
         if device_type.text() != "cpu" {
             return Ok(());
         }
-        for entry in reg.entries(cells, WHOLE)? {
-            let (mpidr, _) = pair(entry, cells);
+        let mut entries = reg.entries(cells, WHOLE)?;
+        while !entries.is_empty() {
+            let mpidr = take_number(&mut entries, cells);
             if mpidr & !0xff_00ff_ffff != 0 {
                 return Err(reg.wrong(mpidr, "affinity fields of an MPIDR: bits 39:32 and 23:0"));
             }
@@ -126,8 +127,10 @@ pub(crate) fn read_memory(
         node.warn(warn, "", "is not known and has no effect");
         return Ok(());
     };
-    for entry in reg.entries(cells.address.saturating_add(cells.size), WHOLE)? {
-        let (base, size) = pair(entry, cells.address);
+    let mut entries = reg.entries(cells.address.saturating_add(cells.size), WHOLE)?;
+    while !entries.is_empty() {
+        let base = take_number(&mut entries, cells.address);
+        let size = take_number(&mut entries, cells.size);
         check_range(reg, kind, base, size, out)?;
         let range = MemoryRange { kind, base: Pa(base), size };
         out.try_push(range).map_err(|_| reg.too_many(MAX_MEMORY_RANGES))?;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading a node's properties by a table of what each may hold, every refusal naming node and property.
 
-use core::slice::ChunksExact;
-
 use super::blob::Tree;
 use super::property::{Kind, Property};
 use super::refusal::{Details, append, name};
@@ -415,9 +413,9 @@ impl<'a> Value<'_, 'a> {
         Texts(self.bytes())
     }
 
-    /// Returns its entries of this many cells, at least one, or refuses by a rule.
+    /// Returns its cells if they are entries of this many, at least one, or refuses by a rule.
     #[inline(never)]
-    pub(crate) fn entries(&self, cells: usize, rule: &'static str) -> Result<ChunksExact<'a, u8>, Refusal> {
+    pub(crate) fn entries(&self, cells: usize, rule: &'static str) -> Result<&'a [Cell], Refusal> {
         let size = cells.saturating_mul(4);
         if !self.is_present() {
             return Err(self.missing());
@@ -425,14 +423,18 @@ impl<'a> Value<'_, 'a> {
         if size == 0 || self.bytes().is_empty() || !self.bytes().len().is_multiple_of(size) {
             return Err(self.length(rule));
         }
-        Ok(self.bytes().chunks_exact(size))
+        Ok(self.bytes().as_chunks().0)
     }
 
-    /// Returns its entries as [`Self::entries`] does, or none.
-    pub(crate) fn list(&self, cells: usize, rule: &'static str) -> Result<ChunksExact<'a, u8>, Refusal> {
-        if self.bytes().is_empty() { Ok([].chunks_exact(4)) } else { self.entries(cells, rule) }
+    /// Returns its cells as [`Self::entries`] does, or none.
+    #[inline(never)]
+    pub(crate) fn list(&self, cells: usize, rule: &'static str) -> Result<&'a [Cell], Refusal> {
+        if self.bytes().is_empty() { Ok(&[]) } else { self.entries(cells, rule) }
     }
 }
+
+/// A cell of a value: a big-endian word.
+pub(crate) type Cell = [u8; 4];
 
 /// Reads a cell of an entry.
 #[inline(never)]
@@ -440,10 +442,12 @@ pub(crate) fn word(entry: &[u8], n: usize) -> u32 {
     entry.as_chunks::<4>().0.get(n).map_or(0, |c| u32::from_be_bytes(*c))
 }
 
-/// Reads the two numbers of an entry of which the first has this many cells; none are 0.
-pub(crate) fn pair(entry: &[u8], first: usize) -> (u64, u64) {
-    let (a, b) = entry.split_at_checked(first.saturating_mul(4)).unwrap_or((entry, &[]));
-    (joined(a).unwrap_or(u64::MAX), joined(b).unwrap_or(u64::MAX))
+/// Takes a number of this many cells from the front of some entries; none are 0.
+#[inline(never)]
+pub(crate) fn take_number(entries: &mut &[Cell], cells: usize) -> u64 {
+    let (number, rest) = entries.split_at_checked(cells).unwrap_or((entries, &[]));
+    *entries = rest;
+    joined(number.as_flattened()).unwrap_or(u64::MAX)
 }
 
 /// Joins up to two cells, most significant first; none are 0.

@@ -5,7 +5,7 @@ use arrayvec::ArrayVec;
 use bitflags::bitflags;
 
 use super::machine::Span;
-use super::node::{Node, Room, Value, Warn, word};
+use super::node::{Node, Room, Value, Warn};
 use super::property::Property;
 use super::refusal::name;
 use super::{Cause, MemoryKind, Name, Refusal};
@@ -285,8 +285,8 @@ fn read_interrupts(
     region: u8,
     interrupts: &mut ArrayVec<Interrupt, MAX_INTERRUPTS>,
 ) -> Result<(), Refusal> {
-    for entry in v.list(2, "pairs of cells: <id attributes>")? {
-        let (intid, attributes) = (word(entry, 0), word(entry, 1));
+    for entry in v.list(2, "pairs of cells: <id attributes>")?.as_chunks().0 {
+        let [intid, attributes] = entry.map(u32::from_be_bytes);
         check_intid(v, intid)?;
         if interrupts.iter().any(|i| i.intid == intid) {
             let cause = Cause::duplicate(intid.into(), "this partition");
@@ -321,11 +321,11 @@ fn check_intid(v: &Value<'_, '_>, intid: u32) -> Result<(), Refusal> {
 }
 
 fn read_targets(v: &Value<'_, '_>, region: u8, interrupts: &mut [Interrupt]) -> Result<(), Refusal> {
-    for entry in v.list(3, "triples of cells: <id mpidr-high mpidr-low>")? {
-        let intid = word(entry, 0);
+    for entry in v.list(3, "triples of cells: <id mpidr-high mpidr-low>")?.as_chunks().0 {
+        let [intid, high, low] = entry.map(u32::from_be_bytes);
         let interrupt = interrupts.iter_mut().find(|i| i.region == region && i.intid == intid);
         let interrupt = interrupt.ok_or_else(|| v.wrong(intid.into(), "an id of this node's interrupts"))?;
-        interrupt.target = Some(u64::from(word(entry, 1)) << 32 | u64::from(word(entry, 2)));
+        interrupt.target = Some(u64::from(high) << 32 | u64::from(low));
     }
     Ok(())
 }

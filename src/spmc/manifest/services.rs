@@ -30,9 +30,9 @@ pub(crate) fn read_lists(
     if !one && messaging.bytes().len().saturating_mul(4) != uuid.bytes().len() {
         return Err(messaging.length(EACH));
     }
-    for (n, words) in uuids.enumerate() {
+    for (n, words) in uuids.as_flattened().as_chunks().0.iter().enumerate() {
         let method = word(messaging.bytes(), if one { 0 } else { n });
-        push(services, uuid, uuid_of(words), messaging, method.into())?;
+        push(services, uuid, &Uuid(*words), messaging, method.into())?;
     }
     Ok(())
 }
@@ -51,7 +51,10 @@ pub(crate) fn read_nodes(node: &Node<'_>, services: &mut Services, warn: &mut im
     node.each_child(&mut |service| {
         let mut room = service.room();
         let [uuid, messaging, ..] = service.read(&SERVICE, &mut room, warn)?;
-        push(services, uuid, canonical(uuid)?, messaging, messaging.number)
+        // As in Hafnium, its digits are the words w1-w4 in reading order, so that "b4b5671e-4a90-..." is the same service
+        // as <0xb4b5671e 0x4a90...> of the 1.0 binding.
+        let words = Uuid::parse(uuid.text()).map_err(|_| uuid.text_out_of_rule(uuid.text()))?;
+        push(services, uuid, &words, messaging, messaging.number)
     })?;
     if services.is_empty() {
         return Err(node.missing("at least one service node: service0 { uuid; messaging-method; }"));
@@ -59,26 +62,18 @@ pub(crate) fn read_nodes(node: &Node<'_>, services: &mut Services, warn: &mut im
     Ok(())
 }
 
-/// Reads a UUID in its 8-4-4-4-12 form. As in Hafnium, its digits are the words w1-w4 in reading order, so that
-/// "b4b5671e-4a90-..." is the same service as `<0xb4b5671e 0x4a90...>` of the 1.0 binding.
-fn canonical(v: &Value<'_, '_>) -> Result<Uuid, Refusal> {
-    let uuid = Uuid::parse(v.text()).map_err(|_| v.text_out_of_rule(v.text()))?;
-    Ok(uuid_of(&uuid.0))
-}
-
-/// Takes a UUID from big-endian words w1-w4.
+/// Adds a service, its UUID given as big-endian words w1-w4.
 #[inline(never)]
-fn uuid_of(words: &[u8]) -> Uuid {
-    Uuid::from_words([word(words, 0), word(words, 1), word(words, 2), word(words, 3)])
-}
-
 fn push(
     services: &mut Services,
     v: &Value<'_, '_>,
-    uuid: Uuid,
+    words: &Uuid,
     messaging: &Value<'_, '_>,
     bits: u64,
 ) -> Result<(), Refusal> {
+    let (low, high) = words.pair();
+    // Each word turned round.
+    let uuid = Uuid::from_pair(low.swap_bytes().rotate_left(32), high.swap_bytes().rotate_left(32));
     let known = u16::try_from(bits).ok().and_then(Messaging::from_bits).filter(|m| !m.is_empty());
     let known = known.ok_or_else(|| messaging.out_of_rule(bits))?;
     if uuid.is_nil() {
