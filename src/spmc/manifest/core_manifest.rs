@@ -6,7 +6,7 @@ use ffa_abi::{PartitionId, Version};
 
 use super::machine::{Cells, Span, read_cpus, read_memory};
 use super::node::{Node, Untold, Value, Warn};
-use super::property::Property;
+use super::property::{Property, table};
 use super::refusal::{Details, name};
 use super::{
     Cause, CheckedBlob, File, HubPolicy, MAX_CPUS, MAX_MEMORY_RANGES, MAX_SMCS, MemoryKind, MemoryRange, Name, Refusal,
@@ -173,30 +173,34 @@ impl PartitionEntry {
 /// The nodes in the root that are read, beside those of memory.
 static NODES: [&str; 5] = ["attribute", "hypervisor", "cpus", routing::NODE, hub::NODE];
 
-static ROOT: [Property; 4] = [
-    Property::compatible("compatible: arm,ffa-core-manifest-1.0"),
-    ADDRESS_CELLS,
-    Property::range("#size-cells: 0, 1 or 2", 0, 2),
-    Property::bytes("interrupt-parent"),
-];
+table! {
+    static ROOT = [
+        Property::compatible("compatible: arm,ffa-core-manifest-1.0"),
+        ADDRESS_CELLS,
+        Property::range("#size-cells: 0, 1 or 2", 0, 2),
+        Property::bytes("interrupt-parent"),
+    ];
+}
 
 /// Three and more cells make no 64-bit address.
 pub(super) const ADDRESS_CELLS: Property = Property::range("#address-cells: 0, 1 or 2", 0, 2);
 
-static ATTRIBUTE: [Property; 7] = [
-    Property::cell("spmc_id: 0x8000 to 0xfffe; write <0x8000>", 0x8000, 0xfffe).required(),
-    Property::cell("maj_ver: 1", NEWEST.major, NEWEST.major as u32).required(),
-    Property::cell(
-        "min_ver: 0 to 2; the SPMD turns the Secure world off for a newer version than its own",
-        0,
-        NEWEST.minor as u32,
-    )
-    .required(),
-    Property::cell("exec_state: 0 (AArch64)", 0, 0),
-    Property::two_cells("load_address"),
-    Property::two_cells("entrypoint"),
-    Property::cell("binary_size", 0, u32::MAX),
-];
+table! {
+    static ATTRIBUTE = [
+        Property::cell("spmc_id: 0x8000 to 0xfffe; write <0x8000>", 0x8000, 0xfffe).required(),
+        Property::cell("maj_ver: 1", NEWEST.major, NEWEST.major as u32).required(),
+        Property::cell(
+            "min_ver: 0 to 2; the SPMD turns the Secure world off for a newer version than its own",
+            0,
+            NEWEST.minor as u32,
+        )
+        .required(),
+        Property::cell("exec_state: 0 (AArch64)", 0, 0),
+        Property::two_cells("load_address"),
+        Property::two_cells("entrypoint"),
+        Property::cell("binary_size", 0, u32::MAX),
+    ];
+}
 
 #[inline(never)]
 fn read_root(root: &Node<'_>, warn: &mut impl Warn) -> Result<Cells, Refusal> {
@@ -225,11 +229,13 @@ impl Attribute {
     }
 }
 
-static HYPERVISOR: [Property; 3] = [
-    Property::compatible("compatible: hafnium,hafnium"),
-    Property::flag("ffa_tee_enabled"),
-    Property::flag("quiet-boot"),
-];
+table! {
+    static HYPERVISOR = [
+        Property::compatible("compatible: hafnium,hafnium"),
+        Property::flag("ffa_tee_enabled"),
+        Property::flag("quiet-boot"),
+    ];
+}
 
 /// Adds the partitions; returns whether the boot is to be quiet.
 #[inline(never)]
@@ -253,17 +259,23 @@ fn read_hypervisor(
     Ok(quiet.is_present())
 }
 
-static VM: [Property; 8] = [
-    Property::flag("is_ffa_partition").required(),
-    Property::string("debug_name: a name for the log").required(),
-    Property::number("load_address: the address that TB_FW_CONFIG loads the package at").required(),
-    Property::number("mem_size: at least one page, in bytes").required(),
-    Property::range("vcpu_count: 1, or the number of CPUs; as execution-ctx-count of its manifest", 1, MAX_CPUS as u32)
+table! {
+    static VM = [
+        Property::flag("is_ffa_partition").required(),
+        Property::string("debug_name: a name for the log").required(),
+        Property::number("load_address: the address that TB_FW_CONFIG loads the package at").required(),
+        Property::number("mem_size: at least one page, in bytes").required(),
+        Property::range(
+            "vcpu_count: 1, or the number of CPUs; as execution-ctx-count of its manifest",
+            1,
+            MAX_CPUS as u32,
+        )
         .required(),
-    Property::not_supported("hyp_loaded: remove it, BL2 loads packages"),
-    Property::bytes("smc_whitelist"),
-    Property::flag("smc_whitelist_permissive"),
-];
+        Property::not_supported("hyp_loaded: remove it, BL2 loads packages"),
+        Property::bytes("smc_whitelist"),
+        Property::flag("smc_whitelist_permissive"),
+    ];
+}
 
 impl PartitionEntry {
     /// Reads a node and adds what it says. The number of its name is below the capacity, and nobody else's.

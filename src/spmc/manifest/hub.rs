@@ -19,7 +19,7 @@
 use ffa_abi::PartitionId;
 
 use super::node::{Node, Value, word};
-use super::property::Property;
+use super::property::{Property, table};
 use super::routing::{Party, party};
 use super::{Cause, Refusal};
 
@@ -104,20 +104,22 @@ impl Default for BreakerPolicy {
 /// The node's name, in the root of the SPMC manifest.
 pub(crate) const NODE: &str = "hub";
 
-static HUB: [Property; 12] = [
-    Property::compatible("compatible: hematite,hub"),
-    Property::string("coordinator"),
-    Property::range("id: an identifier of the Secure world, 0x8000 to 0xfffe", 0x8000, 0xfffe),
-    Property::range("windows: 1 to 16", 1, MAX_WINDOWS as u32),
-    Property::range("queue-messages: 2 to 64", 2, MAX_QUEUE),
-    Property::range("message-bytes: 64 to 4032", 64, 4032),
-    Property::range("high-watermark: 1 to 100 percent", 1, 100),
-    Property::range("low-watermark: 0 to 99 percent", 0, 99),
-    Property::range("attempts: 1 to 16", 1, 16),
-    Property::range("redeliver-ms: 1 to 60000", 1, 60_000),
-    Property::range("duplicates: 1 to 64", 1, 64),
-    Property::range("dead-letters: 1 to 256", 1, MAX_DEAD_LETTERS),
-];
+table! {
+    static HUB = [
+        Property::compatible("compatible: hematite,hub"),
+        Property::string("coordinator"),
+        Property::range("id: an identifier of the Secure world, 0x8000 to 0xfffe", 0x8000, 0xfffe),
+        Property::range("windows: 1 to 16", 1, MAX_WINDOWS as u32),
+        Property::range("queue-messages: 2 to 64", 2, MAX_QUEUE),
+        Property::range("message-bytes: 64 to 4032", 64, 4032),
+        Property::range("high-watermark: 1 to 100 percent", 1, 100),
+        Property::range("low-watermark: 0 to 99 percent", 0, 99),
+        Property::range("attempts: 1 to 16", 1, 16),
+        Property::range("redeliver-ms: 1 to 60000", 1, 60_000),
+        Property::range("duplicates: 1 to 64", 1, 64),
+        Property::range("dead-letters: 1 to 256", 1, MAX_DEAD_LETTERS),
+    ];
+}
 
 /// Reads the node; `partitions` is how many there are.
 #[inline(never)]
@@ -153,14 +155,16 @@ pub(crate) fn read(node: &Node<'_>, partitions: usize) -> Result<HubPolicy, Refu
     Ok(hub)
 }
 
-static BREAKER: [Property; 6] = [
-    Property::range("faults: 0 to 65535", 0, 65535),
-    Property::range("missing-acks: 0 to 65535", 0, 65535),
-    Property::range("expiries: 0 to 65535", 0, 65535),
-    Property::range("denials: 0 to 65535", 0, 65535),
-    Property::range("duplicates: 0 to 65535", 0, 65535),
-    Property::range("cool-down-ms: 1 to 3600000", 1, 3_600_000),
-];
+table! {
+    static BREAKER = [
+        Property::range("faults: 0 to 65535", 0, 65535),
+        Property::range("missing-acks: 0 to 65535", 0, 65535),
+        Property::range("expiries: 0 to 65535", 0, 65535),
+        Property::range("denials: 0 to 65535", 0, 65535),
+        Property::range("duplicates: 0 to 65535", 0, 65535),
+        Property::range("cool-down-ms: 1 to 3600000", 1, 3_600_000),
+    ];
+}
 
 fn read_breaker(node: &Node<'_>) -> Result<BreakerPolicy, Refusal> {
     let mut room = node.room();

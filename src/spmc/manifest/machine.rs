@@ -5,7 +5,7 @@ use arrayvec::ArrayVec;
 
 use super::core_manifest::ADDRESS_CELLS;
 use super::node::{Node, Value, Warn, take_number};
-use super::property::Property;
+use super::property::{Property, table};
 use super::{Cause, Refusal};
 use crate::{PAGE_SIZE, Pa};
 
@@ -70,9 +70,10 @@ pub(crate) struct Cells {
     pub(crate) size: usize,
 }
 
-static CPUS: [Property; 1] = [ADDRESS_CELLS];
-
-static CPU: [Property; 2] = [Property::string("device_type"), Property::bytes("reg: the CPU's MPIDR")];
+table! {
+    static CPUS = [ADDRESS_CELLS];
+    static CPU = [Property::string("device_type"), Property::bytes("reg: the CPU's MPIDR")];
+}
 
 const WHOLE: &str = "whole entries, of #address-cells and #size-cells";
 
@@ -109,7 +110,9 @@ pub(crate) fn read_cpus(node: &Node<'_>, cpus: &mut ArrayVec<u64, MAX_CPUS>) -> 
     Ok(())
 }
 
-static MEMORY: [Property; 2] = [Property::string("device_type"), Property::bytes("reg: addresses and sizes")];
+table! {
+    static MEMORY = [Property::string("device_type"), Property::bytes("reg: addresses and sizes")];
+}
 
 /// Reads any other node of the root: a memory node by its `device_type`.
 #[inline(never)]

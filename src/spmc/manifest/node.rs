@@ -2,7 +2,7 @@
 //! Reading a node's properties by a table of what each may hold, every refusal naming node and property.
 
 use super::blob::Tree;
-use super::property::{Kind, Property};
+use super::property::{Kind, Row, Rows, Table, is_called, parts};
 use super::refusal::{Details, append, name};
 use super::{Cause, CheckedBlob, File, Name, Refusal};
 
@@ -136,14 +136,14 @@ impl<'a> Node<'a> {
 
     /// Makes room for what [`Self::read`] reads.
     pub(crate) fn room<'n, const N: usize>(&'n self) -> Room<'n, 'a, N> {
-        [Value { node: self, property: &NONE, bytes: None, number: 0 }; N]
+        [Value { node: self, text: "", row: Row::NONE, bytes: None, number: 0 }; N]
     }
 
     /// Reads its properties: the value for each row of the table, in the table's order. Others are told of. Fails with the
     /// first property that is wrong, then with the first that is missing.
     pub(crate) fn read<'r, 'n, const N: usize>(
         &self,
-        table: &'static [Property; N],
+        table: &'static Rows<N>,
         values: &'r mut Room<'n, 'a, N>,
         warn: &mut impl Warn,
     ) -> Result<&'r Room<'n, 'a, N>, Refusal> {
@@ -154,7 +154,7 @@ impl<'a> Node<'a> {
     /// Reads its properties and refuses others.
     pub(crate) fn read_all<'r, 'n, const N: usize>(
         &self,
-        table: &'static [Property; N],
+        table: &'static Rows<N>,
         values: &'r mut Room<'n, 'a, N>,
     ) -> Result<&'r Room<'n, 'a, N>, Refusal> {
         self.read_with(table, values, Others::Refused, &mut Untold)?;
@@ -164,7 +164,7 @@ impl<'a> Node<'a> {
     /// Reads some of its properties; others are somebody else's.
     pub(crate) fn read_some<'r, 'n, const N: usize>(
         &self,
-        table: &'static [Property; N],
+        table: &'static Rows<N>,
         values: &'r mut Room<'n, 'a, N>,
     ) -> Result<&'r Room<'n, 'a, N>, Refusal> {
         self.read_with(table, values, Others::Ignored, &mut Untold)?;
@@ -174,16 +174,18 @@ impl<'a> Node<'a> {
     #[inline(never)]
     fn read_with<'n>(
         &self,
-        table: &'static [Property],
+        table: &'static Table,
         rows: &mut [Value<'n, 'a>],
         others: Others,
         warn: &mut impl Warn,
     ) -> Result<(), Refusal> {
-        for (value, property) in rows.iter_mut().zip(table) {
-            value.property = property;
+        let mut rest = table.text;
+        for (value, row) in rows.iter_mut().zip(&table.rows) {
+            (value.text, rest) = rest.split_at_checked(row.length.into()).unwrap_or_default();
+            value.row = *row;
         }
         for (property, bytes) in self.tree.properties() {
-            let value = rows.iter_mut().find(|v| v.property.is_called(property));
+            let value = rows.iter_mut().find(|v| is_called(v.text, property));
             let Some(value) = value else {
                 match others {
                     Others::Told => self.warn(warn, property, "is not known and has no effect"),
@@ -194,24 +196,25 @@ impl<'a> Node<'a> {
             };
             value.set(bytes, warn)?;
         }
-        match rows.iter().find(|v| v.property.required && v.bytes.is_none()) {
-            Some(v) => Err(v.missing()),
-            None => Ok(()),
+        for (n, value) in rows.iter().enumerate() {
+            if table.requires(n) && !value.is_present() {
+                return Err(value.missing());
+            }
         }
+        Ok(())
     }
 }
 
 /// The values of a node, in the order of its table. Filled in place: it is large.
 pub(crate) type Room<'n, 'a, const N: usize> = [Value<'n, 'a>; N];
 
-/// Stands behind the last row.
-static NONE: Property = Property::bytes("");
-
 /// What a node has for a row of its table.
 #[derive(Clone, Copy)]
 pub(crate) struct Value<'n, 'a> {
     pub(crate) node: &'n Node<'a>,
-    property: &'static Property,
+    /// The row's text.
+    text: &'static str,
+    row: Row,
     bytes: Option<&'a [u8]>,
     /// The number, for kinds that are one; 1 for a flag; 0 where it is absent.
     pub(crate) number: u64,
@@ -219,7 +222,7 @@ pub(crate) struct Value<'n, 'a> {
 
 impl<'a> Value<'_, 'a> {
     pub(crate) fn refuse(&self, cause: Cause, rule: &'static str) -> Refusal {
-        self.node.refuse(self.property.name(), cause, rule)
+        self.node.refuse(parts(self.text).0, cause, rule)
     }
 
     /// Refuses a number.
@@ -231,7 +234,7 @@ impl<'a> Value<'_, 'a> {
     /// Refuses by the table's rule.
     #[inline(never)]
     pub(crate) fn refuse_by_rule(&self, cause: Cause) -> Refusal {
-        let (name, rule) = self.property.parts();
+        let (name, rule) = parts(self.text);
         self.node.refuse(name, cause, rule)
     }
 
@@ -298,7 +301,7 @@ impl<'a> Value<'_, 'a> {
         warn.tell(&|| Warning {
             file: self.node.file,
             node: self.node.path(),
-            property: name(self.property.name()),
+            property: name(parts(self.text).0),
             text,
         });
     }
@@ -307,7 +310,7 @@ impl<'a> Value<'_, 'a> {
     fn set(&mut self, bytes: &'a [u8], warn: &mut impl Warn) -> Result<(), Refusal> {
         self.bytes = Some(bytes);
         let mut odd = None;
-        match self.property.kind {
+        match self.row.kind {
             Kind::Flag => {
                 self.number = 1;
                 if !bytes.is_empty() {
@@ -317,7 +320,7 @@ impl<'a> Value<'_, 'a> {
             Kind::Number => self.number = self.cells()?,
             Kind::Range => self.number = self.checked()?,
             Kind::Bits => {
-                let known = u64::from(self.property.most);
+                let known = u64::from(self.row.most);
                 let number = self.cells()?;
                 if number > u32::MAX.into() {
                     return Err(self.wrong(number, "a number of 32 bits"));
@@ -343,7 +346,7 @@ impl<'a> Value<'_, 'a> {
             Kind::Texts => self.check_texts()?,
             Kind::Compatible => {
                 self.check_texts()?;
-                if !self.texts().any(|t| t == self.property.rule()) {
+                if !self.texts().any(|t| t == parts(self.text).1) {
                     return Err(self.text_out_of_rule(self.text()));
                 }
             }
@@ -371,7 +374,7 @@ impl<'a> Value<'_, 'a> {
     /// Reads such a number that is in the row's range.
     fn checked(&self) -> Result<u64, Refusal> {
         let number = self.cells()?;
-        let good = number >= self.property.least.into() && number <= self.property.most.into();
+        let good = number >= self.row.least.into() && number <= self.row.most.into();
         if good { Ok(number) } else { Err(self.out_of_rule(number)) }
     }
 

@@ -7,7 +7,7 @@ use ffa_abi::{PartitionId, Uuid, Version};
 
 use super::machine::Span;
 use super::node::{Node, Untold, Warn};
-use super::property::Property;
+use super::property::{Property, table};
 use super::refusal::Details;
 use super::{
     Cause, CheckedBlob, File, HubQueue, Interrupt, MAX_DEVICE_REGIONS, MAX_INTERRUPTS, MAX_MEMORY_REGIONS, Name,
@@ -297,5 +297,6 @@ impl PartitionManifest {
 /// The nodes in the root that are read.
 static NODES: [&str; 5] = ["services", "memory-regions", "device-regions", "rx_tx-info", "boot-info"];
 
-static BOOT_INFO: [Property; 2] =
-    [Property::compatible("compatible: arm,ffa-manifest-boot-info"), Property::flag("ffa_manifest")];
+table! {
+    static BOOT_INFO = [Property::compatible("compatible: arm,ffa-manifest-boot-info"), Property::flag("ffa_manifest")];
+}

@@ -143,8 +143,8 @@ impl<'c> Check<'c> {
         Ok(())
     }
 
-    /// Checks that the SPMC manifest has such memory where a region lies, or the partition's own memory, and that nothing
-    /// outside this partition lies there. Its own memory is claimed by the SPMC manifest.
+    /// Checks that the SPMC manifest has such memory where a region lies, or the partition's own memory, and that
+    /// nothing outside this partition lies there. Its own memory is claimed by the SPMC manifest.
     #[inline(never)]
     fn placed(&self, span: Span, kind: MemoryKind, region: Option<&Region>) -> Result<(), Refusal> {
         let mut property = if region.is_some() { "base-address" } else { "mem_size" };

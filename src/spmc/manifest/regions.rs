@@ -6,7 +6,7 @@ use bitflags::bitflags;
 
 use super::machine::Span;
 use super::node::{Node, Room, Value, Warn};
-use super::property::Property;
+use super::property::{Property, table};
 use super::refusal::name;
 use super::{Cause, MemoryKind, Name, Refusal};
 use crate::stage2::Access;
@@ -138,24 +138,28 @@ pub(crate) type Phandles = ArrayVec<Option<u64>, MAX_MEMORY_REGIONS>;
 
 const PAGES: Property = Property::range("pages-count: at least 1", 1, u32::MAX).required();
 
-static MEMORY_LIST: [Property; 1] = [Property::compatible("compatible: arm,ffa-manifest-memory-regions")];
+table! {
+    static MEMORY_LIST = [Property::compatible("compatible: arm,ffa-manifest-memory-regions")];
+}
 
 /// Rows of each table of regions.
 const ROWS: usize = 11;
 
-static MEMORY: [Property; ROWS] = [
-    PAGES,
-    Property::range("attributes: 1 (R), 3 (RW) or 5 (RX), and 8 for Non-secure", 0, u32::MAX).required(),
-    Property::number("base-address: an address, or load-address-relative-offset instead"),
-    Property::number("load-address-relative-offset"),
-    Property::range("phandle: a number of 32 bits", 0, u32::MAX),
-    Property::range("linux,phandle: a number of 32 bits", 0, u32::MAX),
-    Property::flag("preserved-on-restart"),
-    Property::string("description"),
-    Property::dma("smmu-id"),
-    Property::dma("stream-ids"),
-    Property::dma("stream-ids-access-permissions"),
-];
+table! {
+    static MEMORY = [
+        PAGES,
+        Property::range("attributes: 1 (R), 3 (RW) or 5 (RX), and 8 for Non-secure", 0, u32::MAX).required(),
+        Property::number("base-address: an address, or load-address-relative-offset instead"),
+        Property::number("load-address-relative-offset"),
+        Property::range("phandle: a number of 32 bits", 0, u32::MAX),
+        Property::range("linux,phandle: a number of 32 bits", 0, u32::MAX),
+        Property::flag("preserved-on-restart"),
+        Property::string("description"),
+        Property::dma("smmu-id"),
+        Property::dma("stream-ids"),
+        Property::dma("stream-ids-access-permissions"),
+    ];
+}
 
 /// Reads `memory-regions`.
 #[inline(never)]
@@ -187,8 +191,8 @@ pub(crate) fn read_memory(
 
 const SOME: &str = "at least one region node";
 
-/// Reads what regions of both kinds have, by the first three rows of their tables. One of memory may have an offset from
-/// a load address instead of a base.
+/// Reads what regions of both kinds have, by the first three rows of their tables. One of memory may have an offset
+/// from a load address instead of a base.
 #[inline(never)]
 fn read_region(
     values: &Room<'_, '_, ROWS>,
@@ -238,21 +242,25 @@ fn read_attributes(
     if good && known.contains(RegionAttributes::READ) { Ok(known) } else { Err(v.out_of_rule(v.number)) }
 }
 
-static DEVICE_LIST: [Property; 1] = [Property::compatible("compatible: arm,ffa-manifest-device-regions")];
+table! {
+    static DEVICE_LIST = [Property::compatible("compatible: arm,ffa-manifest-device-regions")];
+}
 
-static DEVICE: [Property; ROWS] = [
-    PAGES,
-    Property::range("attributes: 1 (R) or 3 (RW), and 8 for Non-secure", 0, u32::MAX).required(),
-    Property::number("base-address: an address").required(),
-    Property::bytes("interrupts"),
-    Property::bytes("interrupts-target"),
-    Property::flag("exclusive-access"),
-    Property::string("description"),
-    Property::bytes("phandle"),
-    Property::bytes("linux,phandle"),
-    Property::dma("smmu-id"),
-    Property::dma("stream-ids"),
-];
+table! {
+    static DEVICE = [
+        PAGES,
+        Property::range("attributes: 1 (R) or 3 (RW), and 8 for Non-secure", 0, u32::MAX).required(),
+        Property::number("base-address: an address").required(),
+        Property::bytes("interrupts"),
+        Property::bytes("interrupts-target"),
+        Property::flag("exclusive-access"),
+        Property::string("description"),
+        Property::bytes("phandle"),
+        Property::bytes("linux,phandle"),
+        Property::dma("smmu-id"),
+        Property::dma("stream-ids"),
+    ];
+}
 
 /// Reads `device-regions`.
 #[inline(never)]
@@ -330,11 +338,13 @@ fn read_targets(v: &Value<'_, '_>, region: u8, interrupts: &mut [Interrupt]) -> 
     Ok(())
 }
 
-static MAILBOX: [Property; 3] = [
-    Property::compatible("compatible: arm,ffa-manifest-rx_tx-buffer"),
-    Property::number("rx-buffer: the phandle of a memory region, <&label>").required(),
-    Property::number("tx-buffer: the phandle of a memory region, <&label>").required(),
-];
+table! {
+    static MAILBOX = [
+        Property::compatible("compatible: arm,ffa-manifest-rx_tx-buffer"),
+        Property::number("rx-buffer: the phandle of a memory region, <&label>").required(),
+        Property::number("tx-buffer: the phandle of a memory region, <&label>").required(),
+    ];
+}
 
 /// Reads `rx_tx-info`.
 #[inline(never)]

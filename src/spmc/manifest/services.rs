@@ -5,7 +5,7 @@ use arrayvec::ArrayVec;
 use ffa_abi::Uuid;
 
 use super::node::{Node, Value, Warn, word};
-use super::property::Property;
+use super::property::{Property, table};
 use super::{Cause, MAX_SERVICES, Messaging, Refusal, Service};
 
 type Services = ArrayVec<Service, MAX_SERVICES>;
@@ -37,12 +37,16 @@ pub(crate) fn read_lists(
     Ok(())
 }
 
-static SERVICES: [Property; 1] = [Property::compatible("compatible: arm,ffa-manifest-services")];
+table! {
+    static SERVICES = [Property::compatible("compatible: arm,ffa-manifest-services")];
+}
 
-static SERVICE: [Property; 2] = [
-    Property::string("uuid: xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx in hexadecimal digits").required(),
-    Property::number(METHODS).required(),
-];
+table! {
+    static SERVICE = [
+        Property::string("uuid: xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx in hexadecimal digits").required(),
+        Property::number(METHODS).required(),
+    ];
+}
 
 /// Reads the 1.1 binding: a node for each service.
 #[inline(never)]
@@ -51,8 +55,8 @@ pub(crate) fn read_nodes(node: &Node<'_>, services: &mut Services, warn: &mut im
     node.each_child(&mut |service| {
         let mut room = service.room();
         let [uuid, messaging, ..] = service.read(&SERVICE, &mut room, warn)?;
-        // As in Hafnium, its digits are the words w1-w4 in reading order, so that "b4b5671e-4a90-..." is the same service
-        // as <0xb4b5671e 0x4a90...> of the 1.0 binding.
+        // As in Hafnium, its digits are the words w1-w4 in reading order, so that "b4b5671e-4a90-..." is the same
+        // service as <0xb4b5671e 0x4a90...> of the 1.0 binding.
         let words = Uuid::parse(uuid.text()).map_err(|_| uuid.text_out_of_rule(uuid.text()))?;
         push(services, uuid, &words, messaging, messaging.number)
     })?;
