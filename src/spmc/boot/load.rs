@@ -72,11 +72,7 @@ fn read<'m, P: Port>(port: &P, entry: &'m PartitionEntry, position: usize) -> Re
         let package = Package::parse(memory).map_err(refused)?;
         let blob = CheckedBlob::check(package.manifest_bytes())
             .map_err(|e| left_out(port, entry, &format_args!("partition manifest: {e}")))?;
-        // Large: moved once only, to where it stays.
-        let manifest = match PartitionManifest::parse(&blob, entry.load_address) {
-            Ok(manifest) => Box::leak(Box::new(manifest)),
-            Err(refusal) => return Err(refused(refusal)),
-        };
+        let manifest = Box::leak(PartitionManifest::parse_in_place(&blob, entry.load_address).map_err(refused)?);
         let smcs = &mut manifest.smcs.functions;
         for &function in &entry.smcs.functions {
             if !smcs.contains(&function) && smcs.try_push(function).is_err() {

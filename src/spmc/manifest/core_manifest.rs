@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The SPMC manifest (TF-A's "FF-A manifests binding", SPMC part, and the nodes that Hafnium adds to it).
 
+use alloc::boxed::Box;
+
 use arrayvec::ArrayVec;
 use ffa_abi::{PartitionId, Version};
 
@@ -82,6 +84,26 @@ pub struct PartitionEntry {
 const NEWEST: Version = Version::V1_2;
 
 impl CoreManifest {
+    /// Makes one that says nothing.
+    fn empty() -> Self {
+        Self {
+            attribute: Attribute {
+                spmc_id: PartitionId(0),
+                version: NEWEST,
+                exec_state: ExecState::AArch64,
+                load_address: None,
+                entrypoint: None,
+                binary_size: None,
+            },
+            partitions: ArrayVec::new(),
+            quiet: false,
+            cpus: ArrayVec::new(),
+            memory: ArrayVec::new(),
+            routing: RoutingPolicy::default(),
+            hub: None,
+        }
+    }
+
     /// Reads the SPMC manifest, dropping its warnings. Fails with the first property that is wrong.
     pub fn parse(blob: &CheckedBlob<'_>) -> Result<Self, Refusal> {
         Self::parse_with(blob, &mut Untold)
@@ -89,38 +111,61 @@ impl CoreManifest {
 
     /// Reads the SPMC manifest and tells what was tolerated in it.
     pub fn parse_with(blob: &CheckedBlob<'_>, warn: &mut impl Warn) -> Result<Self, Refusal> {
+        let mut out = Self::empty();
+        out.read(blob, warn)?;
+        Ok(out)
+    }
+
+    /// Reads the SPMC manifest as [`Self::parse`] does, to where it stays: it is large.
+    pub(crate) fn parse_in_place(blob: &CheckedBlob<'_>) -> Result<Box<Self>, Refusal> {
+        let mut out = Box::new(Self::empty());
+        out.read(blob, &mut Untold)?;
+        Ok(out)
+    }
+
+    fn read(&mut self, blob: &CheckedBlob<'_>, warn: &mut impl Warn) -> Result<(), Refusal> {
         let root = Node::root(blob, File::Spmc);
         let Some(root) = &root else { return Err(Details::no_root(File::Spmc)) };
         let cells = read_root(root, warn)?;
         let mut nodes = [None; 5];
-        let mut memory = ArrayVec::new();
         // Every other node is judged by its device_type.
-        root.sort_children(&NODES, &mut nodes, &mut |node| read_memory(node, cells, &mut memory, warn))?;
-        let [attribute, hypervisor, cpus_node, policy, hub] = &nodes;
-        let missing = match (attribute, hypervisor, cpus_node) {
+        root.sort_children(&NODES, &mut nodes, &mut |node| read_memory(node, cells, &mut self.memory, warn))?;
+        let [attribute, hypervisor, cpus, policy, hub] = &nodes;
+        let missing = match (attribute, hypervisor, cpus) {
             (None, ..) => "a node \"attribute\"; add attribute { spmc_id; maj_ver; min_ver; }",
             (_, None, _) => "a node \"hypervisor\"; add hypervisor { compatible = \"hafnium,hafnium\"; vm1 { ... }; }",
             (.., None) => "a node \"cpus\"; add cpus { ... } with a node for each CPU",
-            (Some(attribute), Some(hypervisor), Some(cpus_node)) => {
-                let mut out = Self {
-                    attribute: Attribute::read(attribute, warn)?,
-                    partitions: ArrayVec::new(),
-                    quiet: false,
-                    cpus: ArrayVec::new(),
-                    memory,
-                    routing: RoutingPolicy::default(),
-                    hub: None,
-                };
-                out.quiet = read_hypervisor(hypervisor, &mut out.partitions, warn)?;
-                read_cpus(cpus_node, &mut out.cpus)?;
-                out.read_policy(policy.as_ref(), hub.as_ref())?;
-                if out.ranges(MemoryKind::Secure).next().is_some() {
-                    return Ok(out);
+            (Some(attribute), Some(hypervisor), Some(cpus)) => {
+                self.attribute.read(attribute, warn)?;
+                self.read_hypervisor(hypervisor, warn)?;
+                read_cpus(cpus, &mut self.cpus)?;
+                self.read_policy(policy.as_ref(), hub.as_ref())?;
+                if self.ranges(MemoryKind::Secure).next().is_some() {
+                    return Ok(());
                 }
                 "a node with device_type = \"memory\": the partitions' Secure RAM"
             }
         };
         Err(root.missing(missing))
+    }
+
+    /// Reads the partitions, and whether the boot is to be quiet.
+    #[inline(never)]
+    fn read_hypervisor(&mut self, node: &Node<'_>, warn: &mut impl Warn) -> Result<(), Refusal> {
+        let mut room = node.room();
+        let [_, _, quiet, ..] = node.read(&HYPERVISOR, &mut room, warn)?;
+        self.quiet = quiet.is_present();
+        node.each_child(&mut |vm| PartitionEntry::add(vm, &mut self.partitions, warn))?;
+        crate::boot::sort(&mut self.partitions, |p| p.number);
+        // Numbers are unique and ascending, so the first that is not its place's marks the gap.
+        for (p, place) in self.partitions.iter().zip(1u16..) {
+            if p.number != place {
+                let cause = Cause::Value { found: p.number.into() };
+                let rule = "vm1, vm2, ... without a gap";
+                return Err(node.refuse("the number of a vm node", cause, rule));
+            }
+        }
+        Ok(())
     }
 
     /// Reads the one of the two nodes that there is.
@@ -212,20 +257,18 @@ fn read_root(root: &Node<'_>, warn: &mut impl Warn) -> Result<Cells, Refusal> {
 
 impl Attribute {
     #[inline(never)]
-    fn read(node: &Node<'_>, warn: &mut impl Warn) -> Result<Self, Refusal> {
+    fn read(&mut self, node: &Node<'_>, warn: &mut impl Warn) -> Result<(), Refusal> {
         let mut room = node.room();
         let [spmc_id, major, minor, _, load, entrypoint, size, ..] = node.read(&ATTRIBUTE, &mut room, warn)?;
         if !Pa(load.number).is_page_aligned() {
             return Err(load.misaligned(load.number));
         }
-        Ok(Self {
-            spmc_id: PartitionId(spmc_id.number as u16),
-            version: Version::new(major.number as u16, minor.number as u16),
-            exec_state: ExecState::AArch64,
-            load_address: load.get().map(Pa),
-            entrypoint: entrypoint.get().map(Pa),
-            binary_size: size.get().map(|n| n as u32),
-        })
+        self.spmc_id = PartitionId(spmc_id.number as u16);
+        self.version = Version::new(major.number as u16, minor.number as u16);
+        self.load_address = load.get().map(Pa);
+        self.entrypoint = entrypoint.get().map(Pa);
+        self.binary_size = size.get().map(|n| n as u32);
+        Ok(())
     }
 }
 
@@ -235,28 +278,6 @@ table! {
         Property::flag("ffa_tee_enabled"),
         Property::flag("quiet-boot"),
     ];
-}
-
-/// Adds the partitions; returns whether the boot is to be quiet.
-#[inline(never)]
-fn read_hypervisor(
-    node: &Node<'_>,
-    partitions: &mut ArrayVec<PartitionEntry, MAX_PARTITIONS>,
-    warn: &mut impl Warn,
-) -> Result<bool, Refusal> {
-    let mut room = node.room();
-    let [_, _, quiet, ..] = node.read(&HYPERVISOR, &mut room, warn)?;
-    node.each_child(&mut |vm| PartitionEntry::add(vm, partitions, warn))?;
-    crate::boot::sort(partitions, |p| p.number);
-    // Numbers are unique and ascending, so the first that is not its place's marks the gap.
-    for (p, place) in partitions.iter().zip(1u16..) {
-        if p.number != place {
-            let cause = Cause::Value { found: p.number.into() };
-            let rule = "vm1, vm2, ... without a gap";
-            return Err(node.refuse("the number of a vm node", cause, rule));
-        }
-    }
-    Ok(quiet.is_present())
 }
 
 table! {

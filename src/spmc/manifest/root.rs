@@ -51,7 +51,7 @@ table! {
 
 /// Reads the root's properties and holds them against each other; nodes come later.
 #[inline(never)]
-pub(super) fn read(node: &Node<'_>, warn: &mut impl Warn) -> Result<PartitionManifest, Refusal> {
+pub(super) fn read(node: &Node<'_>, out: &mut PartitionManifest, warn: &mut impl Warn) -> Result<(), Refusal> {
     let mut room = node.room();
     #[rustfmt::skip]
     let [
@@ -63,7 +63,8 @@ pub(super) fn read(node: &Node<'_>, warn: &mut impl Warn) -> Result<PartitionMan
     if abort_action.is_present() && !lifecycle.is_present() {
         return Err(abort_action.conflict("the absence of lifecycle-support", "add it"));
     }
-    let mut out = PartitionManifest::empty(format(compatible)?, version(ffa_version)?);
+    out.format = format(compatible)?;
+    out.ffa_version = version(ffa_version)?;
     out.ns_interrupts = ns_action(ns_interrupts, managed_exit, managed_exit_virq, warn);
     if other_secure.get() == Some(0) {
         out.other_secure_interrupts = OtherSecureInterruptAction::Queued;
@@ -102,7 +103,7 @@ pub(super) fn read(node: &Node<'_>, warn: &mut impl Warn) -> Result<PartitionMan
     if out.format == Format::V1_0 {
         read_lists(uuid, messaging, &mut out.services)?;
     }
-    Ok(out)
+    Ok(())
 }
 
 /// Takes the first binding of the list that is known.
