@@ -173,10 +173,10 @@ impl CoreManifest {
     fn read_policy(&mut self, policy: Option<&Node<'_>>, hub: Option<&Node<'_>>) -> Result<(), Refusal> {
         let partitions = self.partitions.len();
         if let Some(node) = hub {
-            let hub = hub::read(node, partitions)?;
+            let hub = self.hub.insert(HubPolicy::default());
+            hub::read(node, partitions, hub)?;
             self.routing.default = RoutingDefault::Hub;
             self.routing.coordinator = hub.coordinator;
-            self.hub = Some(hub);
         }
         match policy {
             Some(node) if hub.is_some() => Err(node.refuse(
@@ -317,17 +317,16 @@ impl PartitionEntry {
         }
         let entry = Self {
             number,
-            name: name(debug_name.text()),
+            name: Name::new(),
             load_address: Pa(load.number),
             mem_size: check_extent(load, size)?,
             vcpu_count: vcpu_count.number as u16,
             smcs: SmcAllowList::default(),
         };
         partitions.try_push(entry).map_err(|_| node.too_many(MAX_PARTITIONS))?;
-        match partitions.last_mut() {
-            Some(entry) => entry.smcs.read(functions, permissive),
-            None => Ok(()),
-        }
+        let Some(entry) = partitions.last_mut() else { return Ok(()) };
+        entry.name = name(debug_name.text());
+        entry.smcs.read(functions, permissive)
     }
 }
 

@@ -121,12 +121,12 @@ table! {
     ];
 }
 
-/// Reads the node; `partitions` is how many there are.
+/// Reads the node into what holds where it says nothing; `partitions` is how many there are.
 #[inline(never)]
-pub(crate) fn read(node: &Node<'_>, partitions: usize) -> Result<HubPolicy, Refusal> {
+pub(crate) fn read(node: &Node<'_>, partitions: usize, hub: &mut HubPolicy) -> Result<(), Refusal> {
     let mut room = node.room();
     let [_, coordinator, id, numbers @ ..] = node.read_all(&HUB, &mut room)?;
-    let mut hub = HubPolicy { coordinator: party(coordinator, partitions)?, ..HubPolicy::default() };
+    hub.coordinator = party(coordinator, partitions)?;
     hub.id = PartitionId(id.or(hub.id.0.into()) as u16);
     let mut fields = [
         &mut hub.windows,
@@ -144,15 +144,14 @@ pub(crate) fn read(node: &Node<'_>, partitions: usize) -> Result<HubPolicy, Refu
         if child.name() != "breaker" {
             return Err(node.unknown(child.name()));
         }
-        hub.breaker = read_breaker(child)?;
-        Ok(())
+        read_breaker(child, &mut hub.breaker)
     })?;
     if hub.low_watermark >= hub.high_watermark {
         let rule = "less than high-watermark";
         let cause = Cause::Value { found: hub.low_watermark.into() };
         return Err(node.refuse("low-watermark", cause, rule));
     }
-    Ok(hub)
+    Ok(())
 }
 
 table! {
@@ -166,10 +165,9 @@ table! {
     ];
 }
 
-fn read_breaker(node: &Node<'_>) -> Result<BreakerPolicy, Refusal> {
+fn read_breaker(node: &Node<'_>, breaker: &mut BreakerPolicy) -> Result<(), Refusal> {
     let mut room = node.room();
     let numbers = node.read_all(&BREAKER, &mut room)?;
-    let mut breaker = BreakerPolicy::default();
     let mut fields = [
         &mut breaker.faults,
         &mut breaker.missing_acks,
@@ -179,7 +177,7 @@ fn read_breaker(node: &Node<'_>) -> Result<BreakerPolicy, Refusal> {
         &mut breaker.cool_down_ms,
     ];
     take(numbers, &mut fields);
-    Ok(breaker)
+    Ok(())
 }
 
 /// Takes the numbers that a node has into the fields for them, which hold what is so where it has none.
