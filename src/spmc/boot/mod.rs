@@ -101,7 +101,7 @@ fn fatal<P: Port>(port: &P, reason: &dyn core::fmt::Display) -> Fatal {
 #[inline(never)]
 fn read_manifest<P: Port>(port: &P, manifest: &[u8]) -> Result<&'static mut CoreManifest, Fatal> {
     let blob = CheckedBlob::check(manifest).map_err(|e| fatal(port, &format_args!("SPMC manifest: {e}")))?;
-    let core = Box::leak(CoreManifest::parse_in_place(&blob).map_err(|e| fatal(port, &e))?);
+    let core = CoreManifest::parse_in_place(&blob).map_err(|e| fatal(port, &e))?;
     port.list_cpus(&core.cpus).map_err(|mpidr| fatal(port, &not_listed(mpidr)))?;
     if !core.quiet {
         report(port, core);

@@ -116,9 +116,10 @@ impl CoreManifest {
         Ok(out)
     }
 
-    /// Reads the SPMC manifest as [`Self::parse`] does, to where it stays: it is large.
-    pub(crate) fn parse_in_place(blob: &CheckedBlob<'_>) -> Result<Box<Self>, Refusal> {
-        let mut out = Box::new(Self::empty());
+    /// Reads the SPMC manifest as [`Self::parse`] does, to where it stays: it is large. Nothing boots without one, so
+    /// what is refused stays too.
+    pub(crate) fn parse_in_place(blob: &CheckedBlob<'_>) -> Result<&'static mut Self, Refusal> {
+        let out = Box::leak(Box::new(Self::empty()));
         out.read(blob, &mut Untold)?;
         Ok(out)
     }

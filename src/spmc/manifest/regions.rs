@@ -293,8 +293,8 @@ fn read_interrupts(
     region: u8,
     interrupts: &mut ArrayVec<Interrupt, MAX_INTERRUPTS>,
 ) -> Result<(), Refusal> {
-    for entry in v.list(2, "pairs of cells: <id attributes>")?.as_chunks().0 {
-        let [intid, attributes] = entry.map(u32::from_be_bytes);
+    for &[intid, attributes] in v.list(2, "pairs of cells: <id attributes>")?.as_chunks().0 {
+        let (intid, attributes) = (u32::from_be_bytes(intid), u32::from_be_bytes(attributes));
         check_intid(v, intid)?;
         if interrupts.iter().any(|i| i.intid == intid) {
             let cause = Cause::duplicate(intid.into(), "this partition");
@@ -329,11 +329,11 @@ fn check_intid(v: &Value<'_, '_>, intid: u32) -> Result<(), Refusal> {
 }
 
 fn read_targets(v: &Value<'_, '_>, region: u8, interrupts: &mut [Interrupt]) -> Result<(), Refusal> {
-    for entry in v.list(3, "triples of cells: <id mpidr-high mpidr-low>")?.as_chunks().0 {
-        let [intid, high, low] = entry.map(u32::from_be_bytes);
+    for &[intid, high, low] in v.list(3, "triples of cells: <id mpidr-high mpidr-low>")?.as_chunks().0 {
+        let intid = u32::from_be_bytes(intid);
         let interrupt = interrupts.iter_mut().find(|i| i.region == region && i.intid == intid);
         let interrupt = interrupt.ok_or_else(|| v.wrong(intid.into(), "an id of this node's interrupts"))?;
-        interrupt.target = Some(u64::from(high) << 32 | u64::from(low));
+        interrupt.target = Some(u64::from(u32::from_be_bytes(high)) << 32 | u64::from(u32::from_be_bytes(low)));
     }
     Ok(())
 }
