@@ -15,7 +15,7 @@ use alloc::boxed::Box;
 use arrayvec::ArrayVec;
 
 use crate::manifest::{
-    Cause, CheckedBlob, CoreManifest, Details, File, MemoryKind, Name, PartitionEntry, Refusal, SmcAllowList, name,
+    Cause, CheckedBlob, CoreManifest, File, MemoryKind, PartitionEntry, Refusal, SmcAllowList, name,
 };
 use crate::memory::{MAX_OPEN, Memory};
 use crate::routing::Routing;
@@ -127,7 +127,9 @@ fn add_table_memory<P: Port>(port: &P, places: &mut Places<'_>) {
 fn not_listed(mpidr: u64) -> Refusal {
     let cause = Cause::Value { found: mpidr };
     let rule = "among the CPUs: it is the MPIDR of the one that boots; add a node for it";
-    Details { file: File::Spmc, whose: Name::new(), node: name("cpus"), property: "reg", cause, rule }.into()
+    let mut refusal = Refusal::new(File::Spmc, "reg", cause, rule);
+    refusal.node = name("cpus");
+    refusal
 }
 
 /// Tells what the manifest says.

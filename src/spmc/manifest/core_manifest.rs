@@ -9,7 +9,7 @@ use ffa_abi::{PartitionId, Version};
 use super::machine::{Cells, Span, read_cpus, read_memory};
 use super::node::{Node, Untold, Value, Warn};
 use super::property::{Property, table};
-use super::refusal::{Details, name};
+use super::refusal::name;
 use super::{
     Cause, CheckedBlob, File, HubPolicy, MAX_CPUS, MAX_MEMORY_RANGES, MAX_SMCS, MemoryKind, MemoryRange, Name, Refusal,
     RoutingDefault, RoutingPolicy, SmcAllowList, hub, routing,
@@ -126,7 +126,7 @@ impl CoreManifest {
 
     fn read(&mut self, blob: &CheckedBlob<'_>, warn: &mut impl Warn) -> Result<(), Refusal> {
         let root = Node::root(blob, File::Spmc);
-        let Some(root) = &root else { return Err(Details::no_root(File::Spmc)) };
+        let Some(root) = &root else { return Err(Refusal::no_root(File::Spmc)) };
         let cells = read_root(root, warn)?;
         let mut nodes = [None; 5];
         // Every other node is judged by its device_type.

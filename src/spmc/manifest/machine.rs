@@ -96,7 +96,7 @@ pub(crate) fn read_cpus(node: &Node<'_>, cpus: &mut ArrayVec<u64, MAX_CPUS>) -> 
             if mpidr & !0xff_00ff_ffff != 0 {
                 return Err(reg.wrong(mpidr, "affinity fields of an MPIDR: bits 39:32 and 23:0"));
             }
-            if cpus.contains(&mpidr) {
+            if place_of(cpus, mpidr).is_some() {
                 return Err(reg.wrong(mpidr, "an MPIDR that no other CPU has"));
             }
             let too_many = |_| node.too_many(MAX_CPUS);
@@ -108,6 +108,12 @@ pub(crate) fn read_cpus(node: &Node<'_>, cpus: &mut ArrayVec<u64, MAX_CPUS>) -> 
         return Err(node.missing("a node with device_type = \"cpu\" for each CPU"));
     }
     Ok(())
+}
+
+/// Finds a CPU by its MPIDR.
+#[inline(never)]
+pub(crate) fn place_of(cpus: &[u64], mpidr: u64) -> Option<usize> {
+    cpus.iter().position(|&cpu| cpu == mpidr)
 }
 
 table! {

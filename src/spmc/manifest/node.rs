@@ -3,7 +3,7 @@
 
 use super::blob::Tree;
 use super::property::{Kind, Row, Rows, Table, is_called, parts};
-use super::refusal::{Details, append, name};
+use super::refusal::{append, name};
 use super::{Cause, CheckedBlob, File, Name, Refusal};
 
 /// Tells of something in a file that is tolerated but may not be what its author meant.
@@ -109,7 +109,9 @@ impl<'a> Node<'a> {
     #[cold]
     #[inline(never)]
     pub(crate) fn refuse(&self, property: &'static str, cause: Cause, rule: &'static str) -> Refusal {
-        Details { file: self.file, whose: Name::new(), node: self.path(), property, cause, rule }.into()
+        let mut refusal = Refusal::new(self.file, property, cause, rule);
+        refusal.node = self.path();
+        refusal
     }
 
     /// Refuses because a node in it is absent.

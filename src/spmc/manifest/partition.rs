@@ -10,7 +10,6 @@ use ffa_abi::{PartitionId, Uuid, Version};
 use super::machine::Span;
 use super::node::{Node, Untold, Warn};
 use super::property::{Property, table};
-use super::refusal::Details;
 use super::{
     Cause, CheckedBlob, File, HubQueue, Interrupt, MAX_DEVICE_REGIONS, MAX_INTERRUPTS, MAX_MEMORY_REGIONS, Name,
     Refusal, Region, RxTx, SmcAllowList, regions, root, services,
@@ -245,7 +244,7 @@ impl PartitionManifest {
 
     fn read(&mut self, blob: &CheckedBlob<'_>, load_address: Pa, warn: &mut impl Warn) -> Result<(), Refusal> {
         let node = Node::root(blob, File::Partition);
-        let Some(node) = &node else { return Err(Details::no_root(File::Partition)) };
+        let Some(node) = &node else { return Err(Refusal::no_root(File::Partition)) };
         root::read(node, self, warn)?;
         if self.load_address.is_some_and(|a| a != load_address) {
             node.warn(warn, "load-address", "differs from load_address in the SPMC manifest, which holds");

@@ -5,9 +5,8 @@ use core::ops::Range;
 
 use ffa_abi::PartitionId;
 
-use super::machine::Span;
-use super::refusal::Details;
-use super::{Cause, CoreManifest, File, MemoryKind, Name, PartitionEntry, PartitionManifest, Refusal, Region};
+use super::machine::{Span, place_of};
+use super::{Cause, CoreManifest, File, MemoryKind, PartitionEntry, PartitionManifest, Refusal, Region};
 use crate::Pa;
 
 /// The identifier of the partition of `vm1` is this plus 1, and so on.
@@ -42,7 +41,7 @@ pub fn check(
 ) -> Result<PartitionId, Refusal> {
     let Some(entry) = core.partitions.get(index) else {
         let cause = Cause::Value { found: index as u64 };
-        return Err(Details::of_file(File::Partition, "index", cause, "the index of a vm node").into());
+        return Err(Refusal::new(File::Partition, "index", cause, "the index of a vm node"));
     };
     let check = Check { core, entry, spmc: Span::new(spmc.0.0, spmc.1), manifest, admitted };
     check.contexts()?;
@@ -88,8 +87,12 @@ impl<'c> Check<'c> {
     /// Refuses what the partition's manifest says, in a region or in its root.
     #[inline(never)]
     fn refuse(&self, region: Option<&Region>, property: &'static str, cause: Cause, rule: &'static str) -> Refusal {
-        let node = region.map_or_else(Name::new, |r| r.name);
-        Details { file: File::Partition, whose: self.entry.name, node, property, cause, rule }.into()
+        let mut refusal = Refusal::new(File::Partition, property, cause, rule);
+        refusal.whose = self.entry.name;
+        if let Some(region) = region {
+            refusal.node = region.name;
+        }
+        refusal
     }
 
     fn contexts(&self) -> Result<(), Refusal> {
@@ -186,7 +189,7 @@ impl<'c> Check<'c> {
 
     fn targets(&self) -> Result<(), Refusal> {
         for found in self.manifest.interrupts.iter().filter_map(|i| i.target) {
-            if !self.core.cpus.contains(&found) {
+            if place_of(&self.core.cpus, found).is_none() {
                 let rule = "the MPIDR of a CPU of the SPMC manifest";
                 return Err(self.refuse(None, "interrupts-target", Cause::Value { found }, rule));
             }

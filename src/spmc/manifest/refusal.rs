@@ -72,11 +72,17 @@ impl core::ops::DerefMut for Refusal {
     }
 }
 
-impl From<Details> for Refusal {
+impl Refusal {
+    /// Refuses a file as a whole, or a field of it. Who knows whose it is, and the node, adds them.
     #[cold]
     #[inline(never)]
-    fn from(details: Details) -> Self {
-        Self(Box::new(details))
+    pub(crate) fn new(file: File, property: &'static str, cause: Cause, rule: &'static str) -> Self {
+        Self(Box::new(Details { file, whose: Name::new(), node: Name::new(), property, cause, rule }))
+    }
+
+    /// Refuses a tree without a root, which one that was checked has.
+    pub(crate) fn no_root(file: File) -> Self {
+        Self::new(file, "", Cause::Missing, "a root")
     }
 }
 
@@ -95,19 +101,6 @@ pub struct Details {
     pub cause: Cause,
     /// What it should be, where the cause is that it is not, and what to change: "what; change".
     pub rule: &'static str,
-}
-
-impl Details {
-    /// Refuses a file as a whole, or a field of it.
-    pub(crate) fn of_file(file: File, property: &'static str, cause: Cause, rule: &'static str) -> Self {
-        Self { file, whose: Name::new(), node: Name::new(), property, cause, rule }
-    }
-
-    /// Refuses a tree without a root, which one that was checked has.
-    #[inline(never)]
-    pub(crate) fn no_root(file: File) -> Refusal {
-        Self::of_file(file, "", Cause::Missing, "a root").into()
-    }
 }
 
 /// Says what is wrong with the node or property that a [`Refusal`] names.

@@ -6,7 +6,7 @@ use ffa_abi::{PartitionId, Version};
 use super::node::{Node, Value, Warn};
 use super::property::{Property, table};
 use super::refusal::name;
-use super::services::{METHODS, read_lists};
+use super::services::read_lists;
 use super::{
     AbortAction, Format, MAX_CPUS, NsInterruptAction, OtherSecureInterruptAction, PartitionManifest, PowerMessages,
     Refusal, SriPolicy, VmAvailability, hub,
@@ -19,7 +19,7 @@ table! {
         Property::string("description"),
         Property::string("debug_name"),
         Property::bytes("uuid: <w1 w2 w3 w4> for each service"),
-        Property::bytes(METHODS),
+        Property::bytes("messaging-method"),
         Property::range("ffa-version: 0x10000 to 0x10002: major in bits 31:16, minor in 15:0", 0, 0x10002).required(),
         // The Normal world's half, the SPMC's own and the SPMD's identifier are no partition's.
         Property::range("id: 0x8001 to 0xfffe; or leave it out", 0x8001, 0xfffe),

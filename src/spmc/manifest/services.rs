@@ -10,9 +10,13 @@ use super::{Cause, MAX_SERVICES, Messaging, Refusal, Service};
 
 type Services = ArrayVec<Service, MAX_SERVICES>;
 
-/// `messaging-method` and its rule.
-pub(super) const METHODS: &str = "messaging-method: bits 0, 1, 2, 9 and 10, at least one: 1 receives, 2 sends direct \
-                                  requests, 4 indirect, 0x200/0x400 the same for REQ2";
+/// The rule for `messaging-method`.
+const METHODS: &str = "bits 0, 1, 2, 9 and 10, at least one: 1 receives, 2 sends direct requests, 4 indirect, \
+                       0x200/0x400 the same for REQ2";
+
+fn must_be_present(messaging: &Value<'_, '_>) -> Result<(), Refusal> {
+    if messaging.is_present() { Ok(()) } else { Err(messaging.refuse(Cause::Missing, METHODS)) }
+}
 
 /// Reads the 1.0 binding: `uuid` as words in the order of w1-w4, `messaging-method` one for all or one for each.
 #[inline(never)]
@@ -23,9 +27,7 @@ pub(crate) fn read_lists(
 ) -> Result<(), Refusal> {
     let uuids = uuid.entries(4, "16 bytes for each service, <w1 w2 w3 w4>")?;
     const EACH: &str = "one cell, or one for each UUID";
-    if !messaging.is_present() {
-        return Err(messaging.missing());
-    }
+    must_be_present(messaging)?;
     let one = messaging.bytes().len() == 4;
     if !one && messaging.bytes().len().saturating_mul(4) != uuid.bytes().len() {
         return Err(messaging.length(EACH));
@@ -44,7 +46,7 @@ table! {
 table! {
     static SERVICE = [
         Property::string("uuid: xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx in hexadecimal digits").required(),
-        Property::number(METHODS).required(),
+        Property::number("messaging-method"),
     ];
 }
 
@@ -55,6 +57,7 @@ pub(crate) fn read_nodes(node: &Node<'_>, services: &mut Services, warn: &mut im
     node.each_child(&mut |service| {
         let mut room = service.room();
         let [uuid, messaging, ..] = service.read(&SERVICE, &mut room, warn)?;
+        must_be_present(messaging)?;
         // As in Hafnium, its digits are the words w1-w4 in reading order, so that "b4b5671e-4a90-..." is the same
         // service as <0xb4b5671e 0x4a90...> of the 1.0 binding.
         let words = Uuid::parse(uuid.text()).map_err(|_| uuid.text_out_of_rule(uuid.text()))?;
@@ -79,7 +82,7 @@ fn push(
     // Each word turned round.
     let uuid = Uuid::from_pair(low.swap_bytes().rotate_left(32), high.swap_bytes().rotate_left(32));
     let known = u16::try_from(bits).ok().and_then(Messaging::from_bits).filter(|m| !m.is_empty());
-    let known = known.ok_or_else(|| messaging.out_of_rule(bits))?;
+    let known = known.ok_or_else(|| messaging.wrong(bits, METHODS))?;
     if uuid.is_nil() {
         return Err(v.wrong(0, "a UUID that is not nil"));
     }
