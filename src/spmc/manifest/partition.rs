@@ -272,15 +272,14 @@ impl PartitionManifest {
             let rule = "declare ffa-version = <0x10002>, or clear bits 9 and 10";
             return Err(node.refuse("messaging-method", Cause::Conflict { with: "ffa-version" }, rule));
         }
-        let mut phandles = regions::Phandles::new();
         if let Some(memory) = memory {
-            regions::read_memory(memory, load_address, &mut self.memory_regions, &mut phandles, warn)?;
+            regions::read_memory(memory, load_address, &mut self.memory_regions, warn)?;
         }
         if let Some(devices) = devices {
             regions::read_devices(devices, &mut self.device_regions, &mut self.interrupts, warn)?;
         }
         if let Some(mailbox) = mailbox {
-            self.rx_tx = Some(regions::read_mailbox(mailbox, &self.memory_regions, &phandles, warn)?);
+            self.rx_tx = Some(regions::read_mailbox(mailbox, &self.memory_regions, warn)?);
         }
         Ok(())
     }

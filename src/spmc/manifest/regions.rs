@@ -69,6 +69,8 @@ pub struct Region {
     pub preserved: bool,
     /// `exclusive-access`: no other partition may have the device.
     pub exclusive: bool,
+    /// `phandle` of a memory region: what `rx_tx-info` may name it by.
+    pub phandle: Option<u32>,
 }
 
 /// Holds one interrupt of a device region.
@@ -109,6 +111,7 @@ impl Region {
             relative: false,
             preserved: false,
             exclusive: false,
+            phandle: None,
         }
     }
 
@@ -132,9 +135,6 @@ impl Region {
         }
     }
 }
-
-/// The phandle of each memory region, as far as it has one.
-pub(crate) type Phandles = ArrayVec<Option<u64>, MAX_MEMORY_REGIONS>;
 
 const PAGES: Property = Property::range("pages-count: at least 1", 1, u32::MAX).required();
 
@@ -167,7 +167,6 @@ pub(crate) fn read_memory(
     node: &Node<'_>,
     load_address: Pa,
     regions: &mut ArrayVec<Region, MAX_MEMORY_REGIONS>,
-    phandles: &mut Phandles,
     warn: &mut impl Warn,
 ) -> Result<(), Refusal> {
     node.read_some(&MEMORY_LIST, &mut node.room())?;
@@ -181,10 +180,8 @@ pub(crate) fn read_memory(
         if region.preserved && region.attributes != RegionAttributes::READ | RegionAttributes::WRITE {
             return Err(preserved.conflict("attributes", "write attributes = <3>"));
         }
-        regions.try_push(region).map_err(|_| node.too_many(MAX_MEMORY_REGIONS))?;
-        // As long as `regions`, and so never full before it.
-        let _ = phandles.try_push(phandle.get().or(old_phandle.get()));
-        Ok(())
+        region.phandle = phandle.get().or(old_phandle.get()).map(|n| n as u32);
+        regions.try_push(region).map_err(|_| node.too_many(MAX_MEMORY_REGIONS))
     })?;
     if regions.is_empty() { Err(node.missing(SOME)) } else { Ok(()) }
 }
@@ -348,15 +345,10 @@ table! {
 
 /// Reads `rx_tx-info`.
 #[inline(never)]
-pub(crate) fn read_mailbox(
-    node: &Node<'_>,
-    regions: &[Region],
-    phandles: &Phandles,
-    warn: &mut impl Warn,
-) -> Result<RxTx, Refusal> {
+pub(crate) fn read_mailbox(node: &Node<'_>, regions: &[Region], warn: &mut impl Warn) -> Result<RxTx, Refusal> {
     let mut room = node.room();
     let [_, rx_buffer, tx_buffer, ..] = node.read(&MAILBOX, &mut room, warn)?;
-    let (rx, tx) = (buffer(rx_buffer, phandles)?, buffer(tx_buffer, phandles)?);
+    let (rx, tx) = (buffer(rx_buffer, regions)?, buffer(tx_buffer, regions)?);
     if rx == tx {
         return Err(tx_buffer.conflict("rx-buffer", "name two regions"));
     }
@@ -367,6 +359,8 @@ pub(crate) fn read_mailbox(
     Ok(RxTx { rx, tx })
 }
 
-fn buffer(v: &Value<'_, '_>, phandles: &Phandles) -> Result<usize, Refusal> {
-    phandles.iter().position(|&p| p == v.get()).ok_or_else(|| v.out_of_rule(v.number))
+#[inline(never)]
+fn buffer(v: &Value<'_, '_>, regions: &[Region]) -> Result<usize, Refusal> {
+    let named = |r: &Region| r.phandle.is_some_and(|phandle| u64::from(phandle) == v.number);
+    regions.iter().position(named).ok_or_else(|| v.out_of_rule(v.number))
 }

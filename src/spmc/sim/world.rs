@@ -111,6 +111,7 @@ fn preserved(n: u16) -> Region {
         relative: true,
         preserved: true,
         exclusive: false,
+        phandle: None,
     }
 }
 
