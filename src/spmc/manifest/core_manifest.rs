@@ -151,7 +151,6 @@ impl CoreManifest {
     }
 
     /// Reads the partitions, and whether the boot is to be quiet.
-    #[inline(never)]
     fn read_hypervisor(&mut self, node: &Node<'_>, warn: &mut impl Warn) -> Result<(), Refusal> {
         let mut room = node.room();
         let [_, _, quiet, ..] = node.read(&HYPERVISOR, &mut room, warn)?;
@@ -170,7 +169,6 @@ impl CoreManifest {
     }
 
     /// Reads the one of the two nodes that there is.
-    #[inline(never)]
     fn read_policy(&mut self, policy: Option<&Node<'_>>, hub: Option<&Node<'_>>) -> Result<(), Refusal> {
         let partitions = self.partitions.len();
         if let Some(node) = hub {
@@ -248,7 +246,6 @@ table! {
     ];
 }
 
-#[inline(never)]
 fn read_root(root: &Node<'_>, warn: &mut impl Warn) -> Result<Cells, Refusal> {
     let mut room = root.room();
     let [_, address, size, ..] = root.read(&ROOT, &mut room, warn)?;
@@ -257,7 +254,6 @@ fn read_root(root: &Node<'_>, warn: &mut impl Warn) -> Result<Cells, Refusal> {
 }
 
 impl Attribute {
-    #[inline(never)]
     fn read(&mut self, node: &Node<'_>, warn: &mut impl Warn) -> Result<(), Refusal> {
         let mut room = node.room();
         let [spmc_id, major, minor, _, load, entrypoint, size, ..] = node.read(&ATTRIBUTE, &mut room, warn)?;

@@ -162,7 +162,6 @@ table! {
 }
 
 /// Reads `memory-regions`.
-#[inline(never)]
 pub(crate) fn read_memory(
     node: &Node<'_>,
     load_address: Pa,
@@ -260,7 +259,6 @@ table! {
 }
 
 /// Reads `device-regions`.
-#[inline(never)]
 pub(crate) fn read_devices(
     node: &Node<'_>,
     regions: &mut ArrayVec<Region, MAX_DEVICE_REGIONS>,
@@ -344,7 +342,6 @@ table! {
 }
 
 /// Reads `rx_tx-info`.
-#[inline(never)]
 pub(crate) fn read_mailbox(node: &Node<'_>, regions: &[Region], warn: &mut impl Warn) -> Result<RxTx, Refusal> {
     let mut room = node.room();
     let [_, rx_buffer, tx_buffer, ..] = node.read(&MAILBOX, &mut room, warn)?;

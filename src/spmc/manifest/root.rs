@@ -50,7 +50,6 @@ table! {
 }
 
 /// Reads the root's properties and holds them against each other; nodes come later.
-#[inline(never)]
 pub(super) fn read(node: &Node<'_>, out: &mut PartitionManifest, warn: &mut impl Warn) -> Result<(), Refusal> {
     let mut room = node.room();
     #[rustfmt::skip]

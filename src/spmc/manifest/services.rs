@@ -19,7 +19,6 @@ fn must_be_present(messaging: &Value<'_, '_>) -> Result<(), Refusal> {
 }
 
 /// Reads the 1.0 binding: `uuid` as words in the order of w1-w4, `messaging-method` one for all or one for each.
-#[inline(never)]
 pub(crate) fn read_lists(
     uuid: &Value<'_, '_>,
     messaging: &Value<'_, '_>,
@@ -51,7 +50,6 @@ table! {
 }
 
 /// Reads the 1.1 binding: a node for each service.
-#[inline(never)]
 pub(crate) fn read_nodes(node: &Node<'_>, services: &mut Services, warn: &mut impl Warn) -> Result<(), Refusal> {
     node.read(&SERVICES, &mut node.room(), warn)?;
     node.each_child(&mut |service| {
