@@ -42,7 +42,7 @@ pub(crate) struct Row {
 
 impl Row {
     /// Stands where no table has been read by.
-    pub(super) const NONE: Self = Self { most: 0, least: 0, length: 0, kind: Kind::Bytes };
+    pub(super) const NONE: Self = Self { most: 0, least: 0, length: 0, kind: Kind::Flag };
 }
 
 /// A node's table: the properties that it may have. Their texts stand behind each other in one: a row with a pointer to
