@@ -3,6 +3,7 @@
 
 use core::fmt;
 
+use arrayvec::ArrayString;
 use ffa_abi::{Func, PartitionId, Version};
 
 use crate::refusal::Refusal;
@@ -10,10 +11,9 @@ use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::{ExecutionContext, Port, Spmc};
 
 /// Collects a partition's characters until a line is complete.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct LineBuffer {
-    text: [u8; Self::CAPACITY],
-    len: usize,
+    text: ArrayString<{ Self::CAPACITY }>,
     budget: Budget,
 }
 
@@ -52,9 +52,9 @@ impl Budget {
     }
 }
 
-impl Default for LineBuffer {
+impl Default for Budget {
     fn default() -> Self {
-        Self { text: [0; Self::CAPACITY], len: 0, budget: Budget { lines: Budget::MOST, since: 0, held_back: 0 } }
+        Self { lines: Self::MOST, since: 0, held_back: 0 }
     }
 }
 
@@ -65,25 +65,24 @@ impl LineBuffer {
     /// bytes outside ASCII become dots, so that a partition cannot forge lines or drive a terminal.
     fn put<P: Port>(&mut self, port: &P, name: &str, c: u8) {
         let ends = c == b'\n';
-        if !ends && let Some(slot) = self.text.get_mut(self.len) {
-            *slot = if c == b'\t' || (0x20..0x7f).contains(&c) { c } else { b'.' };
-            self.len += 1;
+        if !ends {
+            let c = if c == b'\t' || (0x20..0x7f).contains(&c) { c } else { b'.' };
+            // A buffer that is full is printed below.
+            let _ = self.text.try_push(char::from(c));
         }
-        if ends || self.len == Self::CAPACITY {
+        if ends || self.text.is_full() {
             self.flush(port, name);
         }
     }
 
     fn flush<P: Port>(&mut self, port: &P, name: &str) {
-        let len = core::mem::take(&mut self.len);
-        let Some(held_back) = self.budget.take(port) else { return };
-        if held_back > 0 {
-            port.log(format_args!("[{name}] ({} lines were held back)", u64::from(held_back)));
+        if let Some(held_back) = self.budget.take(port) {
+            if held_back > 0 {
+                port.log(format_args!("[{name}] ({} lines were held back)", u64::from(held_back)));
+            }
+            port.log(format_args!("[{name}] {}", self.text));
         }
-        let text = self.text.get(..len).unwrap_or_default();
-        if let Ok(text) = core::str::from_utf8(text) {
-            port.log(format_args!("[{name}] {text}"));
-        }
+        self.text.clear();
     }
 
     /// Takes the characters of one `FFA_CONSOLE_LOG` (DEN0077A v1.2, "FFA_CONSOLE_LOG"): w1 says how many,

@@ -177,20 +177,15 @@ pub(crate) fn compile(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 fn compatible<'a>(blob: &'a CheckedBlob<'_>) -> Vec<&'a str> {
-    let value = blob.root().and_then(|r| r.properties().find(|(name, _)| *name == "compatible"));
-    value
-        .into_iter()
-        .map(|(_, value)| value)
-        .flat_map(|v| v.split(|&b| b == 0))
-        .filter_map(|t| str::from_utf8(t).ok())
-        .collect()
+    let value = blob.root().properties().find(|(name, _)| *name == b"compatible").map(|(_, value)| value);
+    value.into_iter().flat_map(|v| v.split(|&b| b == 0)).filter_map(|t| str::from_utf8(t).ok()).collect()
 }
 
 /// Reads TB_FW_CONFIG's list of packages, if the tree has one.
 fn listed(blob: &CheckedBlob<'_>, from: &str, findings: &mut Findings) -> Option<Vec<Listed>> {
-    let list = blob.root()?.children().find(|n| n.name() == "secure-partitions")?;
+    let list = blob.root().children().find(|n| n.name() == "secure-partitions")?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end_matches('\0').to_string();
-    if !list.properties().any(|(name, value)| name == "compatible" && text(value) == "arm,sp") {
+    if !list.properties().any(|(name, value)| name == b"compatible" && text(value) == "arm,sp") {
         findings.error(from, "/secure-partitions: compatible is not \"arm,sp\": BL2 loads none of them; add it");
     }
     let mut out = Vec::new();
@@ -198,8 +193,8 @@ fn listed(blob: &CheckedBlob<'_>, from: &str, findings: &mut Findings) -> Option
         let (mut uuid, mut load) = (None, None);
         for (name, value) in node.properties() {
             match name {
-                "uuid" => uuid = ffa_abi::Uuid::parse(&text(value)).ok().map(|u| u.0),
-                "load-address" => load = number(value),
+                b"uuid" => uuid = ffa_abi::Uuid::parse(&text(value)).ok().map(|u| u.0),
+                b"load-address" => load = number(value),
                 // "owner" and the like.
                 _ => (),
             }

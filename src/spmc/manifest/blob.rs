@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Flattened device trees (Devicetree specification v0.4, chapter 5): a strict check of the structure, then reading by
-//! the `fdt` crate.
+//! Flattened device trees (Devicetree specification v0.4, chapter 5): a strict check, then reading by the same walk.
 //!
-//! That crate panics on a tree that is malformed, so [`CheckedBlob::check`] walks all of it first, and is the only way
-//! to a [`Tree`]. The check is narrower than the specification: no NOP tokens, ASCII names, bounded depth.
+//! The `fdt` crate judges the magic, and whether the total size is there. It panics on a tree that is malformed, so the
+//! structure must be walked here anyway; reading by that walk leaves no second reader that could disagree with the
+//! check. [`CheckedBlob::check`] is the only way to a [`Tree`]. It is narrower than the specification: no NOP tokens,
+//! ASCII names, bounded depth.
 
 use core::fmt;
 
-use fdt::Fdt;
-use fdt::node::FdtNode;
+use fdt::{Fdt, FdtError};
 
 use super::node::word;
 
@@ -18,9 +18,8 @@ pub(crate) const MAX_BLOB_SIZE: usize = 64 * 1024;
 const MAX_DEPTH: usize = 8;
 /// Bytes of a version 17 header.
 const HEADER_SIZE: usize = 40;
-const MAGIC: u32 = 0xd00d_feed;
 /// The version of the format that dtc has written since 2007.
-const VERSION: usize = 17;
+const VERSION: u32 = 17;
 
 const BEGIN_NODE: u32 = 1;
 const END_NODE: u32 = 2;
@@ -80,7 +79,7 @@ impl fmt::Display for BlobError {
             Self::Magic(m) => ("expected 0xd00dfeed at the beginning, not", m as usize),
             Self::Version(v) => ("expected version 0x11, not", v as usize),
             Self::TotalSize { total, limit } => {
-                return write!(f, "total size {total:#x}, expected {HEADER_SIZE:#x} to {limit:#x}");
+                return write!(f, "total size {total:#x}, expected 0x28 to {limit:#x}");
             }
             Self::StructBlock => return f.write_str("the structure block lies outside the blob or is misaligned"),
             Self::StringsBlock => {
@@ -103,94 +102,148 @@ impl fmt::Display for BlobError {
     }
 }
 
-/// A device tree whose structure has been checked: reading it cannot panic.
+/// A device tree whose structure has been checked: reading it cannot fail.
 #[derive(Clone, Copy)]
 pub struct CheckedBlob<'a> {
-    fdt: Fdt<'a>,
+    root: Tree<'a>,
+    size: usize,
 }
 
 impl fmt::Debug for CheckedBlob<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CheckedBlob").field("total", &self.size()).finish_non_exhaustive()
+        f.debug_struct("CheckedBlob").field("total", &self.size).finish_non_exhaustive()
     }
 }
 
 impl<'a> CheckedBlob<'a> {
     /// Checks a slice that begins with a device tree; what follows its total size is ignored.
     pub fn check(bytes: &'a [u8]) -> Result<Self, BlobError> {
-        let (structs, strings) = blocks(bytes)?;
-        check_strings(strings)?;
-        check_structs(structs, strings)?;
-        // It looks at magic and size only, which are right.
-        let fdt = Fdt::new(bytes).map_err(|_| BlobError::Magic(0))?;
-        Ok(Self { fdt })
+        let (size, blob) = header(bytes)?;
+        let mut root = blocks(blob.ok_or(BlobError::TotalSize { total: size, limit: bytes.len() })?)?;
+        check_strings(root.strings)?;
+        check_structs(root)?;
+        // The first token begins the root.
+        root.step();
+        Ok(Self { root: Tree(root), size })
     }
 
     /// Reads the total size that a header claims, so that a caller can map that much before the check.
-    pub fn total_size(header: &[u8]) -> Result<usize, BlobError> {
-        let (Some(magic), Some(total)) = (word_at(header, 0), word_at(header, 4)) else {
-            return Err(BlobError::Short { bytes: header.len() });
-        };
-        if magic != MAGIC {
-            return Err(BlobError::Magic(magic));
-        }
-        let total = total as usize;
-        if !(HEADER_SIZE..=MAX_BLOB_SIZE).contains(&total) {
-            return Err(BlobError::TotalSize { total, limit: MAX_BLOB_SIZE });
-        }
-        Ok(total)
+    pub fn total_size(bytes: &[u8]) -> Result<usize, BlobError> {
+        Ok(header(bytes)?.0)
     }
 
     /// Returns the blob's size in bytes.
-    pub fn size(&self) -> usize {
-        self.fdt.total_size()
+    pub const fn size(&self) -> usize {
+        self.size
     }
 
-    /// Returns the root node, which every tree that was checked has; its name is empty.
-    pub fn root(&self) -> Option<Tree<'_>> {
-        let mut root = self.fdt.all_nodes().next()?;
-        root.name = "";
-        Some(Tree(root))
+    /// Returns the root node; its name is empty.
+    pub const fn root(&self) -> Tree<'a> {
+        self.root
     }
 }
 
 /// A node of a [`CheckedBlob`].
 #[derive(Clone, Copy)]
-pub struct Tree<'a>(FdtNode<'a, 'a>);
+pub struct Tree<'a>(Walk<'a>);
 
 impl<'a> Tree<'a> {
     /// Returns its name; the root's is empty.
-    pub const fn name(&self) -> &'a str {
-        self.0.name
+    pub fn name(&self) -> &'a str {
+        text(self.0.name)
     }
 
-    /// Returns the names and the values of its properties.
-    pub fn properties(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
-        self.0.properties().map(|p| (p.name, p.value))
+    /// Tells whether it has this name.
+    pub(super) fn is_called(&self, name: &str) -> bool {
+        self.0.name == name.as_bytes()
+    }
+
+    /// Returns the names, in ASCII, and the values of its properties.
+    pub const fn properties(&self) -> Properties<'a> {
+        Properties(self.0)
+    }
+
+    /// Becomes the first node inside it, and then the node beside that one, and so on; `depth`, at first 0, is how deep
+    /// inside the tree that it was the walk is. `None` at the end.
+    pub(super) fn go_to_next(&mut self, depth: &mut usize) -> Option<()> {
+        loop {
+            match self.0.step()? {
+                BEGIN_NODE => {
+                    *depth += 1;
+                    if *depth == 1 {
+                        return Some(());
+                    }
+                }
+                // At last the tree's own.
+                END_NODE => *depth = depth.checked_sub(1)?,
+                // A property.
+                _ => (),
+            }
+        }
     }
 
     /// Returns the nodes inside it.
-    pub fn children(&self) -> impl Iterator<Item = Self> {
-        self.0.children().map(Self)
+    pub const fn children(&self) -> Children<'a> {
+        Children { tree: *self, depth: 0 }
     }
 }
 
-/// Checks the header; returns the structure block and the strings block.
-fn blocks(bytes: &[u8]) -> Result<(&[u8], &[u8]), BlobError> {
+/// Walks the properties of a [`Tree`].
+pub struct Properties<'a>(Walk<'a>);
+
+impl<'a> Iterator for Properties<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        // They come before nodes.
+        (self.0.step()? == PROP).then(|| (until(self.0.name, 0), self.0.value))
+    }
+}
+
+/// Walks the nodes inside a [`Tree`].
+pub struct Children<'a> {
+    tree: Tree<'a>,
+    depth: usize,
+}
+
+impl<'a> Iterator for Children<'a> {
+    type Item = Tree<'a>;
+
+    fn next(&mut self) -> Option<Tree<'a>> {
+        self.tree.go_to_next(&mut self.depth)?;
+        Some(self.tree)
+    }
+}
+
+/// Checks magic and total size; returns the latter, and as many bytes if the slice has them.
+fn header(bytes: &[u8]) -> Result<(usize, Option<&[u8]>), BlobError> {
     if bytes.len() < HEADER_SIZE {
         return Err(BlobError::Short { bytes: bytes.len() });
     }
-    let total = CheckedBlob::total_size(bytes)?;
-    let Some(blob) = bytes.get(..total) else {
-        return Err(BlobError::TotalSize { total, limit: bytes.len().min(MAX_BLOB_SIZE) });
-    };
-    let mut fields = [0; HEADER_SIZE / 4];
-    for (n, field) in fields.iter_mut().enumerate() {
-        *field = word(bytes, n) as usize;
+    let fdt = Fdt::new(bytes);
+    if matches!(fdt, Err(FdtError::BadMagic)) {
+        return Err(BlobError::Magic(word(bytes, 0)));
     }
-    let [_, _, structs_at, strings_at, reservations, version, compatible, _, strings_size, structs_size] = fields;
+    let total = word(bytes, 1) as usize;
+    if !(HEADER_SIZE..=MAX_BLOB_SIZE).contains(&total) {
+        return Err(BlobError::TotalSize { total, limit: MAX_BLOB_SIZE });
+    }
+    Ok((total, fdt.ok().and_then(|_| bytes.get(..total))))
+}
+
+/// Checks where the header of a blob of the right size says that its blocks are; returns a walk of the structure block.
+fn blocks(blob: &[u8]) -> Result<Walk<'_>, BlobError> {
+    let words = blob.as_chunks::<4>().0;
+    let [_, _, structs_at, strings_at, reservations, version, compatible, _, strings_size, structs_size, ..] = words
+    else {
+        return Err(BlobError::Short { bytes: blob.len() });
+    };
+    let at = |word: &[u8; 4]| u32::from_be_bytes(*word) as usize;
+    let (structs_at, structs_size) = (at(structs_at), at(structs_size));
+    let (strings_at, strings_size, reservations) = (at(strings_at), at(strings_size), at(reservations));
+    let (version, compatible) = (u32::from_be_bytes(*version), u32::from_be_bytes(*compatible));
     if version < VERSION || compatible > VERSION {
-        return Err(BlobError::Version(version as u32));
+        return Err(BlobError::Version(version));
     }
     let block = |start: usize, size: usize| {
         let block = blob.get(start..start.checked_add(size)?)?;
@@ -207,18 +260,13 @@ fn blocks(bytes: &[u8]) -> Result<(&[u8], &[u8]), BlobError> {
     if block(reservations, 16).is_none() || reservations % 8 != 0 {
         return Err(BlobError::ReservationBlock);
     }
-    Ok((structs, strings))
-}
-
-/// Reads the word at an offset that is a multiple of 4.
-fn word_at(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.as_chunks::<4>().0.get(at / 4).map(|word| u32::from_be_bytes(*word))
+    Ok(Walk { rest: structs, strings, name: &[], value: &[] })
 }
 
 fn check_strings(strings: &[u8]) -> Result<(), BlobError> {
-    if strings.last().is_some_and(|&b| b != 0) {
+    let ([] | [.., 0]) = strings else {
         return Err(BlobError::StringsEnd);
-    }
+    };
     if strings.iter().any(|&b| b != 0 && !b.is_ascii_graphic()) {
         return Err(BlobError::StringsText);
     }
@@ -228,64 +276,107 @@ fn check_strings(strings: &[u8]) -> Result<(), BlobError> {
 /// Checks each token, and their order: one root without a name, in each node first properties, then nodes, at the end
 /// END alone.
 #[inline(never)]
-fn check_structs(structs: &[u8], strings: &[u8]) -> Result<(), BlobError> {
-    let (mut at, mut depth) = (0, 0);
+fn check_structs(mut walk: Walk<'_>) -> Result<(), BlobError> {
+    let size = walk.rest.len();
+    let mut depth = 0;
     // Whether a property may come next: not after a node has ended.
     let mut properties = false;
     loop {
-        let start = at;
-        let token = word_at(structs, at).ok_or(BlobError::Truncated(at))?;
+        let at = size - walk.rest.len();
+        let token = walk.step().ok_or(BlobError::Truncated(size - walk.rest.len()))?;
         let unexpected = Err(BlobError::Token { token, at });
-        // No sum here overflows: `at` is in the blob, and a length has 32 bits.
-        at += 4;
-        // What follows, padded to a multiple of 4: a name or a value.
-        let length = match token {
+        match token {
             BEGIN_NODE => {
-                let name = until_nul(structs, at).ok_or(BlobError::Truncated(at))?;
-                if depth == 0 && start != 0 {
+                if depth == 0 && at != 0 {
                     return unexpected;
                 }
                 if depth == MAX_DEPTH {
-                    return Err(BlobError::Depth(start));
+                    return Err(BlobError::Depth(at));
                 }
+                let name = walk.name;
                 let bad = name.iter().any(|&b| !b.is_ascii_graphic() || b == b'/');
                 if bad || name.is_empty() != (depth == 0) || name.len() > 63 {
-                    return Err(BlobError::NodeName(at));
+                    return Err(BlobError::NodeName(at + 4));
                 }
                 depth += 1;
                 properties = true;
-                name.len() + 1
             }
             END_NODE if depth != 0 => {
                 depth -= 1;
                 properties = false;
-                0
             }
             PROP if properties => {
-                let (Some(length), Some(name)) = (word_at(structs, at), word_at(structs, at + 4)) else {
-                    return Err(BlobError::Truncated(at));
-                };
-                // The strings block ends with a NUL, so every offset inside it begins a terminated name.
-                if strings.get(name as usize).is_none_or(|&b| b == 0) {
-                    return Err(BlobError::PropertyName(at));
+                if walk.name.first().is_none_or(|&b| b == 0) {
+                    return Err(BlobError::PropertyName(at + 4));
                 }
-                at += 8;
-                length as usize
             }
-            END if depth == 0 && start != 0 && at == structs.len() => return Ok(()),
+            END if depth == 0 && at != 0 && walk.rest.is_empty() => return Ok(()),
             // NOP (4) among them.
             _ => return unexpected,
-        };
-        let next = at + length.next_multiple_of(4);
-        if next > structs.len() {
-            return Err(BlobError::Truncated(at));
         }
-        at = next;
     }
 }
 
-/// Returns the bytes at an offset up to the next NUL.
-fn until_nul(bytes: &[u8], at: usize) -> Option<&[u8]> {
-    let rest = bytes.get(at..)?;
-    rest.get(..rest.iter().position(|&b| b == 0)?)
+/// Walks a structure block, token by token.
+#[derive(Clone, Copy)]
+struct Walk<'a> {
+    /// What comes next in the structure block, whole words.
+    rest: &'a [u8],
+    strings: &'a [u8],
+    /// The name of the last node that began; or, if a property came later, the strings block from that one's name on,
+    /// empty if it is outside.
+    name: &'a [u8],
+    /// The value of the last property.
+    value: &'a [u8],
+}
+
+impl Walk<'_> {
+    /// Takes the next token and what belongs to it; `None` where the block breaks off in that.
+    #[inline(never)]
+    fn step(&mut self) -> Option<u32> {
+        let (token, rest) = split_word(self.rest)?;
+        self.rest = rest;
+        // Of what follows, without what pads it to a multiple of 4.
+        let length = match token {
+            BEGIN_NODE => {
+                self.name = until(rest, 0);
+                self.name.len() + 1
+            }
+            PROP => {
+                let (length, rest) = split_word(rest)?;
+                let (name, rest) = split_word(rest)?;
+                self.rest = rest;
+                self.name = self.strings.get(name as usize..).unwrap_or_default();
+                length as usize
+            }
+            // No more than itself.
+            _ => 0,
+        };
+        self.value = self.rest.get(..length)?;
+        self.rest = self.rest.get(length.next_multiple_of(4)..)?;
+        Some(token)
+    }
+}
+
+/// Splits off the first word.
+fn split_word(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let (word, rest) = bytes.split_first_chunk()?;
+    Some((u32::from_be_bytes(*word), rest))
+}
+
+/// Returns the bytes before the first of a kind, or all.
+#[inline(never)]
+pub(super) fn until(bytes: &[u8], end: u8) -> &[u8] {
+    for (n, &b) in bytes.iter().enumerate() {
+        if b == end {
+            return bytes.get(..n).unwrap_or_default();
+        }
+    }
+    bytes
+}
+
+/// Returns the text that bytes hold, up to the first that is none in UTF-8.
+#[inline(never)]
+pub(crate) fn text(bytes: &[u8]) -> &str {
+    bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid())
 }

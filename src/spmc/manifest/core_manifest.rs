@@ -125,8 +125,7 @@ impl CoreManifest {
     }
 
     fn read(&mut self, blob: &CheckedBlob<'_>, warn: &mut impl Warn) -> Result<(), Refusal> {
-        let root = Node::root(blob, File::Spmc);
-        let Some(root) = &root else { return Err(Refusal::no_root(File::Spmc)) };
+        let root = &Node::root(blob, File::Spmc);
         let cells = read_root(root, warn)?;
         let mut nodes = [None; 5];
         // Every other node is judged by its device_type.

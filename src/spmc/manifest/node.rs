@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading a node's properties by a table of what each may hold, every refusal naming node and property.
 
-use super::blob::Tree;
-use super::property::{Kind, Row, Rows, Table, is_called, parts};
+use super::blob::{Tree, text, until};
+use super::property::{Kind, Row, Table, is_called, parts};
 use super::refusal::{append, name};
 use super::{Cause, CheckedBlob, File, Name, Refusal};
 
@@ -59,15 +59,16 @@ pub(crate) struct Node<'a> {
 impl<'a> Node<'a> {
     /// Returns a file's root node.
     #[inline(never)]
-    pub(crate) fn root(blob: &'a CheckedBlob<'a>, file: File) -> Option<Self> {
-        Some(Self { file, parent: "", tree: blob.root()? })
+    pub(crate) fn root(blob: &CheckedBlob<'a>, file: File) -> Self {
+        Self { file, parent: "", tree: blob.root() }
     }
 
     /// Reads each node inside this one, up to the first that is refused.
     #[inline(never)]
     pub(crate) fn each_child(&self, read: &mut dyn FnMut(&Self) -> Result<(), Refusal>) -> Result<(), Refusal> {
-        for tree in self.tree.children() {
-            read(&Self { file: self.file, parent: self.name(), tree })?;
+        let (mut child, mut depth) = (Self { parent: self.name(), ..*self }, 0);
+        while child.tree.go_to_next(&mut depth).is_some() {
+            read(&child)?;
         }
         Ok(())
     }
@@ -81,17 +82,18 @@ impl<'a> Node<'a> {
         other: &mut dyn FnMut(&Self) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
         self.each_child(&mut |child| {
-            let place = names.iter().position(|&n| n == child.name()).and_then(|n| found.get_mut(n));
-            match place {
-                Some(place) => *place = Some(*child),
-                None => other(child)?,
+            for (place, &known) in found.iter_mut().zip(names) {
+                if child.tree.is_called(known) {
+                    *place = Some(*child);
+                    return Ok(());
+                }
             }
-            Ok(())
+            other(child)
         })
     }
 
     /// Returns its name.
-    pub(crate) const fn name(&self) -> &'a str {
+    pub(crate) fn name(&self) -> &'a str {
         self.tree.name()
     }
 
@@ -133,54 +135,58 @@ impl<'a> Node<'a> {
     }
 
     pub(crate) fn warn(&self, warn: &mut impl Warn, property: &str, text: &'static str) {
-        warn.tell(&|| Warning { file: self.file, node: self.path(), property: name(property), text });
+        warn.tell(&|| self.warning(property, text));
+    }
+
+    fn warning(&self, property: &str, text: &'static str) -> Warning {
+        Warning { file: self.file, node: self.path(), property: name(property), text }
     }
 
     /// Makes room for what [`Self::read`] reads.
-    pub(crate) fn room<'n, const N: usize>(&'n self) -> Room<'n, 'a, N> {
-        [Value { node: self, text: "", row: Row::NONE, bytes: None, number: 0 }; N]
+    #[inline(never)]
+    pub(crate) fn room<'n>(&'n self) -> Room<'n, 'a> {
+        [Value { node: self, text: "", row: Row::NONE, bytes: &[], is_present: false, number: 0 }; MAX_ROWS]
     }
 
     /// Reads its properties: the value for each row of the table, in the table's order. Others are told of. Fails with the
     /// first property that is wrong, then with the first that is missing.
-    pub(crate) fn read<'r, 'n, const N: usize>(
+    pub(crate) fn read<'r, 'n>(
         &self,
-        table: &'static Rows<N>,
-        values: &'r mut Room<'n, 'a, N>,
+        table: &'static Table,
+        values: &'r mut Room<'n, 'a>,
         warn: &mut impl Warn,
-    ) -> Result<&'r Room<'n, 'a, N>, Refusal> {
-        self.read_with(table, values, Others::Told, warn)?;
-        Ok(values)
+    ) -> Result<&'r Room<'n, 'a>, Refusal> {
+        self.read_with(table, values, Others::Told, warn)
     }
 
     /// Reads its properties and refuses others.
-    pub(crate) fn read_all<'r, 'n, const N: usize>(
+    pub(crate) fn read_all<'r, 'n>(
         &self,
-        table: &'static Rows<N>,
-        values: &'r mut Room<'n, 'a, N>,
-    ) -> Result<&'r Room<'n, 'a, N>, Refusal> {
-        self.read_with(table, values, Others::Refused, &mut Untold)?;
-        Ok(values)
+        table: &'static Table,
+        values: &'r mut Room<'n, 'a>,
+    ) -> Result<&'r Room<'n, 'a>, Refusal> {
+        self.read_with(table, values, Others::Refused, &mut Untold)
     }
 
     /// Reads some of its properties; others are somebody else's.
-    pub(crate) fn read_some<'r, 'n, const N: usize>(
+    pub(crate) fn read_some<'r, 'n>(
         &self,
-        table: &'static Rows<N>,
-        values: &'r mut Room<'n, 'a, N>,
-    ) -> Result<&'r Room<'n, 'a, N>, Refusal> {
-        self.read_with(table, values, Others::Ignored, &mut Untold)?;
-        Ok(values)
+        table: &'static Table,
+        values: &'r mut Room<'n, 'a>,
+    ) -> Result<&'r Room<'n, 'a>, Refusal> {
+        self.read_with(table, values, Others::Ignored, &mut Untold)
     }
 
     #[inline(never)]
-    fn read_with<'n>(
+    fn read_with<'r, 'n>(
         &self,
         table: &'static Table,
-        rows: &mut [Value<'n, 'a>],
+        values: &'r mut Room<'n, 'a>,
         others: Others,
         warn: &mut impl Warn,
-    ) -> Result<(), Refusal> {
+    ) -> Result<&'r Room<'n, 'a>, Refusal> {
+        // No table is larger than the room.
+        let rows = values.get_mut(..table.rows.len()).unwrap_or_default();
         let mut rest = table.text;
         for (value, row) in rows.iter_mut().zip(&table.rows) {
             (value.text, rest) = rest.split_at_checked(row.length.into()).unwrap_or_default();
@@ -188,27 +194,27 @@ impl<'a> Node<'a> {
         }
         for (property, bytes) in self.tree.properties() {
             let value = rows.iter_mut().find(|v| is_called(v.text, property));
-            let Some(value) = value else {
-                match others {
-                    Others::Told => self.warn(warn, property, "is not known and has no effect"),
-                    Others::Refused => return Err(self.unknown(property)),
-                    Others::Ignored => (),
-                }
-                continue;
-            };
-            value.set(bytes, warn)?;
+            match (value, &others) {
+                (Some(value), _) => value.set(bytes, warn)?,
+                (None, Others::Told) => warn.tell(&|| self.warning(text(property), "is not known and has no effect")),
+                (None, Others::Refused) => return Err(self.unknown(text(property))),
+                (None, Others::Ignored) => (),
+            }
         }
         for (n, value) in rows.iter().enumerate() {
             if table.requires(n) && !value.is_present() {
                 return Err(value.missing());
             }
         }
-        Ok(())
+        Ok(values)
     }
 }
 
 /// The values of a node, in the order of its table. Filled in place: it is large.
-pub(crate) type Room<'n, 'a, const N: usize> = [Value<'n, 'a>; N];
+pub(crate) type Room<'n, 'a> = [Value<'n, 'a>; MAX_ROWS];
+
+/// Most rows of a table: a partition manifest's root has most.
+pub(super) const MAX_ROWS: usize = 29;
 
 /// What a node has for a row of its table.
 #[derive(Clone, Copy)]
@@ -217,8 +223,9 @@ pub(crate) struct Value<'n, 'a> {
     /// The row's text.
     text: &'static str,
     row: Row,
-    bytes: Option<&'a [u8]>,
-    /// The number, for kinds that are one; 1 for a flag; 0 where it is absent.
+    bytes: &'a [u8],
+    is_present: bool,
+    /// The number, for kinds that are one; 0 where it is absent.
     pub(crate) number: u64,
 }
 
@@ -300,21 +307,16 @@ impl<'a> Value<'_, 'a> {
     }
 
     pub(crate) fn warn(&self, warn: &mut impl Warn, text: &'static str) {
-        warn.tell(&|| Warning {
-            file: self.node.file,
-            node: self.node.path(),
-            property: name(parts(self.text).0),
-            text,
-        });
+        warn.tell(&|| self.node.warning(parts(self.text).0, text));
     }
 
     /// Takes the value that the node has, if it is of its kind.
     fn set(&mut self, bytes: &'a [u8], warn: &mut impl Warn) -> Result<(), Refusal> {
-        self.bytes = Some(bytes);
+        self.bytes = bytes;
+        self.is_present = true;
         let mut odd = None;
         match self.row.kind {
             Kind::Flag => {
-                self.number = 1;
                 if !bytes.is_empty() {
                     return Err(self.length("none: its presence is its value"));
                 }
@@ -341,14 +343,17 @@ impl<'a> Value<'_, 'a> {
                 odd = (bytes.len() == 4).then_some("has one cell; the SPMD reads two and ignores it");
             }
             Kind::Text => {
-                if self.texts().count() != 1 || !self.is_text() {
-                    return Err(self.length("one string in \" \""));
+                const RULE: &str = "one string in \" \"";
+                if until(bytes, 0).len() + 1 != bytes.len() {
+                    return Err(self.length(RULE));
                 }
+                self.check_texts(RULE)?;
             }
-            Kind::Texts => self.check_texts()?,
+            Kind::Texts => self.check_texts(TEXTS)?,
             Kind::Compatible => {
-                self.check_texts()?;
-                if !self.texts().any(|t| t == parts(self.text).1) {
+                self.check_texts(TEXTS)?;
+                let rule = parts(self.text).1;
+                if !self.texts().any(|t| t == rule) {
                     return Err(self.text_out_of_rule(self.text()));
                 }
             }
@@ -367,8 +372,9 @@ impl<'a> Value<'_, 'a> {
 
     /// Reads a number of one or two cells.
     fn cells(&self) -> Result<u64, Refusal> {
-        match joined(self.bytes()) {
-            Some(n) if !self.bytes().is_empty() => Ok(n),
+        match self.bytes().len() {
+            4 | 8 => Ok(joined(self.bytes())),
+            // No number, or a list of them.
             _ => Err(self.length("a number: one cell (4 bytes) or two (8)")),
         }
     }
@@ -380,22 +386,21 @@ impl<'a> Value<'_, 'a> {
         if good { Ok(number) } else { Err(self.out_of_rule(number)) }
     }
 
-    fn is_text(&self) -> bool {
-        self.bytes().last() == Some(&0) && core::str::from_utf8(self.bytes()).is_ok()
-    }
-
-    pub(crate) fn check_texts(&self) -> Result<(), Refusal> {
-        if self.is_text() { Ok(()) } else { Err(self.length("strings in \" \"")) }
+    /// Checks that it holds strings.
+    fn check_texts(&self, rule: &'static str) -> Result<(), Refusal> {
+        let bytes = self.bytes();
+        let good = matches!(bytes, [.., 0]) && text(bytes).len() == bytes.len();
+        if good { Ok(()) } else { Err(self.length(rule)) }
     }
 
     /// Tells whether the node has it.
     pub(crate) const fn is_present(&self) -> bool {
-        self.bytes.is_some()
+        self.is_present
     }
 
     /// Returns its number, if the node has it.
     pub(crate) fn get(&self) -> Option<u64> {
-        self.bytes.map(|_| self.number)
+        self.is_present.then_some(self.number)
     }
 
     /// Returns its number, or what holds where the node has none.
@@ -404,13 +409,13 @@ impl<'a> Value<'_, 'a> {
     }
 
     /// Returns its bytes; none where the node does not have it.
-    pub(crate) fn bytes(&self) -> &'a [u8] {
-        self.bytes.unwrap_or_default()
+    pub(crate) const fn bytes(&self) -> &'a [u8] {
+        self.bytes
     }
 
     /// Returns its string, or the first of them; empty where the node does not have it.
     pub(crate) fn text(&self) -> &'a str {
-        self.texts().next().unwrap_or_default()
+        text(until(self.bytes(), 0))
     }
 
     /// Returns its strings.
@@ -421,7 +426,8 @@ impl<'a> Value<'_, 'a> {
     /// Returns its cells if they are entries of this many, at least one, or refuses by a rule.
     #[inline(never)]
     pub(crate) fn entries(&self, cells: usize, rule: &'static str) -> Result<&'a [Cell], Refusal> {
-        let size = cells.saturating_mul(4);
+        // Four cells are the most.
+        let size = cells * 4;
         if !self.is_present() {
             return Err(self.missing());
         }
@@ -438,6 +444,9 @@ impl<'a> Value<'_, 'a> {
     }
 }
 
+/// The rule for a list of strings.
+const TEXTS: &str = "strings in \" \"";
+
 /// A cell of a value: a big-endian word.
 pub(crate) type Cell = [u8; 4];
 
@@ -452,19 +461,13 @@ pub(crate) fn word(entry: &[u8], n: usize) -> u32 {
 pub(crate) fn take_number(entries: &mut &[Cell], cells: usize) -> u64 {
     let (number, rest) = entries.split_at_checked(cells).unwrap_or((entries, &[]));
     *entries = rest;
-    joined(number.as_flattened()).unwrap_or(u64::MAX)
+    joined(number.as_flattened())
 }
 
 /// Joins up to two cells, most significant first; none are 0.
 #[inline(never)]
-fn joined(bytes: &[u8]) -> Option<u64> {
-    match bytes.len() {
-        0 => Some(0),
-        4 => Some(word(bytes, 0).into()),
-        8 => Some(u64::from(word(bytes, 0)) << 32 | u64::from(word(bytes, 1))),
-        // Not a number of one or two cells.
-        _ => None,
-    }
+fn joined(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |n, &b| n << 8 | u64::from(b))
 }
 
 /// Walks strings that end with a NUL.
@@ -476,9 +479,11 @@ impl<'a> Iterator for Texts<'a> {
 
     #[inline(never)]
     fn next(&mut self) -> Option<&'a str> {
-        let end = self.0.iter().position(|&b| b == 0)?;
-        let (text, rest) = self.0.split_at_checked(end)?;
-        self.0 = rest.get(1..).unwrap_or_default();
-        core::str::from_utf8(text).ok()
+        if self.0.is_empty() {
+            return None;
+        }
+        let first = until(self.0, 0);
+        self.0 = self.0.get(first.len() + 1..).unwrap_or_default();
+        Some(text(first))
     }
 }

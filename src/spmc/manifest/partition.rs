@@ -243,8 +243,7 @@ impl PartitionManifest {
     }
 
     fn read(&mut self, blob: &CheckedBlob<'_>, load_address: Pa, warn: &mut impl Warn) -> Result<(), Refusal> {
-        let node = Node::root(blob, File::Partition);
-        let Some(node) = &node else { return Err(Refusal::no_root(File::Partition)) };
+        let node = &Node::root(blob, File::Partition);
         root::read(node, self, warn)?;
         if self.load_address.is_some_and(|a| a != load_address) {
             node.warn(warn, "load-address", "differs from load_address in the SPMC manifest, which holds");

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a property of a node may hold: the tables that [`super::node::Node::read`] reads by.
 
+use super::blob::{text, until};
+use super::node::MAX_ROWS;
+
 /// What a property may hold.
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {
@@ -58,9 +61,9 @@ pub(crate) struct Table<R: ?Sized = [Row]> {
 macro_rules! table {
     ($($visible:vis static $name:ident = [$($row:expr),* $(,)?];)*) => { $(
         $visible static $name: $crate::manifest::property::Rows<{ [$($row),*].len() }> = {
-            use $crate::manifest::property::{Property, Table, text, text_length};
+            use $crate::manifest::property::{Property, Table, joined_text, text_length};
             const ROWS: &[Property] = &[$($row),*];
-            const TEXT: [u8; text_length(ROWS)] = text(ROWS);
+            const TEXT: [u8; text_length(ROWS)] = joined_text(ROWS);
             Table::new(&TEXT, ROWS)
         };
     )* };
@@ -78,7 +81,7 @@ pub(super) const fn text_length(rows: &[Property]) -> usize {
 }
 
 /// Joins the texts of a table.
-pub(super) const fn text<const LENGTH: usize>(rows: &[Property]) -> [u8; LENGTH] {
+pub(super) const fn joined_text<const LENGTH: usize>(rows: &[Property]) -> [u8; LENGTH] {
     let mut all = [0; LENGTH];
     let (mut n, mut at) = (0, 0);
     while n < rows.len() {
@@ -100,8 +103,9 @@ impl<const N: usize> Rows<N> {
     /// Makes a table of its rows and their texts.
     ///
     /// # Panics
-    /// If there are more than 32, or a text is longer than 255 bytes: it is meant for constants.
+    /// If there are more than there is room for, or a text is longer than 255 bytes: it is meant for constants.
     pub(super) const fn new(text: &'static [u8], list: &[Property]) -> Self {
+        assert!(N <= MAX_ROWS);
         let Ok(text) = core::str::from_utf8(text) else { panic!() };
         let mut table = Self { text, required: 0, rows: [Row::NONE; N] };
         let mut n = 0;
@@ -195,15 +199,16 @@ impl Property {
 }
 
 /// Tells whether the property of a row has this name, by the row's text.
-pub(super) fn is_called(text: &str, name: &str) -> bool {
+pub(super) fn is_called(text: &str, name: &[u8]) -> bool {
     // What stands behind a name of this length comes first: it tells most rows apart without comparing the names.
-    matches!(text.as_bytes().get(name.len()), None | Some(b':')) && text.starts_with(name)
+    let text = text.as_bytes();
+    matches!(text.get(name.len()), None | Some(b':')) && text.starts_with(name)
 }
 
 /// Returns the name in a row's text, and the rule.
 #[inline(never)]
-pub(super) fn parts(text: &'static str) -> (&'static str, &'static str) {
-    let end = text.bytes().position(|b| b == b':').unwrap_or(text.len());
-    let (name, rule) = text.split_at_checked(end).unwrap_or_default();
-    (name, rule.get(2..).unwrap_or_default())
+pub(super) fn parts(row: &'static str) -> (&'static str, &'static str) {
+    let bytes = row.as_bytes();
+    let name = until(bytes, b':');
+    (text(name), text(bytes.get(name.len() + 2..).unwrap_or_default()))
 }

@@ -79,11 +79,6 @@ impl Refusal {
     pub(crate) fn new(file: File, property: &'static str, cause: Cause, rule: &'static str) -> Self {
         Self(Box::new(Details { file, whose: Name::new(), node: Name::new(), property, cause, rule }))
     }
-
-    /// Refuses a tree without a root, which one that was checked has.
-    pub(crate) fn no_root(file: File) -> Self {
-        Self::new(file, "", Cause::Missing, "a root")
-    }
 }
 
 /// What a [`Refusal`] says.

@@ -142,9 +142,6 @@ table! {
     static MEMORY_LIST = [Property::compatible("compatible: arm,ffa-manifest-memory-regions")];
 }
 
-/// Rows of each table of regions.
-const ROWS: usize = 11;
-
 table! {
     static MEMORY = [
         PAGES,
@@ -191,7 +188,7 @@ const SOME: &str = "at least one region node";
 /// from a load address instead of a base.
 #[inline(never)]
 fn read_region(
-    values: &Room<'_, '_, ROWS>,
+    values: &Room<'_, '_>,
     executable: RegionAttributes,
     offset: Option<(&Value<'_, '_>, Pa)>,
     region: &mut Region,

@@ -3,6 +3,10 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use std::path::Path;
+
+use fdt::Fdt;
+use fdt::node::FdtNode;
 
 use super::{PARTITION, PARTITION_1_1, SPMC, dts};
 use crate::Pa;
@@ -14,7 +18,7 @@ fn read_all(bytes: &[u8]) -> u32 {
     let mut depth = u32::from(Package::parse(bytes).is_ok_and(|p| read_all(p.manifest_bytes()) > 0));
     if let Ok(blob) = CheckedBlob::check(bytes) {
         depth += 1;
-        list(&blob.root().expect("a checked tree has a root"), 0, &mut Vec::new());
+        compare(&blob, bytes);
         depth += u32::from(CoreManifest::parse(&blob).is_ok());
         depth += u32::from(PartitionManifest::parse(&blob, Pa(0xe40_0000)).is_ok());
     }
@@ -49,15 +53,24 @@ fn a_manifest_cut_anywhere_is_refused() {
     }
 }
 
-/// Lists a tree's nodes and properties in the order in which they stand, each with its depth.
-fn list(tree: &Tree<'_>, depth: usize, out: &mut Vec<(usize, String, Vec<u8>)>) {
+/// A tree's nodes and properties in the order in which they stand, each with its depth.
+type Listed = Vec<(usize, String, Vec<u8>)>;
+
+fn list(tree: &Tree<'_>, depth: usize, out: &mut Listed) {
     out.push((depth, tree.name().into(), Vec::new()));
-    out.extend(tree.properties().map(|(name, value)| (depth + 1, name.into(), value.into())));
+    out.extend(tree.properties().map(|(name, value)| (depth + 1, String::from_utf8_lossy(name).into(), value.into())));
     tree.children().for_each(|child| list(&child, depth + 1, out));
 }
 
+/// Lists them as the `fdt` crate reads them, which panics on a tree that is malformed.
+fn list_by_fdt(node: FdtNode<'_, '_>, depth: usize, out: &mut Listed) {
+    out.push((depth, node.name.into(), Vec::new()));
+    out.extend(node.properties().map(|p| (depth + 1, p.name.into(), p.value.into())));
+    node.children().for_each(|child| list_by_fdt(child, depth + 1, out));
+}
+
 /// Lists them by a reader of its own, which looks neither left nor right.
-fn list_tokens(bytes: &[u8]) -> Vec<(usize, String, Vec<u8>)> {
+fn list_tokens(bytes: &[u8]) -> Listed {
     let word = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
     let text = |at: usize| String::from_utf8(bytes[at..].iter().copied().take_while(|&b| b != 0).collect()).unwrap();
     let (mut at, strings) = (word(8), word(12));
@@ -85,15 +98,43 @@ fn list_tokens(bytes: &[u8]) -> Vec<(usize, String, Vec<u8>)> {
     }
 }
 
+/// Requires that all readers find the same in a blob that was checked; returns how much that is.
+fn compare(blob: &CheckedBlob<'_>, bytes: &[u8]) -> usize {
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    list(&blob.root(), 0, &mut ours);
+    let fdt = Fdt::new(bytes).unwrap();
+    list_by_fdt(fdt.find_node("/").unwrap(), 0, &mut theirs);
+    assert_eq!(blob.size(), fdt.total_size());
+    assert_eq!(ours, theirs);
+    assert_eq!(ours, list_tokens(bytes));
+    ours.len()
+}
+
+/// Compiles each manifest of the repository, and adds the fuzz corpus' seeds.
+fn all_manifests() -> Vec<Vec<u8>> {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let files = |folder: &str| std::fs::read_dir(root.join(folder)).expect("it is there").map(|f| f.unwrap().path());
+    let mut out: Vec<Vec<u8>> = [SPMC, PARTITION, PARTITION_1_1].map(dts::compile).into();
+    for source in files("sp").map(|f| f.join("manifest.dts")).filter(|f| f.exists()) {
+        out.push(dts::compile(&std::fs::read_to_string(source).unwrap()));
+    }
+    for corpus in ["fuzz/corpus/manifest_core", "fuzz/corpus/manifest_partition", "fuzz/corpus/package"] {
+        for seed in files(corpus).filter(|f| f.file_name().unwrap().to_string_lossy().starts_with("seed-")) {
+            let bytes = std::fs::read(seed).unwrap();
+            out.push(Package::parse(&bytes).map_or(bytes.clone(), |p| p.manifest_bytes().into()));
+        }
+    }
+    out
+}
+
 #[test]
-#[cfg_attr(miri, ignore = "too long")]
-fn trees_are_read_as_another_reader_does() {
-    for source in [SPMC, PARTITION, PARTITION_1_1] {
-        let bytes = dts::compile(source);
-        let mut ours = Vec::new();
-        list(&CheckedBlob::check(&bytes).unwrap().root().unwrap(), 0, &mut ours);
-        assert_eq!(ours, list_tokens(&bytes));
-        assert!(ours.len() > 8, "{}", ours.len());
+#[cfg_attr(miri, ignore = "it reads files")]
+fn trees_are_read_as_other_readers_do() {
+    let blobs = all_manifests();
+    assert!(blobs.len() > 18, "{}", blobs.len());
+    for bytes in blobs {
+        let count = compare(&CheckedBlob::check(&bytes).unwrap(), &bytes);
+        assert!(count > 8, "{count}");
     }
 }
 
