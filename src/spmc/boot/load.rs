@@ -78,11 +78,7 @@ fn read<'m, P: Port>(port: &P, entry: &'m PartitionEntry) -> Result<Candidate<'m
         let package = Package::parse(memory).map_err(refused)?;
         let blob = CheckedBlob::check(package.manifest_bytes())
             .map_err(|e| left_out(port, entry, &format_args!("partition manifest: {e}")))?;
-        // Large: moved once only, to where it stays.
-        let manifest = match PartitionManifest::parse(&blob, entry.load_address) {
-            Ok(manifest) => Box::leak(Box::new(manifest)),
-            Err(refusal) => return Err(refused(refusal)),
-        };
+        let manifest = Box::leak(PartitionManifest::parse_in_place(&blob, entry.load_address).map_err(refused)?);
         let smcs = &mut manifest.smcs.functions;
         for &function in &entry.smcs.functions {
             if !smcs.contains(&function) && smcs.try_push(function).is_err() {
@@ -211,13 +207,10 @@ fn map_all<P: Port>(port: &P, candidate: &Candidate<'_>, stage2: &mut Stage2) ->
             if pages == 0 { Ok(()) } else { stage2.map(port, space, Ipa(at.0), at, pages, attributes, Tag::Owned) };
         mapped.map_err(|e| table_error(port, entry, what, e))
     };
-    for r in &manifest.memory_regions {
-        let attributes = r.attributes;
-        map(&r.name, attributes.space(), r.base, r.pages.into(), attributes.access(), MemoryType::Normal)?;
-    }
-    for r in &manifest.device_regions {
-        let attributes = r.attributes;
-        map(&r.name, attributes.space(), r.base, r.pages.into(), attributes.access(), MemoryType::Device)?;
+    for n in 0.. {
+        let Some(r) = manifest.region(n) else { break };
+        let memory = if r.device { MemoryType::Device } else { MemoryType::Normal };
+        map(&r.name, r.attributes.space(), r.base, r.pages.into(), r.attributes.access(), memory)?;
     }
     let mut at = entry.load_address;
     let end = Pa(at.0 + entry.mem_size);

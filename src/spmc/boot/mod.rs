@@ -15,7 +15,7 @@ use alloc::boxed::Box;
 use arrayvec::ArrayVec;
 
 use crate::manifest::{
-    Cause, CheckedBlob, CoreManifest, Details, File, MemoryKind, Name, PartitionEntry, Refusal, SmcAllowList, name,
+    Cause, CheckedBlob, CoreManifest, File, MemoryKind, PartitionEntry, Refusal, SmcAllowList, name,
 };
 use crate::memory::{MAX_OPEN, Memory};
 use crate::routing::Routing;
@@ -101,11 +101,7 @@ fn fatal<P: Port>(port: &P, reason: &dyn core::fmt::Display) -> Fatal {
 #[inline(never)]
 fn read_manifest<P: Port>(port: &P, manifest: &[u8]) -> Result<&'static mut CoreManifest, Fatal> {
     let blob = CheckedBlob::check(manifest).map_err(|e| fatal(port, &format_args!("SPMC manifest: {e}")))?;
-    // Large: moved once only, to where it stays.
-    let core = match CoreManifest::parse(&blob) {
-        Ok(core) => Box::leak(Box::new(core)),
-        Err(e) => return Err(fatal(port, &e)),
-    };
+    let core = CoreManifest::parse_in_place(&blob).map_err(|e| fatal(port, &e))?;
     port.list_cpus(&core.cpus).map_err(|mpidr| fatal(port, &not_listed(mpidr)))?;
     if !core.quiet {
         report(port, core);
@@ -133,7 +129,9 @@ fn add_table_memory<P: Port>(port: &P, places: &mut Places<'_>) {
 fn not_listed(mpidr: u64) -> Refusal {
     let cause = Cause::Value { found: mpidr };
     let rule = "among the CPUs: it is the MPIDR of the one that boots; add a node for it";
-    Details { file: File::Spmc, whose: Name::new(), node: name("cpus"), property: "reg", cause, rule }.into()
+    let mut refusal = Refusal::new(File::Spmc, "reg", cause, rule);
+    refusal.node = name("cpus");
+    refusal
 }
 
 /// Tells what the manifest says.

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The SPMC manifest (TF-A's "FF-A manifests binding", SPMC part, and the nodes that Hafnium adds to it).
 
+use alloc::boxed::Box;
+
 use arrayvec::ArrayVec;
 use ffa_abi::{PartitionId, Version};
 
-use super::machine::{Cells, read_cpus, read_memory};
-use super::node::{Node, Untold, Value, Warn, word};
-use super::property::Property;
+use super::machine::{Cells, Span, read_cpus, read_memory};
+use super::node::{Node, Untold, Value, Warn};
+use super::property::{Property, table};
 use super::refusal::name;
 use super::{
     Cause, CheckedBlob, File, HubPolicy, MAX_CPUS, MAX_MEMORY_RANGES, MAX_SMCS, MemoryKind, MemoryRange, Name, Refusal,
@@ -82,6 +84,26 @@ pub struct PartitionEntry {
 const NEWEST: Version = Version::V1_2;
 
 impl CoreManifest {
+    /// Makes one that says nothing.
+    fn empty() -> Self {
+        Self {
+            attribute: Attribute {
+                spmc_id: PartitionId(0),
+                version: NEWEST,
+                exec_state: ExecState::AArch64,
+                load_address: None,
+                entrypoint: None,
+                binary_size: None,
+            },
+            partitions: ArrayVec::new(),
+            quiet: false,
+            cpus: ArrayVec::new(),
+            memory: ArrayVec::new(),
+            routing: RoutingPolicy::default(),
+            hub: None,
+        }
+    }
+
     /// Reads the SPMC manifest, dropping its warnings. Fails with the first property that is wrong.
     pub fn parse(blob: &CheckedBlob<'_>) -> Result<Self, Refusal> {
         Self::parse_with(blob, &mut Untold)
@@ -89,32 +111,37 @@ impl CoreManifest {
 
     /// Reads the SPMC manifest and tells what was tolerated in it.
     pub fn parse_with(blob: &CheckedBlob<'_>, warn: &mut impl Warn) -> Result<Self, Refusal> {
+        let mut out = Self::empty();
+        out.read(blob, warn)?;
+        Ok(out)
+    }
+
+    /// Reads the SPMC manifest as [`Self::parse`] does, to where it stays: it is large. Nothing boots without one, so
+    /// what is refused stays too.
+    pub(crate) fn parse_in_place(blob: &CheckedBlob<'_>) -> Result<&'static mut Self, Refusal> {
+        let out = Box::leak(Box::new(Self::empty()));
+        out.read(blob, &mut Untold)?;
+        Ok(out)
+    }
+
+    fn read(&mut self, blob: &CheckedBlob<'_>, warn: &mut impl Warn) -> Result<(), Refusal> {
         let root = &Node::root(blob, File::Spmc);
         let cells = read_root(root, warn)?;
         let mut nodes = [None; 5];
-        let mut memory = ArrayVec::new();
         // Every other node is judged by its device_type.
-        root.sort_children(&NODES, &mut nodes, &mut |node| read_memory(node, cells, &mut memory, warn))?;
-        let [attribute, hypervisor, cpus_node, policy, hub] = &nodes;
-        let missing = match (attribute, hypervisor, cpus_node) {
+        root.sort_children(&NODES, &mut nodes, &mut |node| read_memory(node, cells, &mut self.memory, warn))?;
+        let [attribute, hypervisor, cpus, policy, hub] = &nodes;
+        let missing = match (attribute, hypervisor, cpus) {
             (None, ..) => "a node \"attribute\"; add attribute { spmc_id; maj_ver; min_ver; }",
             (_, None, _) => "a node \"hypervisor\"; add hypervisor { compatible = \"hafnium,hafnium\"; vm1 { ... }; }",
             (.., None) => "a node \"cpus\"; add cpus { ... } with a node for each CPU",
-            (Some(attribute), Some(hypervisor), Some(cpus_node)) => {
-                let mut out = Self {
-                    attribute: Attribute::read(attribute, warn)?,
-                    partitions: ArrayVec::new(),
-                    quiet: false,
-                    cpus: ArrayVec::new(),
-                    memory,
-                    routing: RoutingPolicy::default(),
-                    hub: None,
-                };
-                out.quiet = read_hypervisor(hypervisor, &mut out.partitions, warn)?;
-                read_cpus(cpus_node, &mut out.cpus)?;
-                out.read_policy(policy.as_ref(), hub.as_ref())?;
-                if out.ranges(MemoryKind::Secure).next().is_some() {
-                    return Ok(out);
+            (Some(attribute), Some(hypervisor), Some(cpus)) => {
+                self.attribute.read(attribute, warn)?;
+                self.read_hypervisor(hypervisor, warn)?;
+                read_cpus(cpus, &mut self.cpus)?;
+                self.read_policy(policy.as_ref(), hub.as_ref())?;
+                if self.ranges(MemoryKind::Secure).next().is_some() {
+                    return Ok(());
                 }
                 "a node with device_type = \"memory\": the partitions' Secure RAM"
             }
@@ -122,15 +149,32 @@ impl CoreManifest {
         Err(root.missing(missing))
     }
 
+    /// Reads the partitions, and whether the boot is to be quiet.
+    fn read_hypervisor(&mut self, node: &Node<'_>, warn: &mut impl Warn) -> Result<(), Refusal> {
+        let mut room = node.room();
+        let [_, _, quiet, ..] = node.read(&HYPERVISOR, &mut room, warn)?;
+        self.quiet = quiet.is_present();
+        node.each_child(&mut |vm| PartitionEntry::add(vm, &mut self.partitions, warn))?;
+        crate::boot::sort(&mut self.partitions, |p| p.number);
+        // Numbers are unique and ascending, so the first that is not its place's marks the gap.
+        for (p, place) in self.partitions.iter().zip(1u16..) {
+            if p.number != place {
+                let cause = Cause::Value { found: p.number.into() };
+                let rule = "vm1, vm2, ... without a gap";
+                return Err(node.refuse("the number of a vm node", cause, rule));
+            }
+        }
+        Ok(())
+    }
+
     /// Reads the one of the two nodes that there is.
-    #[inline(never)]
     fn read_policy(&mut self, policy: Option<&Node<'_>>, hub: Option<&Node<'_>>) -> Result<(), Refusal> {
         let partitions = self.partitions.len();
         if let Some(node) = hub {
-            let hub = hub::read(node, partitions)?;
+            let hub = self.hub.insert(HubPolicy::default());
+            hub::read(node, partitions, hub)?;
             self.routing.default = RoutingDefault::Hub;
             self.routing.coordinator = hub.coordinator;
-            self.hub = Some(hub);
         }
         match policy {
             Some(node) if hub.is_some() => Err(node.refuse(
@@ -153,51 +197,54 @@ impl CoreManifest {
         let Some(end) = base.checked_add(size) else { return false };
         let mut at = base;
         while at < end {
-            let mut next = at;
-            for range in &self.memory {
-                if range.kind == kind && range.base.0 <= at {
-                    next = next.max(range.end().unwrap_or(at));
-                }
-            }
-            if next == at {
-                // No range goes on from here.
-                return false;
-            }
+            // The range that goes on from here.
+            let range = self.memory.iter().find(|r| r.kind == kind && r.base.0 <= at && r.end() > Some(at));
+            let Some(next) = range.and_then(MemoryRange::end) else { return false };
             at = next;
         }
         true
     }
 }
 
+impl PartitionEntry {
+    /// Returns where its own memory lies.
+    pub(crate) const fn span(&self) -> Span {
+        Span::new(self.load_address.0, self.mem_size)
+    }
+}
+
 /// The nodes in the root that are read, beside those of memory.
 static NODES: [&str; 5] = ["attribute", "hypervisor", "cpus", routing::NODE, hub::NODE];
 
-static ROOT: [Property; 4] = [
-    Property::compatible("compatible: arm,ffa-core-manifest-1.0"),
-    ADDRESS_CELLS,
-    Property::range("#size-cells: 0, 1 or 2", 0, 2),
-    Property::bytes("interrupt-parent"),
-];
+table! {
+    static ROOT = [
+        Property::compatible("compatible: arm,ffa-core-manifest-1.0"),
+        ADDRESS_CELLS,
+        Property::range("#size-cells: 0, 1 or 2", 0, 2),
+        Property::bytes("interrupt-parent"),
+    ];
+}
 
 /// Three and more cells make no 64-bit address.
 pub(super) const ADDRESS_CELLS: Property = Property::range("#address-cells: 0, 1 or 2", 0, 2);
 
-static ATTRIBUTE: [Property; 7] = [
-    Property::cell("spmc_id: 0x8000 to 0xfffe; write <0x8000>", 0x8000, 0xfffe).required(),
-    Property::cell("maj_ver: 1", NEWEST.major, NEWEST.major as u32).required(),
-    Property::cell(
-        "min_ver: 0 to 2; the SPMD turns the Secure world off for a newer version than its own",
-        0,
-        NEWEST.minor as u32,
-    )
-    .required(),
-    Property::cell("exec_state: 0 (AArch64)", 0, 0),
-    Property::two_cells("load_address"),
-    Property::two_cells("entrypoint"),
-    Property::cell("binary_size", 0, u32::MAX),
-];
+table! {
+    static ATTRIBUTE = [
+        Property::cell("spmc_id: 0x8000 to 0xfffe; write <0x8000>", 0x8000, 0xfffe).required(),
+        Property::cell("maj_ver: 1", NEWEST.major, NEWEST.major as u32).required(),
+        Property::cell(
+            "min_ver: 0 to 2; the SPMD turns the Secure world off for a newer version than its own",
+            0,
+            NEWEST.minor as u32,
+        )
+        .required(),
+        Property::cell("exec_state: 0 (AArch64)", 0, 0),
+        Property::two_cells("load_address"),
+        Property::two_cells("entrypoint"),
+        Property::cell("binary_size", 0, u32::MAX),
+    ];
+}
 
-#[inline(never)]
 fn read_root(root: &Node<'_>, warn: &mut impl Warn) -> Result<Cells, Refusal> {
     let mut room = root.room();
     let [_, address, size, ..] = root.read(&ROOT, &mut room, warn)?;
@@ -206,63 +253,46 @@ fn read_root(root: &Node<'_>, warn: &mut impl Warn) -> Result<Cells, Refusal> {
 }
 
 impl Attribute {
-    #[inline(never)]
-    fn read(node: &Node<'_>, warn: &mut impl Warn) -> Result<Self, Refusal> {
+    fn read(&mut self, node: &Node<'_>, warn: &mut impl Warn) -> Result<(), Refusal> {
         let mut room = node.room();
         let [spmc_id, major, minor, _, load, entrypoint, size, ..] = node.read(&ATTRIBUTE, &mut room, warn)?;
         if !Pa(load.number).is_page_aligned() {
             return Err(load.misaligned(load.number));
         }
-        Ok(Self {
-            spmc_id: PartitionId(spmc_id.number as u16),
-            version: Version::new(major.number as u16, minor.number as u16),
-            exec_state: ExecState::AArch64,
-            load_address: load.get().map(Pa),
-            entrypoint: entrypoint.get().map(Pa),
-            binary_size: size.get().map(|n| n as u32),
-        })
+        self.spmc_id = PartitionId(spmc_id.number as u16);
+        self.version = Version::new(major.number as u16, minor.number as u16);
+        self.load_address = load.get().map(Pa);
+        self.entrypoint = entrypoint.get().map(Pa);
+        self.binary_size = size.get().map(|n| n as u32);
+        Ok(())
     }
 }
 
-static HYPERVISOR: [Property; 3] = [
-    Property::compatible("compatible: hafnium,hafnium"),
-    Property::flag("ffa_tee_enabled"),
-    Property::flag("quiet-boot"),
-];
-
-/// Adds the partitions; returns whether the boot is to be quiet.
-#[inline(never)]
-fn read_hypervisor(
-    node: &Node<'_>,
-    partitions: &mut ArrayVec<PartitionEntry, MAX_PARTITIONS>,
-    warn: &mut impl Warn,
-) -> Result<bool, Refusal> {
-    let mut room = node.room();
-    let [_, _, quiet, ..] = node.read(&HYPERVISOR, &mut room, warn)?;
-    node.each_child(&mut |vm| PartitionEntry::add(vm, partitions, warn))?;
-    crate::boot::sort(partitions, |p| p.number);
-    // Numbers are unique and ascending, so the first that is not its place's marks the gap.
-    for (p, place) in partitions.iter().zip(1u16..) {
-        if p.number != place {
-            let cause = Cause::Value { found: p.number.into() };
-            let rule = "vm1, vm2, ... without a gap";
-            return Err(node.refuse("the number of a vm node", cause, rule));
-        }
-    }
-    Ok(quiet.is_present())
+table! {
+    static HYPERVISOR = [
+        Property::compatible("compatible: hafnium,hafnium"),
+        Property::flag("ffa_tee_enabled"),
+        Property::flag("quiet-boot"),
+    ];
 }
 
-static VM: [Property; 8] = [
-    Property::flag("is_ffa_partition").required(),
-    Property::string("debug_name: a name for the log").required(),
-    Property::number("load_address: the address that TB_FW_CONFIG loads the package at").required(),
-    Property::number("mem_size: at least one page, in bytes").required(),
-    Property::range("vcpu_count: 1, or the number of CPUs; as execution-ctx-count of its manifest", 1, MAX_CPUS as u32)
+table! {
+    static VM = [
+        Property::flag("is_ffa_partition").required(),
+        Property::string("debug_name: a name for the log").required(),
+        Property::number("load_address: the address that TB_FW_CONFIG loads the package at").required(),
+        Property::number("mem_size: at least one page, in bytes").required(),
+        Property::range(
+            "vcpu_count: 1, or the number of CPUs; as execution-ctx-count of its manifest",
+            1,
+            MAX_CPUS as u32,
+        )
         .required(),
-    Property::not_supported("hyp_loaded: remove it, BL2 loads packages"),
-    Property::bytes("smc_whitelist"),
-    Property::flag("smc_whitelist_permissive"),
-];
+        Property::not_supported("hyp_loaded: remove it, BL2 loads packages"),
+        Property::bytes("smc_whitelist"),
+        Property::flag("smc_whitelist_permissive"),
+    ];
+}
 
 impl PartitionEntry {
     /// Reads a node and adds what it says. The number of its name is below the capacity, and nobody else's.
@@ -278,22 +308,21 @@ impl PartitionEntry {
         let mut room = node.room();
         let [_, debug_name, load, size, vcpu_count, _, functions, permissive, ..] = node.read(&VM, &mut room, warn)?;
         if let Some(other) = partitions.iter().find(|p| p.number == number) {
-            let cause = Cause::Duplicate { value: number.into(), other: other.name };
+            let cause = Cause::duplicate(number.into(), &other.name);
             return Err(node.refuse("", cause, "give each partition its own number"));
         }
         let entry = Self {
             number,
-            name: name(debug_name.text()),
+            name: Name::new(),
             load_address: Pa(load.number),
             mem_size: check_extent(load, size)?,
             vcpu_count: vcpu_count.number as u16,
             smcs: SmcAllowList::default(),
         };
         partitions.try_push(entry).map_err(|_| node.too_many(MAX_PARTITIONS))?;
-        match partitions.last_mut() {
-            Some(entry) => entry.smcs.read(functions, permissive),
-            None => Ok(()),
-        }
+        let Some(entry) = partitions.last_mut() else { return Ok(()) };
+        entry.name = name(debug_name.text());
+        entry.smcs.read(functions, permissive)
     }
 }
 
@@ -329,8 +358,8 @@ impl SmcAllowList {
     /// Reads a `smc_whitelist` and a `smc_whitelist_permissive`.
     pub(crate) fn read(&mut self, functions: &Value<'_, '_>, permissive: &Value<'_, '_>) -> Result<(), Refusal> {
         self.permissive = permissive.is_present();
-        for entry in functions.list(1, "a list of cells: a multiple of 4 bytes")? {
-            let function = word(entry, 0);
+        for cell in functions.list(1, "a list of cells: a multiple of 4 bytes")? {
+            let function = u32::from_be_bytes(*cell);
             if !may_be_forwarded(function) {
                 return Err(functions.wrong(
                     function.into(),

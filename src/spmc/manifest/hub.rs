@@ -19,7 +19,7 @@
 use ffa_abi::PartitionId;
 
 use super::node::{Node, Value, word};
-use super::property::Property;
+use super::property::{Property, table};
 use super::routing::{Party, party};
 use super::{Cause, Refusal};
 
@@ -104,27 +104,29 @@ impl Default for BreakerPolicy {
 /// The node's name, in the root of the SPMC manifest.
 pub(crate) const NODE: &str = "hub";
 
-static HUB: [Property; 12] = [
-    Property::compatible("compatible: hematite,hub"),
-    Property::string("coordinator"),
-    Property::range("id: an identifier of the Secure world, 0x8000 to 0xfffe", 0x8000, 0xfffe),
-    Property::range("windows: 1 to 16", 1, MAX_WINDOWS as u32),
-    Property::range("queue-messages: 2 to 64", 2, MAX_QUEUE),
-    Property::range("message-bytes: 64 to 4032", 64, 4032),
-    Property::range("high-watermark: 1 to 100 percent", 1, 100),
-    Property::range("low-watermark: 0 to 99 percent", 0, 99),
-    Property::range("attempts: 1 to 16", 1, 16),
-    Property::range("redeliver-ms: 1 to 60000", 1, 60_000),
-    Property::range("duplicates: 1 to 64", 1, 64),
-    Property::range("dead-letters: 1 to 256", 1, MAX_DEAD_LETTERS),
-];
+table! {
+    static HUB = [
+        Property::compatible("compatible: hematite,hub"),
+        Property::string("coordinator"),
+        Property::range("id: an identifier of the Secure world, 0x8000 to 0xfffe", 0x8000, 0xfffe),
+        Property::range("windows: 1 to 16", 1, MAX_WINDOWS as u32),
+        Property::range("queue-messages: 2 to 64", 2, MAX_QUEUE),
+        Property::range("message-bytes: 64 to 4032", 64, 4032),
+        Property::range("high-watermark: 1 to 100 percent", 1, 100),
+        Property::range("low-watermark: 0 to 99 percent", 0, 99),
+        Property::range("attempts: 1 to 16", 1, 16),
+        Property::range("redeliver-ms: 1 to 60000", 1, 60_000),
+        Property::range("duplicates: 1 to 64", 1, 64),
+        Property::range("dead-letters: 1 to 256", 1, MAX_DEAD_LETTERS),
+    ];
+}
 
-/// Reads the node; `partitions` is how many there are.
+/// Reads the node into what holds where it says nothing; `partitions` is how many there are.
 #[inline(never)]
-pub(crate) fn read(node: &Node<'_>, partitions: usize) -> Result<HubPolicy, Refusal> {
+pub(crate) fn read(node: &Node<'_>, partitions: usize, hub: &mut HubPolicy) -> Result<(), Refusal> {
     let mut room = node.room();
     let [_, coordinator, id, numbers @ ..] = node.read_all(&HUB, &mut room)?;
-    let mut hub = HubPolicy { coordinator: party(coordinator, partitions)?, ..HubPolicy::default() };
+    hub.coordinator = party(coordinator, partitions)?;
     hub.id = PartitionId(id.or(hub.id.0.into()) as u16);
     let mut fields = [
         &mut hub.windows,
@@ -142,30 +144,30 @@ pub(crate) fn read(node: &Node<'_>, partitions: usize) -> Result<HubPolicy, Refu
         if child.name() != "breaker" {
             return Err(node.unknown(child.name()));
         }
-        hub.breaker = read_breaker(child)?;
-        Ok(())
+        read_breaker(child, &mut hub.breaker)
     })?;
     if hub.low_watermark >= hub.high_watermark {
         let rule = "less than high-watermark";
         let cause = Cause::Value { found: hub.low_watermark.into() };
         return Err(node.refuse("low-watermark", cause, rule));
     }
-    Ok(hub)
+    Ok(())
 }
 
-static BREAKER: [Property; 6] = [
-    Property::range("faults: 0 to 65535", 0, 65535),
-    Property::range("missing-acks: 0 to 65535", 0, 65535),
-    Property::range("expiries: 0 to 65535", 0, 65535),
-    Property::range("denials: 0 to 65535", 0, 65535),
-    Property::range("duplicates: 0 to 65535", 0, 65535),
-    Property::range("cool-down-ms: 1 to 3600000", 1, 3_600_000),
-];
+table! {
+    static BREAKER = [
+        Property::range("faults: 0 to 65535", 0, 65535),
+        Property::range("missing-acks: 0 to 65535", 0, 65535),
+        Property::range("expiries: 0 to 65535", 0, 65535),
+        Property::range("denials: 0 to 65535", 0, 65535),
+        Property::range("duplicates: 0 to 65535", 0, 65535),
+        Property::range("cool-down-ms: 1 to 3600000", 1, 3_600_000),
+    ];
+}
 
-fn read_breaker(node: &Node<'_>) -> Result<BreakerPolicy, Refusal> {
+fn read_breaker(node: &Node<'_>, breaker: &mut BreakerPolicy) -> Result<(), Refusal> {
     let mut room = node.room();
     let numbers = node.read_all(&BREAKER, &mut room)?;
-    let mut breaker = BreakerPolicy::default();
     let mut fields = [
         &mut breaker.faults,
         &mut breaker.missing_acks,
@@ -175,7 +177,7 @@ fn read_breaker(node: &Node<'_>) -> Result<BreakerPolicy, Refusal> {
         &mut breaker.cool_down_ms,
     ];
     take(numbers, &mut fields);
-    Ok(breaker)
+    Ok(())
 }
 
 /// Takes the numbers that a node has into the fields for them, which hold what is so where it has none.
@@ -201,10 +203,9 @@ pub(crate) fn read_queue(v: &Value<'_, '_>) -> Result<Option<HubQueue>, Refusal>
     if !v.is_present() {
         return Ok(None);
     }
-    let mut entries = v.entries(2, RULE)?;
-    let entry = entries.next().unwrap_or_default();
-    let (messages, bytes) = (word(entry, 0), word(entry, 1));
-    if !(2..=MAX_QUEUE).contains(&messages) || entries.next().is_some() {
+    let cells = v.entries(2, RULE)?;
+    let (messages, bytes) = (word(v.bytes(), 0), word(v.bytes(), 1));
+    if !(2..=MAX_QUEUE).contains(&messages) || cells.len() != 2 {
         return Err(v.wrong(messages.into(), RULE));
     }
     if !(64..=4032).contains(&bytes) {

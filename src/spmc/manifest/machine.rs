@@ -4,8 +4,8 @@
 use arrayvec::ArrayVec;
 
 use super::core_manifest::ADDRESS_CELLS;
-use super::node::{Node, Value, Warn, pair};
-use super::property::Property;
+use super::node::{Node, Value, Warn, take_number};
+use super::property::{Property, table};
 use super::{Cause, Refusal};
 use crate::{PAGE_SIZE, Pa};
 
@@ -70,9 +70,10 @@ pub(crate) struct Cells {
     pub(crate) size: usize,
 }
 
-static CPUS: [Property; 1] = [ADDRESS_CELLS];
-
-static CPU: [Property; 2] = [Property::string("device_type"), Property::bytes("reg: the CPU's MPIDR")];
+table! {
+    static CPUS = [ADDRESS_CELLS];
+    static CPU = [Property::string("device_type"), Property::bytes("reg: the CPU's MPIDR")];
+}
 
 const WHOLE: &str = "whole entries, of #address-cells and #size-cells";
 
@@ -89,12 +90,13 @@ pub(crate) fn read_cpus(node: &Node<'_>, cpus: &mut ArrayVec<u64, MAX_CPUS>) -> 
         if device_type.text() != "cpu" {
             return Ok(());
         }
-        for entry in reg.entries(cells, WHOLE)? {
-            let (mpidr, _) = pair(entry, cells);
+        let mut entries = reg.entries(cells, WHOLE)?;
+        while !entries.is_empty() {
+            let mpidr = take_number(&mut entries, cells);
             if mpidr & !0xff_00ff_ffff != 0 {
                 return Err(reg.wrong(mpidr, "affinity fields of an MPIDR: bits 39:32 and 23:0"));
             }
-            if cpus.contains(&mpidr) {
+            if place_of(cpus, mpidr).is_some() {
                 return Err(reg.wrong(mpidr, "an MPIDR that no other CPU has"));
             }
             let too_many = |_| node.too_many(MAX_CPUS);
@@ -108,7 +110,15 @@ pub(crate) fn read_cpus(node: &Node<'_>, cpus: &mut ArrayVec<u64, MAX_CPUS>) -> 
     Ok(())
 }
 
-static MEMORY: [Property; 2] = [Property::string("device_type"), Property::bytes("reg: addresses and sizes")];
+/// Finds a CPU by its MPIDR.
+#[inline(never)]
+pub(crate) fn place_of(cpus: &[u64], mpidr: u64) -> Option<usize> {
+    cpus.iter().position(|&cpu| cpu == mpidr)
+}
+
+table! {
+    static MEMORY = [Property::string("device_type"), Property::bytes("reg: addresses and sizes")];
+}
 
 /// Reads any other node of the root: a memory node by its `device_type`.
 #[inline(never)]
@@ -126,8 +136,10 @@ pub(crate) fn read_memory(
         node.warn(warn, "", "is not known and has no effect");
         return Ok(());
     };
-    for entry in reg.entries(cells.address.saturating_add(cells.size), WHOLE)? {
-        let (base, size) = pair(entry, cells.address);
+    let mut entries = reg.entries(cells.address.saturating_add(cells.size), WHOLE)?;
+    while !entries.is_empty() {
+        let base = take_number(&mut entries, cells.address);
+        let size = take_number(&mut entries, cells.size);
         check_range(reg, kind, base, size, out)?;
         let range = MemoryRange { kind, base: Pa(base), size };
         out.try_push(range).map_err(|_| reg.too_many(MAX_MEMORY_RANGES))?;
@@ -152,23 +164,42 @@ fn check_range(
     if (base | size) % PAGE_SIZE != 0 {
         return Err(reg.misaligned(if base % PAGE_SIZE != 0 { base } else { size }));
     }
+    let span = Span::new(base, size);
     for other in others {
-        let range = (other.base.0, other.size);
-        if other.kind.is_ram() && other.kind != kind && overlaps((base, size), range) {
-            let cause = Cause::overlap((base, size), range, other.kind.device_type());
+        let taken = Span::new(other.base.0, other.size);
+        if other.kind.is_ram() && other.kind != kind && span.meets(taken) {
+            let cause = Cause::overlap(span, taken, other.kind.device_type());
             return Err(reg.refuse(cause, "a page belongs to one world"));
         }
     }
     Ok(())
 }
 
-/// Tells whether two ranges, each (base, size) with a size above 0, have a byte in common.
-#[inline(never)]
-pub(crate) fn overlaps(a: (u64, u64), b: (u64, u64)) -> bool {
-    a.0 <= last(b.0, b.1) && b.0 <= last(a.0, a.1)
+/// A range of addresses.
+#[derive(Clone, Copy)]
+pub(crate) struct Span {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
 }
 
-/// Returns the last byte of a range.
-pub(crate) fn last(base: u64, size: u64) -> u64 {
-    base.saturating_add(size.saturating_sub(1))
+impl Span {
+    /// Makes one of a base and a number of bytes above 0, cut where the address space ends.
+    pub(crate) const fn new(base: u64, size: u64) -> Self {
+        Self { first: base, last: base.saturating_add(size.wrapping_sub(1)) }
+    }
+
+    /// Returns how many bytes it has.
+    pub(crate) const fn size(self) -> u64 {
+        (self.last - self.first).saturating_add(1)
+    }
+
+    /// Tells whether it has a byte in common with another.
+    pub(crate) const fn meets(self, other: Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+
+    /// Tells whether all of another lies in it.
+    pub(crate) const fn holds(self, other: Self) -> bool {
+        self.first <= other.first && other.last <= self.last
+    }
 }

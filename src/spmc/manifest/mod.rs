@@ -3,7 +3,7 @@
 //!
 //! Everything here is a function from a bounded slice of bytes to a plain structure, or to a [`Refusal`] that
 //! says in one sentence which file, node and property is wrong, what was found, what was expected and what to
-//! change. Nothing panics on any input, nothing allocates, every list has a named capacity:
+//! change. Nothing panics on any input, and no list grows: each has a named capacity.
 //!
 //! 1. [`CheckedBlob::check`] proves that a slice is a well-formed flattened device tree;
 //! 2. [`CoreManifest::parse`], [`PartitionManifest::parse`] and [`Package::parse`] read one file each;
@@ -40,10 +40,7 @@ pub use partition::{
 };
 pub(crate) use refusal::name;
 pub use refusal::{Cause, Details, File, Name, Refusal};
-pub use regions::{
-    DeviceRegion, Interrupt, MAX_DEVICE_REGIONS, MAX_INTERRUPTS, MAX_MEMORY_REGIONS, MemoryRegion, RegionAttributes,
-    RxTx,
-};
+pub use regions::{Interrupt, MAX_DEVICE_REGIONS, MAX_INTERRUPTS, MAX_MEMORY_REGIONS, Region, RegionAttributes, RxTx};
 pub use routing::{MAX_PEERS, Party, PeerRule, RoutingDefault, RoutingPolicy};
 
 use arrayvec::ArrayVec;

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading a node's properties by a table of what each may hold, every refusal naming node and property.
 
-use core::slice::ChunksExact;
-
 use super::blob::{Tree, text, until};
-use super::property::{Kind, Property};
-use super::refusal::{Details, append, name};
+use super::property::{Kind, Row, Table, is_called, parts};
+use super::refusal::{append, name};
 use super::{Cause, CheckedBlob, File, Name, Refusal};
 
 /// Tells of something in a file that is tolerated but may not be what its author meant.
@@ -113,7 +111,9 @@ impl<'a> Node<'a> {
     #[cold]
     #[inline(never)]
     pub(crate) fn refuse(&self, property: &'static str, cause: Cause, rule: &'static str) -> Refusal {
-        Details { file: self.file, whose: Name::new(), node: self.path(), property, cause, rule }.into()
+        let mut refusal = Refusal::new(self.file, property, cause, rule);
+        refusal.node = self.path();
+        refusal
     }
 
     /// Refuses because a node in it is absent.
@@ -145,14 +145,14 @@ impl<'a> Node<'a> {
     /// Makes room for what [`Self::read`] reads.
     #[inline(never)]
     pub(crate) fn room<'n>(&'n self) -> Room<'n, 'a> {
-        [Value { node: self, property: &NONE, bytes: &[], is_present: false, number: 0 }; MAX_ROWS]
+        [Value { node: self, text: "", row: Row::NONE, bytes: &[], is_present: false, number: 0 }; MAX_ROWS]
     }
 
     /// Reads its properties: the value for each row of the table, in the table's order. Others are told of. Fails with the
     /// first property that is wrong, then with the first that is missing.
     pub(crate) fn read<'r, 'n>(
         &self,
-        table: &'static [Property],
+        table: &'static Table,
         values: &'r mut Room<'n, 'a>,
         warn: &mut impl Warn,
     ) -> Result<&'r Room<'n, 'a>, Refusal> {
@@ -162,7 +162,7 @@ impl<'a> Node<'a> {
     /// Reads its properties and refuses others.
     pub(crate) fn read_all<'r, 'n>(
         &self,
-        table: &'static [Property],
+        table: &'static Table,
         values: &'r mut Room<'n, 'a>,
     ) -> Result<&'r Room<'n, 'a>, Refusal> {
         self.read_with(table, values, Others::Refused, &mut Untold)
@@ -171,7 +171,7 @@ impl<'a> Node<'a> {
     /// Reads some of its properties; others are somebody else's.
     pub(crate) fn read_some<'r, 'n>(
         &self,
-        table: &'static [Property],
+        table: &'static Table,
         values: &'r mut Room<'n, 'a>,
     ) -> Result<&'r Room<'n, 'a>, Refusal> {
         self.read_with(table, values, Others::Ignored, &mut Untold)
@@ -180,18 +180,20 @@ impl<'a> Node<'a> {
     #[inline(never)]
     fn read_with<'r, 'n>(
         &self,
-        table: &'static [Property],
+        table: &'static Table,
         values: &'r mut Room<'n, 'a>,
         others: Others,
         warn: &mut impl Warn,
     ) -> Result<&'r Room<'n, 'a>, Refusal> {
         // No table is larger than the room.
-        let rows = values.get_mut(..table.len()).unwrap_or_default();
-        for (value, property) in rows.iter_mut().zip(table) {
-            value.property = property;
+        let rows = values.get_mut(..table.rows.len()).unwrap_or_default();
+        let mut rest = table.text;
+        for (value, row) in rows.iter_mut().zip(&table.rows) {
+            (value.text, rest) = rest.split_at_checked(row.length.into()).unwrap_or_default();
+            value.row = *row;
         }
         for (property, bytes) in self.tree.properties() {
-            let value = rows.iter_mut().find(|v| v.property.is_called(property));
+            let value = rows.iter_mut().find(|v| is_called(v.text, property));
             match (value, &others) {
                 (Some(value), _) => value.set(bytes, warn)?,
                 (None, Others::Told) => warn.tell(&|| self.warning(text(property), "is not known and has no effect")),
@@ -199,10 +201,12 @@ impl<'a> Node<'a> {
                 (None, Others::Ignored) => (),
             }
         }
-        match rows.iter().find(|v| v.property.required && !v.is_present) {
-            Some(v) => Err(v.missing()),
-            None => Ok(values),
+        for (n, value) in rows.iter().enumerate() {
+            if table.requires(n) && !value.is_present() {
+                return Err(value.missing());
+            }
         }
+        Ok(values)
     }
 }
 
@@ -210,16 +214,15 @@ impl<'a> Node<'a> {
 pub(crate) type Room<'n, 'a> = [Value<'n, 'a>; MAX_ROWS];
 
 /// Most rows of a table: a partition manifest's root has most.
-const MAX_ROWS: usize = super::root::PROPERTIES.len();
-
-/// Stands behind the last row.
-static NONE: Property = Property::bytes("");
+pub(super) const MAX_ROWS: usize = 29;
 
 /// What a node has for a row of its table.
 #[derive(Clone, Copy)]
 pub(crate) struct Value<'n, 'a> {
     pub(crate) node: &'n Node<'a>,
-    property: &'static Property,
+    /// The row's text.
+    text: &'static str,
+    row: Row,
     bytes: &'a [u8],
     is_present: bool,
     /// The number, for kinds that are one; 0 where it is absent.
@@ -228,7 +231,7 @@ pub(crate) struct Value<'n, 'a> {
 
 impl<'a> Value<'_, 'a> {
     pub(crate) fn refuse(&self, cause: Cause, rule: &'static str) -> Refusal {
-        self.node.refuse(self.property.name(), cause, rule)
+        self.node.refuse(parts(self.text).0, cause, rule)
     }
 
     /// Refuses a number.
@@ -240,7 +243,7 @@ impl<'a> Value<'_, 'a> {
     /// Refuses by the table's rule.
     #[inline(never)]
     pub(crate) fn refuse_by_rule(&self, cause: Cause) -> Refusal {
-        let (name, rule) = self.property.parts();
+        let (name, rule) = parts(self.text);
         self.node.refuse(name, cause, rule)
     }
 
@@ -304,7 +307,7 @@ impl<'a> Value<'_, 'a> {
     }
 
     pub(crate) fn warn(&self, warn: &mut impl Warn, text: &'static str) {
-        warn.tell(&|| self.node.warning(self.property.name(), text));
+        warn.tell(&|| self.node.warning(parts(self.text).0, text));
     }
 
     /// Takes the value that the node has, if it is of its kind.
@@ -312,7 +315,7 @@ impl<'a> Value<'_, 'a> {
         self.bytes = bytes;
         self.is_present = true;
         let mut odd = None;
-        match self.property.kind {
+        match self.row.kind {
             Kind::Flag => {
                 if !bytes.is_empty() {
                     return Err(self.length("none: its presence is its value"));
@@ -321,7 +324,7 @@ impl<'a> Value<'_, 'a> {
             Kind::Number => self.number = self.cells()?,
             Kind::Range => self.number = self.checked()?,
             Kind::Bits => {
-                let known = u64::from(self.property.most);
+                let known = u64::from(self.row.most);
                 let number = self.cells()?;
                 if number > u32::MAX.into() {
                     return Err(self.wrong(number, "a number of 32 bits"));
@@ -349,7 +352,7 @@ impl<'a> Value<'_, 'a> {
             Kind::Texts => self.check_texts(TEXTS)?,
             Kind::Compatible => {
                 self.check_texts(TEXTS)?;
-                let rule = self.property.rule();
+                let rule = parts(self.text).1;
                 if !self.texts().any(|t| t == rule) {
                     return Err(self.text_out_of_rule(self.text()));
                 }
@@ -379,7 +382,7 @@ impl<'a> Value<'_, 'a> {
     /// Reads such a number that is in the row's range.
     fn checked(&self) -> Result<u64, Refusal> {
         let number = self.cells()?;
-        let good = number >= self.property.least.into() && number <= self.property.most.into();
+        let good = number >= self.row.least.into() && number <= self.row.most.into();
         if good { Ok(number) } else { Err(self.out_of_rule(number)) }
     }
 
@@ -420,9 +423,9 @@ impl<'a> Value<'_, 'a> {
         Texts(self.bytes())
     }
 
-    /// Returns its entries of this many cells, at least one, or refuses by a rule.
+    /// Returns its cells if they are entries of this many, at least one, or refuses by a rule.
     #[inline(never)]
-    pub(crate) fn entries(&self, cells: usize, rule: &'static str) -> Result<ChunksExact<'a, u8>, Refusal> {
+    pub(crate) fn entries(&self, cells: usize, rule: &'static str) -> Result<&'a [Cell], Refusal> {
         // Four cells are the most.
         let size = cells * 4;
         if !self.is_present() {
@@ -431,17 +434,21 @@ impl<'a> Value<'_, 'a> {
         if size == 0 || self.bytes().is_empty() || !self.bytes().len().is_multiple_of(size) {
             return Err(self.length(rule));
         }
-        Ok(self.bytes().chunks_exact(size))
+        Ok(self.bytes().as_chunks().0)
     }
 
-    /// Returns its entries as [`Self::entries`] does, or none.
-    pub(crate) fn list(&self, cells: usize, rule: &'static str) -> Result<ChunksExact<'a, u8>, Refusal> {
-        if self.bytes().is_empty() { Ok([].chunks_exact(4)) } else { self.entries(cells, rule) }
+    /// Returns its cells as [`Self::entries`] does, or none.
+    #[inline(never)]
+    pub(crate) fn list(&self, cells: usize, rule: &'static str) -> Result<&'a [Cell], Refusal> {
+        if self.bytes().is_empty() { Ok(&[]) } else { self.entries(cells, rule) }
     }
 }
 
 /// The rule for a list of strings.
 const TEXTS: &str = "strings in \" \"";
+
+/// A cell of a value: a big-endian word.
+pub(crate) type Cell = [u8; 4];
 
 /// Reads a cell of an entry.
 #[inline(never)]
@@ -449,10 +456,12 @@ pub(crate) fn word(entry: &[u8], n: usize) -> u32 {
     entry.as_chunks::<4>().0.get(n).map_or(0, |c| u32::from_be_bytes(*c))
 }
 
-/// Reads the two numbers of an entry of which the first has this many cells; none are 0.
-pub(crate) fn pair(entry: &[u8], first: usize) -> (u64, u64) {
-    let (a, b) = entry.split_at_checked(first * 4).unwrap_or((entry, &[]));
-    (joined(a), joined(b))
+/// Takes a number of this many cells from the front of some entries; none are 0.
+#[inline(never)]
+pub(crate) fn take_number(entries: &mut &[Cell], cells: usize) -> u64 {
+    let (number, rest) = entries.split_at_checked(cells).unwrap_or((entries, &[]));
+    *entries = rest;
+    joined(number.as_flattened())
 }
 
 /// Joins up to two cells, most significant first; none are 0.

@@ -5,7 +5,6 @@ use core::ops::Range;
 
 use sha2::{Digest, Sha256};
 
-use super::refusal::Details;
 use super::{Cause, File, Refusal};
 
 const MAGIC: u32 = 0x474b_5053;
@@ -135,9 +134,8 @@ fn range(field: &'static str, start: usize, size: usize) -> Result<Range<usize>,
     }
 }
 
-#[inline(never)]
 fn refuse(property: &'static str, cause: Cause, rule: &'static str) -> Refusal {
-    Details::of_file(File::Package, property, cause, rule).into()
+    Refusal::new(File::Package, property, cause, rule)
 }
 
 fn wrong(field: &'static str, found: usize, rule: &'static str) -> Refusal {

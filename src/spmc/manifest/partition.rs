@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The partition manifest (DEN0077A, "Partition properties"; bindings `arm,ffa-manifest-1.0` and `-1.1`).
 
+use alloc::boxed::Box;
+
 use arrayvec::ArrayVec;
 use bitflags::bitflags;
 use ffa_abi::{PartitionId, Uuid, Version};
 
-use super::machine::overlaps;
+use super::machine::Span;
 use super::node::{Node, Untold, Warn};
-use super::property::Property;
+use super::property::{Property, table};
 use super::{
-    Cause, CheckedBlob, DeviceRegion, File, HubQueue, Interrupt, MAX_DEVICE_REGIONS, MAX_INTERRUPTS,
-    MAX_MEMORY_REGIONS, MemoryRegion, Name, Refusal, RxTx, SmcAllowList, regions, root, services,
+    Cause, CheckedBlob, File, HubQueue, Interrupt, MAX_DEVICE_REGIONS, MAX_INTERRUPTS, MAX_MEMORY_REGIONS, Name,
+    Refusal, Region, RxTx, SmcAllowList, regions, root, services,
 };
 use crate::Pa;
 
@@ -67,9 +69,9 @@ pub struct PartitionManifest {
     /// SMCs that are not FF-A and that it may make; the SPMC manifest's list is added to it.
     pub smcs: SmcAllowList,
     /// `memory-regions`.
-    pub memory_regions: ArrayVec<MemoryRegion, MAX_MEMORY_REGIONS>,
+    pub memory_regions: ArrayVec<Region, MAX_MEMORY_REGIONS>,
     /// `device-regions`.
-    pub device_regions: ArrayVec<DeviceRegion, MAX_DEVICE_REGIONS>,
+    pub device_regions: ArrayVec<Region, MAX_DEVICE_REGIONS>,
     /// The interrupts of all device regions.
     pub interrupts: ArrayVec<Interrupt, MAX_INTERRUPTS>,
     /// `hub-queue`: it takes part in supervised messages, where the SPMC manifest turns them on.
@@ -187,11 +189,11 @@ pub enum AbortAction {
 
 impl PartitionManifest {
     /// Makes one that says no more than what holds where a property is absent.
-    pub(super) fn empty(format: Format, ffa_version: Version) -> Self {
+    fn empty() -> Self {
         Self {
-            format,
+            format: Format::V1_0,
             description: Name::new(),
-            ffa_version,
+            ffa_version: Version::V1_0,
             id: None,
             auxiliary_id: None,
             services: ArrayVec::new(),
@@ -228,9 +230,22 @@ impl PartitionManifest {
 
     /// Reads a partition's manifest and tells what was tolerated in it.
     pub fn parse_with(blob: &CheckedBlob<'_>, load_address: Pa, warn: &mut impl Warn) -> Result<Self, Refusal> {
+        let mut out = Self::empty();
+        out.read(blob, load_address, warn)?;
+        Ok(out)
+    }
+
+    /// Reads a partition's manifest as [`Self::parse`] does, to where it stays: it is large.
+    pub(crate) fn parse_in_place(blob: &CheckedBlob<'_>, load_address: Pa) -> Result<Box<Self>, Refusal> {
+        let mut out = Box::new(Self::empty());
+        out.read(blob, load_address, &mut Untold)?;
+        Ok(out)
+    }
+
+    fn read(&mut self, blob: &CheckedBlob<'_>, load_address: Pa, warn: &mut impl Warn) -> Result<(), Refusal> {
         let node = &Node::root(blob, File::Partition);
-        let mut out = root::read(node, warn)?;
-        if out.load_address.is_some_and(|a| a != load_address) {
+        root::read(node, self, warn)?;
+        if self.load_address.is_some_and(|a| a != load_address) {
             node.warn(warn, "load-address", "differs from load_address in the SPMC manifest, which holds");
         }
         let mut nodes = [None; 5];
@@ -243,40 +258,46 @@ impl PartitionManifest {
         if let Some(node) = boot_info {
             let mut room = node.room();
             let [_, manifest, ..] = node.read(&BOOT_INFO, &mut room, warn)?;
-            out.boot_info = manifest.is_present();
+            self.boot_info = manifest.is_present();
         }
-        if out.format == Format::V1_1 {
+        if self.format == Format::V1_1 {
             let Some(services) = services else {
                 return Err(node.missing("a node \"services\"; add services { service0 { ... }; }"));
             };
-            services::read_nodes(services, &mut out.services, warn)?;
+            services::read_nodes(services, &mut self.services, warn)?;
         }
         let direct2 = Messaging::DIRECT2_RECEIVE | Messaging::DIRECT2_SEND;
-        if out.messaging().intersects(direct2) && out.ffa_version < Version::V1_2 {
+        if self.messaging().intersects(direct2) && self.ffa_version < Version::V1_2 {
             let rule = "declare ffa-version = <0x10002>, or clear bits 9 and 10";
             return Err(node.refuse("messaging-method", Cause::Conflict { with: "ffa-version" }, rule));
         }
-        let mut phandles = regions::Phandles::new();
         if let Some(memory) = memory {
-            regions::read_memory(memory, load_address, &mut out.memory_regions, &mut phandles, warn)?;
+            regions::read_memory(memory, load_address, &mut self.memory_regions, warn)?;
         }
         if let Some(devices) = devices {
-            regions::read_devices(devices, &mut out.device_regions, &mut out.interrupts, warn)?;
+            regions::read_devices(devices, &mut self.device_regions, &mut self.interrupts, warn)?;
         }
         if let Some(mailbox) = mailbox {
-            out.rx_tx = Some(regions::read_mailbox(mailbox, &out.memory_regions, &phandles, warn)?);
+            self.rx_tx = Some(regions::read_mailbox(mailbox, &self.memory_regions, warn)?);
         }
-        Ok(out)
+        Ok(())
     }
 
     /// Returns the regions that a restart leaves as they are.
-    pub fn preserved(&self) -> impl Iterator<Item = &MemoryRegion> {
+    pub fn preserved(&self) -> impl Iterator<Item = &Region> {
         self.memory_regions.iter().filter(|r| r.preserved)
     }
 
     /// Returns a region with bytes in this range that a restart leaves as they are.
-    pub fn preserves(&self, base: Pa, len: u64) -> Option<&MemoryRegion> {
-        self.preserved().find(|r| overlaps((r.base.0, r.size()), (base.0, len)))
+    pub fn preserves(&self, base: Pa, len: u64) -> Option<&Region> {
+        self.preserved().find(|r| r.span().meets(Span::new(base.0, len)))
+    }
+
+    /// Returns one of its regions: those of memory come first, then those of devices.
+    #[inline(never)]
+    pub fn region(&self, n: usize) -> Option<&Region> {
+        let device = || self.device_regions.get(n.checked_sub(self.memory_regions.len())?);
+        self.memory_regions.get(n).or_else(device)
     }
 
     /// Returns every messaging method of any service.
@@ -288,5 +309,6 @@ impl PartitionManifest {
 /// The nodes in the root that are read.
 static NODES: [&str; 5] = ["services", "memory-regions", "device-regions", "rx_tx-info", "boot-info"];
 
-static BOOT_INFO: [Property; 2] =
-    [Property::compatible("compatible: arm,ffa-manifest-boot-info"), Property::flag("ffa_manifest")];
+table! {
+    static BOOT_INFO = [Property::compatible("compatible: arm,ffa-manifest-boot-info"), Property::flag("ffa_manifest")];
+}

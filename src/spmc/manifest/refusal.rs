@@ -7,7 +7,7 @@ use core::fmt;
 use arrayvec::ArrayString;
 use ffa_abi::Uuid;
 
-use super::machine::last;
+use super::machine::Span;
 
 /// A short name copied out of a file; longer ones are cut.
 pub type Name = ArrayString<31>;
@@ -66,11 +66,18 @@ impl core::ops::Deref for Refusal {
     }
 }
 
-impl From<Details> for Refusal {
+impl core::ops::DerefMut for Refusal {
+    fn deref_mut(&mut self) -> &mut Details {
+        &mut self.0
+    }
+}
+
+impl Refusal {
+    /// Refuses a file as a whole, or a field of it. Who knows whose it is, and the node, adds them.
     #[cold]
     #[inline(never)]
-    fn from(details: Details) -> Self {
-        Self(Box::new(details))
+    pub(crate) fn new(file: File, property: &'static str, cause: Cause, rule: &'static str) -> Self {
+        Self(Box::new(Details { file, whose: Name::new(), node: Name::new(), property, cause, rule }))
     }
 }
 
@@ -89,13 +96,6 @@ pub struct Details {
     pub cause: Cause,
     /// What it should be, where the cause is that it is not, and what to change: "what; change".
     pub rule: &'static str,
-}
-
-impl Details {
-    /// Refuses a file as a whole, or a field of it.
-    pub(crate) fn of_file(file: File, property: &'static str, cause: Cause, rule: &'static str) -> Self {
-        Self { file, whose: Name::new(), node: Name::new(), property, cause, rule }
-    }
 }
 
 /// Says what is wrong with the node or property that a [`Refusal`] names.
@@ -181,16 +181,28 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// Says that a range (base, size) lies over another.
+    /// Says that a range lies over another.
     #[inline(never)]
-    pub(crate) fn overlap(range: (u64, u64), other: (u64, u64), whose: &str) -> Self {
+    pub(crate) fn overlap(range: Span, other: Span, whose: &str) -> Self {
         Self::Overlaps {
-            base: range.0,
-            last: last(range.0, range.1),
+            base: range.first,
+            last: range.last,
             other: name(whose),
-            other_base: other.0,
-            other_last: last(other.0, other.1),
+            other_base: other.first,
+            other_last: other.last,
         }
+    }
+
+    /// Says that somebody has a number already.
+    #[inline(never)]
+    pub(crate) fn duplicate(value: u64, whose: &str) -> Self {
+        Self::Duplicate { value, other: name(whose) }
+    }
+
+    /// Says that somebody has a service's UUID already.
+    #[inline(never)]
+    pub(crate) fn duplicate_uuid(uuid: Uuid, whose: &str) -> Self {
+        Self::DuplicateUuid { uuid, other: name(whose) }
     }
 }
 

@@ -4,10 +4,11 @@
 use arrayvec::ArrayVec;
 use bitflags::bitflags;
 
-use super::node::{Node, Value, Warn, word};
-use super::property::Property;
+use super::machine::Span;
+use super::node::{Node, Room, Value, Warn};
+use super::property::{Property, table};
 use super::refusal::name;
-use super::{Cause, Name, Refusal};
+use super::{Cause, MemoryKind, Name, Refusal};
 use crate::stage2::Access;
 use crate::{PAGE_SIZE, Pa, Space};
 
@@ -49,9 +50,9 @@ impl RegionAttributes {
     }
 }
 
-/// Holds one memory region. `base + pages` never passes the end of the address space.
+/// Holds one memory or device region. `base + pages` never passes the end of the address space.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MemoryRegion {
+pub struct Region {
     /// The node's name.
     pub name: Name,
     /// Its first page: physical, and the partition's IPA too.
@@ -60,25 +61,16 @@ pub struct MemoryRegion {
     pub pages: u32,
     /// How the partition sees it.
     pub attributes: RegionAttributes,
+    /// It is in `device-regions`.
+    pub device: bool,
     /// It was given by `load-address-relative-offset`: a part of the partition's own memory, where it lies in it.
     pub relative: bool,
     /// `preserved-on-restart`: zero at the first start, and left as it is when the partition is restarted.
     pub preserved: bool,
-}
-
-/// Holds one device region. `base + pages` never passes the end of the address space.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeviceRegion {
-    /// The node's name.
-    pub name: Name,
-    /// Its first page.
-    pub base: Pa,
-    /// Never 0.
-    pub pages: u32,
-    /// How the partition sees it.
-    pub attributes: RegionAttributes,
-    /// No other partition may have it.
+    /// `exclusive-access`: no other partition may have the device.
     pub exclusive: bool,
+    /// `phandle` of a memory region: what `rx_tx-info` may name it by.
+    pub phandle: Option<u32>,
 }
 
 /// Holds one interrupt of a device region.
@@ -107,75 +99,126 @@ pub struct RxTx {
     pub tx: usize,
 }
 
-impl MemoryRegion {
+impl Region {
+    /// Makes one to be read.
+    fn unread(device: bool) -> Self {
+        Self {
+            name: Name::new(),
+            base: Pa(0),
+            pages: 0,
+            attributes: RegionAttributes::empty(),
+            device,
+            relative: false,
+            preserved: false,
+            exclusive: false,
+            phandle: None,
+        }
+    }
+
     /// Returns its size in bytes.
     pub const fn size(&self) -> u64 {
         self.pages as u64 * PAGE_SIZE
     }
-}
 
-impl DeviceRegion {
-    /// Returns its size in bytes.
-    pub const fn size(&self) -> u64 {
-        self.pages as u64 * PAGE_SIZE
+    /// Returns where it lies.
+    pub(crate) const fn span(&self) -> Span {
+        Span::new(self.base.0, self.size())
+    }
+
+    /// Returns what the SPMC manifest must have there.
+    pub(crate) const fn kind(&self) -> MemoryKind {
+        match (self.device, self.attributes.space()) {
+            (false, Space::Secure) => MemoryKind::Secure,
+            (false, Space::NonSecure) => MemoryKind::NonSecure,
+            (true, Space::Secure) => MemoryKind::SecureDevice,
+            (true, Space::NonSecure) => MemoryKind::NonSecureDevice,
+        }
     }
 }
-
-/// The phandle of each memory region, as far as it has one.
-pub(crate) type Phandles = ArrayVec<Option<u64>, MAX_MEMORY_REGIONS>;
 
 const PAGES: Property = Property::range("pages-count: at least 1", 1, u32::MAX).required();
 
-static MEMORY_LIST: [Property; 1] = [Property::compatible("compatible: arm,ffa-manifest-memory-regions")];
+table! {
+    static MEMORY_LIST = [Property::compatible("compatible: arm,ffa-manifest-memory-regions")];
+}
 
-static MEMORY: [Property; 11] = [
-    PAGES,
-    Property::range("attributes: 1 (R), 3 (RW) or 5 (RX), and 8 for Non-secure", 0, u32::MAX).required(),
-    Property::number("base-address: an address, or load-address-relative-offset instead"),
-    Property::number("load-address-relative-offset"),
-    Property::range("phandle: a number of 32 bits", 0, u32::MAX),
-    Property::range("linux,phandle: a number of 32 bits", 0, u32::MAX),
-    Property::flag("preserved-on-restart"),
-    Property::string("description"),
-    Property::dma("smmu-id"),
-    Property::dma("stream-ids"),
-    Property::dma("stream-ids-access-permissions"),
-];
+table! {
+    static MEMORY = [
+        PAGES,
+        Property::range("attributes: 1 (R), 3 (RW) or 5 (RX), and 8 for Non-secure", 0, u32::MAX).required(),
+        Property::number("base-address: an address, or load-address-relative-offset instead"),
+        Property::number("load-address-relative-offset"),
+        Property::range("phandle: a number of 32 bits", 0, u32::MAX),
+        Property::range("linux,phandle: a number of 32 bits", 0, u32::MAX),
+        Property::flag("preserved-on-restart"),
+        Property::string("description"),
+        Property::dma("smmu-id"),
+        Property::dma("stream-ids"),
+        Property::dma("stream-ids-access-permissions"),
+    ];
+}
 
 /// Reads `memory-regions`.
-#[inline(never)]
 pub(crate) fn read_memory(
     node: &Node<'_>,
     load_address: Pa,
-    regions: &mut ArrayVec<MemoryRegion, MAX_MEMORY_REGIONS>,
-    phandles: &mut Phandles,
+    regions: &mut ArrayVec<Region, MAX_MEMORY_REGIONS>,
     warn: &mut impl Warn,
 ) -> Result<(), Refusal> {
     node.read_some(&MEMORY_LIST, &mut node.room())?;
     node.each_child(&mut |child| {
         let mut room = child.room();
-        let [pages, attributes, base, offset, phandle, old_phandle, preserved, ..] =
-            child.read(&MEMORY, &mut room, warn)?;
-        let region = MemoryRegion {
-            name: name(child.name()),
-            pages: pages.number as u32,
-            attributes: read_attributes(attributes, RegionAttributes::EXECUTE, warn)?,
-            base: memory_base(base, offset, load_address, pages.number)?,
-            relative: offset.is_present(),
-            preserved: preserved.is_present(),
-        };
+        let values = child.read(&MEMORY, &mut room, warn)?;
+        let [_, _, _, offset, phandle, old_phandle, preserved, ..] = values;
+        let mut region = Region::unread(false);
+        region.preserved = preserved.is_present();
+        read_region(values, RegionAttributes::EXECUTE, Some((offset, load_address)), &mut region, warn)?;
         if region.preserved && region.attributes != RegionAttributes::READ | RegionAttributes::WRITE {
             return Err(preserved.conflict("attributes", "write attributes = <3>"));
         }
-        regions.try_push(region).map_err(|_| node.too_many(MAX_MEMORY_REGIONS))?;
-        // As long as `regions`, and so never full before it.
-        let _ = phandles.try_push(phandle.get().or(old_phandle.get()));
-        Ok(())
+        region.phandle = phandle.get().or(old_phandle.get()).map(|n| n as u32);
+        regions.try_push(region).map_err(|_| node.too_many(MAX_MEMORY_REGIONS))
     })?;
     if regions.is_empty() { Err(node.missing(SOME)) } else { Ok(()) }
 }
 
 const SOME: &str = "at least one region node";
+
+/// Reads what regions of both kinds have, by the first three rows of their tables. One of memory may have an offset
+/// from a load address instead of a base.
+#[inline(never)]
+fn read_region(
+    values: &Room<'_, '_>,
+    executable: RegionAttributes,
+    offset: Option<(&Value<'_, '_>, Pa)>,
+    region: &mut Region,
+    warn: &mut impl Warn,
+) -> Result<(), Refusal> {
+    let [pages, attributes, base, ..] = values;
+    region.attributes = read_attributes(attributes, executable, warn)?;
+    let offset = offset.filter(|(v, _)| v.is_present());
+    let (v, at) = match (base.get(), offset) {
+        (Some(at), None) => (base, at),
+        (None, Some((v, load))) => match load.0.checked_add(v.number) {
+            Some(at) => (v, at),
+            None => return Err(v.wraps(load.0, v.number)),
+        },
+        (Some(_), Some(_)) => return Err(base.conflict("load-address-relative-offset", "keep one of the two")),
+        (None, None) => return Err(base.missing()),
+    };
+    if !Pa(at).is_page_aligned() {
+        return Err(v.misaligned(at));
+    }
+    let size = pages.number.saturating_mul(PAGE_SIZE);
+    if at.checked_add(size).is_none() {
+        return Err(v.wraps(at, size));
+    }
+    region.name = name(base.node.name());
+    region.base = Pa(at);
+    region.pages = pages.number as u32;
+    region.relative = offset.is_some();
+    Ok(())
+}
 
 /// Reads `attributes`: R, RW, or R with what else is allowed.
 fn read_attributes(
@@ -192,65 +235,41 @@ fn read_attributes(
     if good && known.contains(RegionAttributes::READ) { Ok(known) } else { Err(v.out_of_rule(v.number)) }
 }
 
-fn memory_base(base: &Value<'_, '_>, offset: &Value<'_, '_>, load: Pa, pages: u64) -> Result<Pa, Refusal> {
-    match (base.get(), offset.get()) {
-        (Some(address), None) => check_base(base, address, pages),
-        (None, Some(bytes)) => {
-            let sum = load.checked_add(bytes).ok_or_else(|| offset.wraps(load.0, bytes))?;
-            check_base(offset, sum.0, pages)
-        }
-        (Some(_), Some(_)) => Err(base.conflict("load-address-relative-offset", "keep one of the two")),
-        (None, None) => Err(base.missing()),
-    }
+table! {
+    static DEVICE_LIST = [Property::compatible("compatible: arm,ffa-manifest-device-regions")];
 }
 
-/// Checks that a region starts on a page and ends inside the address space.
-fn check_base(v: &Value<'_, '_>, base: u64, pages: u64) -> Result<Pa, Refusal> {
-    if !Pa(base).is_page_aligned() {
-        return Err(v.misaligned(base));
-    }
-    let size = pages.saturating_mul(PAGE_SIZE);
-    match base.checked_add(size) {
-        Some(_) => Ok(Pa(base)),
-        None => Err(v.wraps(base, size)),
-    }
+table! {
+    static DEVICE = [
+        PAGES,
+        Property::range("attributes: 1 (R) or 3 (RW), and 8 for Non-secure", 0, u32::MAX).required(),
+        Property::number("base-address: an address").required(),
+        Property::bytes("interrupts"),
+        Property::bytes("interrupts-target"),
+        Property::flag("exclusive-access"),
+        Property::string("description"),
+        Property::bytes("phandle"),
+        Property::bytes("linux,phandle"),
+        Property::dma("smmu-id"),
+        Property::dma("stream-ids"),
+    ];
 }
-
-static DEVICE_LIST: [Property; 1] = [Property::compatible("compatible: arm,ffa-manifest-device-regions")];
-
-static DEVICE: [Property; 11] = [
-    PAGES,
-    Property::range("attributes: 1 (R) or 3 (RW), and 8 for Non-secure", 0, u32::MAX).required(),
-    Property::number("base-address: an address").required(),
-    Property::bytes("interrupts"),
-    Property::bytes("interrupts-target"),
-    Property::flag("exclusive-access"),
-    Property::string("description"),
-    Property::bytes("phandle"),
-    Property::bytes("linux,phandle"),
-    Property::dma("smmu-id"),
-    Property::dma("stream-ids"),
-];
 
 /// Reads `device-regions`.
-#[inline(never)]
 pub(crate) fn read_devices(
     node: &Node<'_>,
-    regions: &mut ArrayVec<DeviceRegion, MAX_DEVICE_REGIONS>,
+    regions: &mut ArrayVec<Region, MAX_DEVICE_REGIONS>,
     interrupts: &mut ArrayVec<Interrupt, MAX_INTERRUPTS>,
     warn: &mut impl Warn,
 ) -> Result<(), Refusal> {
     node.read_some(&DEVICE_LIST, &mut node.room())?;
     node.each_child(&mut |child| {
         let mut room = child.room();
-        let [pages, attributes, base, lines, targets, exclusive, ..] = child.read(&DEVICE, &mut room, warn)?;
-        let region = DeviceRegion {
-            name: name(child.name()),
-            pages: pages.number as u32,
-            attributes: read_attributes(attributes, RegionAttributes::empty(), warn)?,
-            base: check_base(base, base.number, pages.number)?,
-            exclusive: exclusive.is_present(),
-        };
+        let values = child.read(&DEVICE, &mut room, warn)?;
+        let [_, _, _, lines, targets, exclusive, ..] = values;
+        let mut region = Region::unread(true);
+        region.exclusive = exclusive.is_present();
+        read_region(values, RegionAttributes::empty(), None, &mut region, warn)?;
         // At most MAX_DEVICE_REGIONS before this one, else the push below has refused already.
         let index = regions.len() as u8;
         let too_many = |_| node.too_many(MAX_DEVICE_REGIONS);
@@ -266,11 +285,11 @@ fn read_interrupts(
     region: u8,
     interrupts: &mut ArrayVec<Interrupt, MAX_INTERRUPTS>,
 ) -> Result<(), Refusal> {
-    for entry in v.list(2, "pairs of cells: <id attributes>")? {
-        let (intid, attributes) = (word(entry, 0), word(entry, 1));
+    for &[intid, attributes] in v.list(2, "pairs of cells: <id attributes>")?.as_chunks().0 {
+        let (intid, attributes) = (u32::from_be_bytes(intid), u32::from_be_bytes(attributes));
         check_intid(v, intid)?;
         if interrupts.iter().any(|i| i.intid == intid) {
-            let cause = Cause::Duplicate { value: intid.into(), other: name("this partition") };
+            let cause = Cause::duplicate(intid.into(), "this partition");
             return Err(v.refuse(cause, "name each interrupt once"));
         }
         let interrupt = Interrupt {
@@ -302,32 +321,28 @@ fn check_intid(v: &Value<'_, '_>, intid: u32) -> Result<(), Refusal> {
 }
 
 fn read_targets(v: &Value<'_, '_>, region: u8, interrupts: &mut [Interrupt]) -> Result<(), Refusal> {
-    for entry in v.list(3, "triples of cells: <id mpidr-high mpidr-low>")? {
-        let intid = word(entry, 0);
+    for &[intid, high, low] in v.list(3, "triples of cells: <id mpidr-high mpidr-low>")?.as_chunks().0 {
+        let intid = u32::from_be_bytes(intid);
         let interrupt = interrupts.iter_mut().find(|i| i.region == region && i.intid == intid);
         let interrupt = interrupt.ok_or_else(|| v.wrong(intid.into(), "an id of this node's interrupts"))?;
-        interrupt.target = Some(u64::from(word(entry, 1)) << 32 | u64::from(word(entry, 2)));
+        interrupt.target = Some(u64::from(u32::from_be_bytes(high)) << 32 | u64::from(u32::from_be_bytes(low)));
     }
     Ok(())
 }
 
-static MAILBOX: [Property; 3] = [
-    Property::compatible("compatible: arm,ffa-manifest-rx_tx-buffer"),
-    Property::number("rx-buffer: the phandle of a memory region, <&label>").required(),
-    Property::number("tx-buffer: the phandle of a memory region, <&label>").required(),
-];
+table! {
+    static MAILBOX = [
+        Property::compatible("compatible: arm,ffa-manifest-rx_tx-buffer"),
+        Property::number("rx-buffer: the phandle of a memory region, <&label>").required(),
+        Property::number("tx-buffer: the phandle of a memory region, <&label>").required(),
+    ];
+}
 
 /// Reads `rx_tx-info`.
-#[inline(never)]
-pub(crate) fn read_mailbox(
-    node: &Node<'_>,
-    regions: &[MemoryRegion],
-    phandles: &Phandles,
-    warn: &mut impl Warn,
-) -> Result<RxTx, Refusal> {
+pub(crate) fn read_mailbox(node: &Node<'_>, regions: &[Region], warn: &mut impl Warn) -> Result<RxTx, Refusal> {
     let mut room = node.room();
     let [_, rx_buffer, tx_buffer, ..] = node.read(&MAILBOX, &mut room, warn)?;
-    let (rx, tx) = (buffer(rx_buffer, phandles)?, buffer(tx_buffer, phandles)?);
+    let (rx, tx) = (buffer(rx_buffer, regions)?, buffer(tx_buffer, regions)?);
     if rx == tx {
         return Err(tx_buffer.conflict("rx-buffer", "name two regions"));
     }
@@ -338,6 +353,8 @@ pub(crate) fn read_mailbox(
     Ok(RxTx { rx, tx })
 }
 
-fn buffer(v: &Value<'_, '_>, phandles: &Phandles) -> Result<usize, Refusal> {
-    phandles.iter().position(|&p| p == v.get()).ok_or_else(|| v.out_of_rule(v.number))
+#[inline(never)]
+fn buffer(v: &Value<'_, '_>, regions: &[Region]) -> Result<usize, Refusal> {
+    let named = |r: &Region| r.phandle.is_some_and(|phandle| u64::from(phandle) == v.number);
+    regions.iter().position(named).ok_or_else(|| v.out_of_rule(v.number))
 }

@@ -4,51 +4,53 @@
 use ffa_abi::{PartitionId, Version};
 
 use super::node::{Node, Value, Warn};
-use super::property::Property;
+use super::property::{Property, table};
 use super::refusal::name;
-use super::services::{METHODS, read_lists};
+use super::services::read_lists;
 use super::{
     AbortAction, Format, MAX_CPUS, NsInterruptAction, OtherSecureInterruptAction, PartitionManifest, PowerMessages,
     Refusal, SriPolicy, VmAvailability, hub,
 };
 use crate::Pa;
 
-pub(super) static PROPERTIES: [Property; 29] = [
-    Property::strings("compatible: \"arm,ffa-manifest-1.0\" or \"arm,ffa-manifest-1.1\"").required(),
-    Property::string("description"),
-    Property::string("debug_name"),
-    Property::bytes("uuid: <w1 w2 w3 w4> for each service"),
-    Property::bytes(METHODS),
-    Property::range("ffa-version: 0x10000 to 0x10002: major in bits 31:16, minor in 15:0", 0, 0x10002).required(),
-    // The Normal world's half, the SPMC's own and the SPMD's identifier are no partition's.
-    Property::range("id: 0x8001 to 0xfffe; or leave it out", 0x8001, 0xfffe),
-    Property::range("auxiliary-id: 0x8001 to 0xfffe; or leave it out", 0x8001, 0xfffe),
-    Property::range("execution-ctx-count: 1, or the number of CPUs (at most 8)", 1, MAX_CPUS as u32).required(),
-    Property::range("exception-level: 2 (S-EL1); 0 is a VM's EL1 and 1 is S-EL0, which are not run", 2, 2).required(),
-    Property::range("execution-state: 0 (AArch64)", 0, 0).required(),
-    Property::number("load-address"),
-    Property::number("entrypoint-offset"),
-    Property::range("xlat-granule: 0 (4 KiB)", 0, 0),
-    Property::range("boot-order: a number of 16 bits", 0, 0xffff),
-    Property::range("gp-register-num: 0 to 3, for x0 to x3", 0, u32::MAX),
-    Property::range("ns-interrupts-action: 0 (queued), 1 (managed exit) or 2 (signalled)", 0, 2),
-    Property::flag("managed-exit"),
-    Property::flag("managed-exit-virq"),
-    Property::range("other-s-interrupts-action: 0 (queued) or 1 (signalled)", 0, 1),
-    Property::range("sri-interrupts-policy: bits 0 and 1 only", 0, 3),
-    Property::flag("notification-support"),
-    Property::bits("power-management-messages", PowerMessages::all().bits() as u32),
-    Property::range("vm-availability-messages: bits 0 (created) and 1 (destroyed) only", 0, 3),
-    Property::flag("lifecycle-support"),
-    Property::range("abort-action: 0 (stop), 1 (destroy), 2 (restart) or 3 (propagate)", 0, 3),
-    Property::bytes("hub-queue"),
-    Property::bytes("smc_whitelist"),
-    Property::flag("smc_whitelist_permissive"),
-];
+table! {
+    pub(super) static PROPERTIES = [
+        Property::strings("compatible: \"arm,ffa-manifest-1.0\" or \"arm,ffa-manifest-1.1\"").required(),
+        Property::string("description"),
+        Property::string("debug_name"),
+        Property::bytes("uuid: <w1 w2 w3 w4> for each service"),
+        Property::bytes("messaging-method"),
+        Property::range("ffa-version: 0x10000 to 0x10002: major in bits 31:16, minor in 15:0", 0, 0x10002).required(),
+        // The Normal world's half, the SPMC's own and the SPMD's identifier are no partition's.
+        Property::range("id: 0x8001 to 0xfffe; or leave it out", 0x8001, 0xfffe),
+        Property::range("auxiliary-id: 0x8001 to 0xfffe; or leave it out", 0x8001, 0xfffe),
+        Property::range("execution-ctx-count: 1, or the number of CPUs (at most 8)", 1, MAX_CPUS as u32).required(),
+        Property::range("exception-level: 2 (S-EL1); 0 is a VM's EL1 and 1 is S-EL0, which are not run", 2, 2)
+            .required(),
+        Property::range("execution-state: 0 (AArch64)", 0, 0).required(),
+        Property::number("load-address"),
+        Property::number("entrypoint-offset"),
+        Property::range("xlat-granule: 0 (4 KiB)", 0, 0),
+        Property::range("boot-order: a number of 16 bits", 0, 0xffff),
+        Property::range("gp-register-num: 0 to 3, for x0 to x3", 0, u32::MAX),
+        Property::range("ns-interrupts-action: 0 (queued), 1 (managed exit) or 2 (signalled)", 0, 2),
+        Property::flag("managed-exit"),
+        Property::flag("managed-exit-virq"),
+        Property::range("other-s-interrupts-action: 0 (queued) or 1 (signalled)", 0, 1),
+        Property::range("sri-interrupts-policy: bits 0 and 1 only", 0, 3),
+        Property::flag("notification-support"),
+        Property::bits("power-management-messages", PowerMessages::all().bits() as u32),
+        Property::range("vm-availability-messages: bits 0 (created) and 1 (destroyed) only", 0, 3),
+        Property::flag("lifecycle-support"),
+        Property::range("abort-action: 0 (stop), 1 (destroy), 2 (restart) or 3 (propagate)", 0, 3),
+        Property::bytes("hub-queue"),
+        Property::bytes("smc_whitelist"),
+        Property::flag("smc_whitelist_permissive"),
+    ];
+}
 
 /// Reads the root's properties and holds them against each other; nodes come later.
-#[inline(never)]
-pub(super) fn read(node: &Node<'_>, warn: &mut impl Warn) -> Result<PartitionManifest, Refusal> {
+pub(super) fn read(node: &Node<'_>, out: &mut PartitionManifest, warn: &mut impl Warn) -> Result<(), Refusal> {
     let mut room = node.room();
     #[rustfmt::skip]
     let [
@@ -60,7 +62,8 @@ pub(super) fn read(node: &Node<'_>, warn: &mut impl Warn) -> Result<PartitionMan
     if abort_action.is_present() && !lifecycle.is_present() {
         return Err(abort_action.conflict("the absence of lifecycle-support", "add it"));
     }
-    let mut out = PartitionManifest::empty(format(compatible)?, version(ffa_version)?);
+    out.format = format(compatible)?;
+    out.ffa_version = version(ffa_version)?;
     out.ns_interrupts = ns_action(ns_interrupts, managed_exit, managed_exit_virq, warn);
     if other_secure.get() == Some(0) {
         out.other_secure_interrupts = OtherSecureInterruptAction::Queued;
@@ -99,7 +102,7 @@ pub(super) fn read(node: &Node<'_>, warn: &mut impl Warn) -> Result<PartitionMan
     if out.format == Format::V1_0 {
         read_lists(uuid, messaging, &mut out.services)?;
     }
-    Ok(out)
+    Ok(())
 }
 
 /// Takes the first binding of the list that is known.

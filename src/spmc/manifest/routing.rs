@@ -20,7 +20,7 @@ use arrayvec::ArrayVec;
 use super::Refusal;
 use super::core_manifest::vm_number;
 use super::node::{Node, Value};
-use super::property::Property;
+use super::property::{Property, table};
 
 /// Most rules in one policy.
 pub const MAX_PEERS: usize = 32;
@@ -83,17 +83,18 @@ pub struct PeerRule {
 /// The node's name, in the root of the SPMC manifest.
 pub(crate) const NODE: &str = "routing-policy";
 
-static POLICY: [Property; 3] = [
-    Property::compatible("compatible: hematite,routing-policy"),
-    Property::string("default: \"open\" or \"hub\"; it holds for pairs that no peer node names").required(),
-    Property::string("coordinator"),
-];
-
-static PEER: [Property; 3] = [
-    Property::strings("between: two strings, as \"vm1\", \"vm2\"").required(),
-    Property::strings("allow: \"messages\", \"memory\" or both").required(),
-    Property::flag("one-way"),
-];
+table! {
+    static POLICY = [
+        Property::compatible("compatible: hematite,routing-policy"),
+        Property::string("default: \"open\" or \"hub\"; it holds for pairs that no peer node names").required(),
+        Property::string("coordinator"),
+    ];
+    static PEER = [
+        Property::strings("between: two strings, as \"vm1\", \"vm2\"").required(),
+        Property::strings("allow: \"messages\", \"memory\" or both").required(),
+        Property::flag("one-way"),
+    ];
+}
 
 /// Reads the node; `partitions` is how many there are.
 #[inline(never)]

@@ -10,8 +10,8 @@ use ffa_abi::{Func, PartitionId, Regs, Uuid, Version};
 
 use super::SimMachine;
 use crate::manifest::{
-    AbortAction, ExceptionLevel, Format, HubPolicy, HubQueue, Interrupt, MemoryKind, MemoryRange, MemoryRegion,
-    Messaging, Name, NsInterruptAction, OtherSecureInterruptAction, PartitionManifest, PowerMessages, RegionAttributes,
+    AbortAction, ExceptionLevel, Format, HubPolicy, HubQueue, Interrupt, MemoryKind, MemoryRange, Messaging, Name,
+    NsInterruptAction, OtherSecureInterruptAction, PartitionManifest, PowerMessages, Region, RegionAttributes,
     RoutingDefault, RoutingPolicy, Service, SmcAllowList, SriPolicy, VmAvailability, name,
 };
 use crate::memory::{MAX_OPEN, Memory};
@@ -101,9 +101,18 @@ pub const fn last_page(n: u16) -> u64 {
     base(n + 1) - PAGE_SIZE
 }
 
-fn preserved(n: u16) -> MemoryRegion {
-    let attributes = RegionAttributes::READ | RegionAttributes::WRITE;
-    MemoryRegion { name: Name::new(), base: Pa(last_page(n)), pages: 1, attributes, relative: true, preserved: true }
+fn preserved(n: u16) -> Region {
+    Region {
+        name: Name::new(),
+        base: Pa(last_page(n)),
+        pages: 1,
+        attributes: RegionAttributes::READ | RegionAttributes::WRITE,
+        device: false,
+        relative: true,
+        preserved: true,
+        exclusive: false,
+        phandle: None,
+    }
 }
 
 pub(crate) fn manifest(n: u16, spec: &Spec) -> PartitionManifest {
