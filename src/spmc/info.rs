@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Who is there: `FFA_PARTITION_INFO_GET` and `FFA_PARTITION_INFO_GET_REGS` (DEN0077A, same names).
 
-use alloc::vec::Vec;
+use alloc::boxed::Box;
 
+use arrayvec::ArrayVec;
 use ffa_abi::{Func, PartitionId, Regs, Uuid, Version};
 
+use crate::manifest::{MAX_PARTITIONS, MAX_SERVICES};
 use crate::partition::{Partition, Properties};
 use crate::refusal::Refusal;
 use crate::{Port, Spmc};
@@ -27,8 +29,8 @@ struct Service {
     head: u64,
 }
 
-/// What all partitions offer, in manifest order; it never changes after boot.
-pub(crate) struct Directory(Vec<Service>);
+/// What all partitions offer, and the hub, in manifest order; it never changes after boot.
+pub(crate) struct Directory(Box<ArrayVec<Service, { MAX_PARTITIONS * MAX_SERVICES + 1 }>>);
 
 /// Returns what an endpoint of `version` is told of a descriptor's first word: the properties in its upper half that it
 /// knows, and all of the lower half.
@@ -45,7 +47,7 @@ fn mask(version: Version) -> u64 {
 
 impl Directory {
     pub(crate) fn new<P: Port>(partitions: &[Partition<P>]) -> Self {
-        let mut directory = Self(Vec::new());
+        let mut directory = Self(Box::default());
         for p in partitions {
             for (n, service) in p.manifest.services.iter().enumerate() {
                 directory.add(p.id(), p.contexts().len(), p.identity.properties, service.uuid, n == 0);
@@ -57,11 +59,12 @@ impl Directory {
     /// Adds a service of an endpoint with so many execution contexts; it may be the `first` of several. Boot time.
     pub(crate) fn add(&mut self, id: PartitionId, contexts: usize, all: Properties, uuid: Uuid, first: bool) {
         let head = id.0 as u64 | (contexts as u64) << 16 | (all.bits() as u64) << 32;
-        self.0.push(Service { uuid, first, head });
+        // There is room for all.
+        let _ = self.0.try_push(Service { uuid, first, head });
     }
 
-    /// Passes to `tell` what answers a query for `asked`, and its number: each partition once, or once for each service to a v1.2 caller
-    /// that asks for all. The UUID is told only where the caller did not name one. Returns how many there are, which is
+    /// Passes to `tell` what answers a query for `asked`, and its number: each partition once, or once for each service
+    /// to a v1.2 caller that asks for all. The UUID is told only where the caller did not name one. Returns how many there are, which is
     /// not zero.
     fn list(
         &self,
@@ -72,7 +75,7 @@ impl Directory {
         let (all, each_service) = (asked.is_nil(), version >= Version::V1_2);
         let mask = mask(version);
         let mut count = 0;
-        for s in &self.0 {
+        for s in self.0.iter() {
             let wanted = if all { s.first || each_service } else { s.uuid == asked };
             if !wanted {
                 continue;
