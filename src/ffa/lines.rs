@@ -92,6 +92,7 @@ impl Lines {
 macro_rules! packed {
     ($text:expr) => {{
         const PACKED: &[u8] = &$crate::lines::pack::<{ $crate::lines::packed_len($text) }>($text);
+        const _: () = assert!($crate::lines::count($text) == 0);
         $crate::lines::Line::new(PACKED)
     }};
 }

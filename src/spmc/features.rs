@@ -35,6 +35,9 @@ static ANSWERS: [[Answer; Func::NUMBERS]; 2] = {
 #[derive(Clone, Copy)]
 struct Answer(u8);
 
+// A version that is served is none of the numbers that stand for no version, and fits.
+const _: () = assert!(crate::IMPLEMENTED.minor < calls::NEVER as u16 && calls::NEVER <= Answer::SINCE);
+
 impl Answer {
     /// No version has the interface.
     const NONE: Self = Self(calls::NEVER);

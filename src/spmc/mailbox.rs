@@ -22,7 +22,7 @@ pub(crate) struct Pair {
 impl Pair {
     /// Tells whether one of its buffers has a byte in a range of their space, from its first byte to its end.
     pub(crate) fn touches(&self, first: u64, end: u64) -> bool {
-        // Neither wraps: `check_layout` has seen to that.
+        // Neither wraps: `check_layout` has seen to that, or the check of the manifest's regions.
         let touches = |buffer: Pa| first < buffer.0.wrapping_add(self.len) && buffer.0 < end;
         touches(self.tx) || touches(self.rx)
     }

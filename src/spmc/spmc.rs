@@ -284,7 +284,8 @@ impl<P: Port> Spmc<P> {
         Ok(Next::Run(context))
     }
 
-    /// Answers a call that the table lets a partition's context or the Normal world (`None`) make.
+    /// Answers a call that the table lets a partition's context or the Normal world (`None`) make, or takes the SPMD's
+    /// FFA_INTERRUPT.
     #[inline(never)]
     fn common_call(
         &'static self,

@@ -45,6 +45,15 @@ pub const DEAD_LETTER_RECORD: usize = 96;
 /// Bytes of the widest of them.
 pub const WIDEST_RECORD: usize = 96;
 
+/// Checks, in the compiler, that the first number is followed by the next, and so on.
+const fn follow_each_other(codes: &[usize]) {
+    let mut n = 0;
+    while n < codes.len() {
+        assert!(codes[n] == codes[0] + n);
+        n += 1;
+    }
+}
+
 macro_rules! codes {
     // The numbers of one enum follow each other.
     ($(#[$doc:meta])* $name:ident($repr:ident) { $($variant:ident = $code:literal, $text:literal;)* }) => {
@@ -73,6 +82,7 @@ macro_rules! codes {
 
             /// Says it in words.
             pub fn text(self) -> Line {
+                const { follow_each_other(&[$($code),*]) };
                 static TEXTS: Lines = packed_lines!($name::ALL.len(), concat!($($text, "\n"),*));
                 TEXTS.get(usize::from(self.code() - Self::ALL[0].code()))
             }

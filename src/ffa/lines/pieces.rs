@@ -8,7 +8,7 @@ pub const PIECES: &str = concat!(
     "EL|ff|is|ow|TI|d |o |tion |, |has |it|me|fi|_EL|bu|ce|the call|_EL2|buff|ch|is not |RX|_RE|mor|ou|par|es |end|",
     "ip|ind|su|tr|ac|memor|parti|se| the |'s |ME|R_EL2|SE|indow|its |ma|op|this |window|ON|at|age |ch |ess|ver|MEM|",
     "NO|TE|as|ation |au|des|le|of|ND|el|memory |open|qu|rea|ter|was | buff|G_|at |cei|ing|mess|po|recei|such |to |",
-    "wh| f|FI|MS|ON_|TION_|_D|an |are |di|noth|no such |res|si|the caller|the caller |tifi|CP|CT|GE|IN|MSG_|RX buff|",
-    "ab|aul|ault|cip|cipan|est|lis|lo|m |notifi|notific|participan|poin|requ|st|wi|AR|ATION_|CATION_|FICATION_|GET|",
+    " f|FI|MS|ON_|TION_|_D|an |are |di|noth|no such |res|si|the caller|the caller |tifi|CP|CT|GE|IN|MSG_|RX buff|ab|",
+    "aul|ault|cip|cipan|est|lis|lo|m |notifi|notific|participan|poin|requ|st|wh|wi|AR|ATION_|CATION_|FICATION_|GET|",
     "ID|IRE|MSG_SE|MSG_SEND|",
 );

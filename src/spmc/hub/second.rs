@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The second thought on a refusal: what the paths that matter refuse may be, where there is a hub, a message that a
-//! window lets through or a request for the management service; and its partition may start again. So these paths ask
-//! nothing about either, and without a hub a refusal costs one test more.
+//! The second thought on a refusal. What the paths that matter refuse may be, where there is a hub, a message that a
+//! window lets through or a request for the management service; and a receiver that has died may start again. So these
+//! paths ask nothing about any of it, and without a hub a refusal costs one test more.
 
 use ffa_abi::{Func, PartitionId, Regs, func::SMC64};
 
@@ -27,8 +27,8 @@ enum Thought<'a, P: Port> {
 }
 
 impl<P: Port> Spmc<P> {
-    /// Goes on with a call that was refused, or records the refusal and answers. `caller` is a partition's context;
-    /// `None` is the Normal world.
+    /// Goes on with a call that was refused, starts its receiver again, or records the refusal and answers. `caller` is a
+    /// partition's context; `None` is the Normal world.
     #[cold]
     #[inline(never)]
     pub(crate) fn think_again(

@@ -228,9 +228,13 @@ struct Use {
     /// One bit per place that is in use, or that the table must not have. Only those behind the last that was ever used may
     /// have no page yet.
     taken: [u64; MAX_OPEN / 64],
+    /// One bit per word of `taken` with all bits set: a free place is found in two steps however many are in use.
+    full: u32,
     /// How many each partition has open, by position.
     open: [u16; MAX_PARTITIONS],
 }
+
+const _: () = assert!(MAX_OPEN / 64 < u32::BITS as usize);
 
 /// The owner of what the Normal world sends: nobody in [`Use::open`].
 const NORMAL_WORLD: u8 = u8::MAX;
@@ -251,9 +255,10 @@ pub(super) type Held<'a> = MutexGuard<'a, Transaction>;
 impl Table {
     /// Makes a table that can grow to `capacity` places, [`MAX_OPEN`] at the most.
     pub(crate) fn new(capacity: usize) -> Self {
-        let mut places = Use { taken: [0; MAX_OPEN / 64], open: [0; MAX_PARTITIONS] };
+        let mut places = Use { taken: [0; MAX_OPEN / 64], full: 0, open: [0; MAX_PARTITIONS] };
         for place in capacity..MAX_OPEN {
             places.taken[place / 64] |= 1 << (place % 64);
+            places.full |= u32::from(places.taken[place / 64] == u64::MAX) << (place / 64);
         }
         Self { pages: Mutex::new(ArrayVec::new()), places: Mutex::new(places) }
     }
@@ -262,17 +267,18 @@ impl Table {
     pub(super) fn open<P: Port>(&self, port: &P, owner: Option<usize>) -> Result<Held<'static>, Refusal> {
         let owner = owner.map_or(NORMAL_WORLD, |position| position as u8);
         let mut places = self.places.lock();
-        let Use { taken, open } = &mut *places;
+        let Use { taken, full, open } = &mut *places;
         let open = open.get_mut(owner as usize);
         if open.as_ref().is_some_and(|open| **open >= MAX_OPEN_OF_PARTITION) {
             return Err(Refusal::MemTransactionsOfOne);
         }
-        let mut words = (0..).zip(taken);
-        let (number, word) = words.find(|(_, word)| **word != u64::MAX).ok_or(Refusal::MemTransactions)?;
-        let index = number * 64 + word.trailing_ones() as u16;
+        let number = full.trailing_ones();
+        let word = taken.get_mut(number as usize).ok_or(Refusal::MemTransactions)?;
+        let index = (number * 64 + word.trailing_ones()) as u16;
         let place = self.first_free(port, index)?;
         // The lowest bit that was clear.
         *word |= *word + 1;
+        *full |= u32::from(*word == u64::MAX) << number;
         if let Some(open) = open {
             *open += 1;
         }
@@ -315,6 +321,7 @@ impl Table {
         let mut places = self.places.lock();
         if let Some(word) = places.taken.get_mut(usize::from(index / 64)) {
             *word &= !(1 << (index % 64));
+            places.full &= !(1 << (index / 64));
         }
         if let Some(open) = places.open.get_mut(owner as usize) {
             *open = open.saturating_sub(1);

@@ -326,7 +326,7 @@ impl<P: Port> ExecutionContext<P> {
         self.restart.store(call.0, Ordering::Relaxed);
     }
 
-    /// Returns what waits for the restart, and forgets it.
+    /// Returns what waits for the restart, and forgets it. Its manners mean nothing any more.
     pub(crate) fn take_restart(&self) -> Option<Call> {
         let word = self.restart.swap(0, Ordering::Relaxed);
         (word & Call::RESTART != 0).then_some(Call(word))

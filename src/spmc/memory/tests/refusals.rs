@@ -247,6 +247,12 @@ fn a_thousand_transactions_are_open_at_once() {
     }
     assert_eq!(handles.len(), MAX_OPEN);
     assert_eq!(share(MAX_OPEN), Err(Error::NoMemory));
+    for at in [0, 700, MAX_OPEN - 1] {
+        // Any place that becomes free is found, and it is the only one.
+        w.reclaim(0, handles[at], 0).unwrap();
+        handles[at] = share(at).unwrap();
+        assert_eq!(share(MAX_OPEN), Err(Error::NoMemory));
+    }
     for handle in handles {
         assert!(w.retrieve(1, handle, 0, Kind::Share).is_ok());
         w.relinquish(1, handle, 0).unwrap();
