@@ -87,8 +87,9 @@ static DONATED: AtomicBool = AtomicBool::new(false);
 /// done, and a Secure interrupt might stay the Normal world's.
 static SHARED: Mutex<()> = Mutex::new(());
 
-/// Moves the schedule-receiver interrupt of every CPU to Non-secure group 1, with a priority of that group: its Secure
-/// one would get past the mask that keeps Non-secure interrupts waiting.
+/// Moves the schedule-receiver interrupt of every CPU of the SPMC manifest (on others it is never raised) to Non-secure
+/// group 1, with a priority of that group: its Secure one would get past the mask that keeps Non-secure interrupts
+/// waiting.
 pub(crate) fn donate_schedule_receiver() {
     DONATED.store(true, Relaxed);
     let _alone = SHARED.lock();

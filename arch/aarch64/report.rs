@@ -15,7 +15,7 @@ use crate::{mmu, percpu};
 pub(crate) struct Record {
     /// x0-x30, then SP.
     x: [u64; 32],
-    /// The vector: 0-3 with SP_EL0, 4-7 with SP_EL2; synchronous, IRQ, FIQ, SError each.
+    /// The vector: 4-7 for synchronous, IRQ, FIQ and SError.
     vector: u64,
 }
 

@@ -112,7 +112,7 @@ fn put_length_back(streaming: bool, old: u64) {
     unsafe {
         if streaming {
             msr!("S3_4_C1_C2_6", old);
-        } else {
+        } else if old != LONGEST {
             msr!("S3_4_C1_C2_0", old);
         }
     }

@@ -3,12 +3,11 @@
 //! simulated machine panics when a stale translation is used, or a page is freed twice or used after it was.
 #![no_main]
 
-use std::sync::LazyLock;
+#[path = "../arena.rs"]
+mod arena;
 
 use libfuzzer_sys::fuzz_target;
 use spmc::sim::SimMachine;
 use spmc::sim::memory::Script;
 
-static MACHINE: LazyLock<&SimMachine> = LazyLock::new(|| SimMachine::leaked(128));
-
-fuzz_target!(|bytes: &[u8]| Script::new(*MACHINE, bytes).play());
+fuzz_target!(|bytes: &[u8]| arena::run(|| Script::new(SimMachine::leaked(128), bytes).play()));

@@ -138,9 +138,13 @@ def loom():
 
 
 def memory_model():
-    """Play a million random sequences of memory calls against the model."""
+    """Play a million random sequences of memory calls against the model, in several processes: a simulated system keeps
+    its memory for ever."""
     words = ["cargo", "test", "--quiet", "--locked", "-p", "spmc", "--lib", "memory::tests::model::"]
-    return cargo_tests(words, 3000, HEMATITE_MODEL_SEQUENCES=1_000_000)
+    outcome = Outcome(0, 0)
+    for first in range(0, 1_000_000, 100_000):
+        outcome.add(cargo_tests(words, 600, HEMATITE_MODEL_SEQUENCES=100_000, HEMATITE_MODEL_SEED=first))
+    return outcome
 
 
 def fuzz():

@@ -127,11 +127,6 @@ impl<'a> CheckedBlob<'a> {
         Ok(Self { root: Tree(root), size })
     }
 
-    /// Reads the total size that a header claims, so that a caller can map that much before the check.
-    pub fn total_size(bytes: &[u8]) -> Result<usize, BlobError> {
-        Ok(header(bytes)?.0)
-    }
-
     /// Returns the blob's size in bytes.
     pub const fn size(&self) -> usize {
         self.size
@@ -188,7 +183,7 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// Walks the properties of a [`Tree`].
+/// Walks the properties of a [`Tree`]. Behind the last there is nothing to ask for: the walk would go on into a node.
 pub struct Properties<'a>(Walk<'a>);
 
 impl<'a> Iterator for Properties<'a> {
@@ -200,7 +195,7 @@ impl<'a> Iterator for Properties<'a> {
     }
 }
 
-/// Walks the nodes inside a [`Tree`].
+/// Walks the nodes inside a [`Tree`]. Behind the last there is nothing to ask for: the walk would go on behind the tree.
 pub struct Children<'a> {
     tree: Tree<'a>,
     depth: usize,

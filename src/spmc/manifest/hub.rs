@@ -168,6 +168,8 @@ table! {
 fn read_breaker(node: &Node<'_>, breaker: &mut BreakerPolicy) -> Result<(), Refusal> {
     let mut room = node.room();
     let numbers = node.read_all(&BREAKER, &mut room)?;
+    // Of several nodes the last one holds, with nothing of those before it.
+    *breaker = BreakerPolicy::default();
     let mut fields = [
         &mut breaker.faults,
         &mut breaker.missing_acks,

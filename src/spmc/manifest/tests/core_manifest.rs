@@ -260,6 +260,11 @@ fn a_hub_is_off_unless_asked_for_and_read_in_full() {
     };
     assert_eq!(m.hub, Some(hub));
     assert_eq!((m.routing.default, m.routing.coordinator), (RoutingDefault::Hub, Party::Partition(1)));
+    // The last node of a name holds, alone.
+    let twice =
+        "hub { compatible = \"hematite,hub\"; breaker { faults = <1>; expiries = <3>; }; breaker { faults = <9>; }; };";
+    let breaker = BreakerPolicy { faults: 9, ..BreakerPolicy::default() };
+    assert_eq!(core_manifest(&with_hub(twice)).unwrap().hub.map(|hub| hub.breaker), Some(breaker));
 }
 
 #[test]
