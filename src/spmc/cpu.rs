@@ -9,7 +9,8 @@ use crate::{ExecutionContext, Port};
 pub struct Cpu<P: Port> {
     pub(crate) index: usize,
     pub(crate) current: Option<&'static ExecutionContext<P>>,
-    /// The position in the boot order of the next partition: to be told of `power`, else to initialise.
+    /// The position in the boot order of the next partition: to be told of `power`, else to initialise. No power event
+    /// comes in the middle of a start: the Normal world's interrupts are held until it ends.
     pub(crate) next: usize,
     /// The power event that partitions are being told of: w3 to w6, the PSCI function and its arguments.
     pub(crate) power: Option<[u64; 4]>,

@@ -6,8 +6,8 @@
 //! agreed about it is in the table of transactions.
 //!
 //! Locks, in the order in which they are taken: a transaction, then the tables of one endpoint (a partition's
-//! stage 2 or the Normal world's tracking), then a mailbox; which places of transactions are in use, then the pool, are
-//! taken last. No call holds two transactions, or the tables of two endpoints.
+//! stage 2 or the Normal world's tracking), then a mailbox; which places of transactions are in use, then the list of
+//! their pages or the pool, are taken last. No call holds two transactions, or the tables of two endpoints.
 
 mod fragment;
 mod perm;

@@ -224,7 +224,7 @@ impl Transaction {
 }
 
 /// Which places are in use, and by whom.
-struct Use {
+struct Usage {
     /// One bit per place that is in use, or that the table must not have. Only those behind the last that was ever used may
     /// have no page yet.
     taken: [u64; MAX_OPEN / 64],
@@ -236,7 +236,7 @@ struct Use {
 
 const _: () = assert!(MAX_OPEN / 64 < u32::BITS as usize);
 
-/// The owner of what the Normal world sends: nobody in [`Use::open`].
+/// The owner of what the Normal world sends: nobody in [`Usage::open`].
 const NORMAL_WORLD: u8 = u8::MAX;
 
 type Place = &'static Mutex<Transaction>;
@@ -246,7 +246,7 @@ type Places = &'static [Mutex<Transaction>; PER_PAGE];
 /// Owns the transactions.
 pub(crate) struct Table {
     pages: Mutex<ArrayVec<Places, MAX_PAGES>>,
-    places: Mutex<Use>,
+    places: Mutex<Usage>,
 }
 
 /// A transaction under its lock.
@@ -255,7 +255,7 @@ pub(super) type Held<'a> = MutexGuard<'a, Transaction>;
 impl Table {
     /// Makes a table that can grow to `capacity` places, [`MAX_OPEN`] at the most.
     pub(crate) fn new(capacity: usize) -> Self {
-        let mut places = Use { taken: [0; MAX_OPEN / 64], full: 0, open: [0; MAX_PARTITIONS] };
+        let mut places = Usage { taken: [0; MAX_OPEN / 64], full: 0, open: [0; MAX_PARTITIONS] };
         for place in capacity..MAX_OPEN {
             places.taken[place / 64] |= 1 << (place % 64);
             places.full |= u32::from(places.taken[place / 64] == u64::MAX) << (place / 64);
@@ -267,7 +267,7 @@ impl Table {
     pub(super) fn open<P: Port>(&self, port: &P, owner: Option<usize>) -> Result<Held<'static>, Refusal> {
         let owner = owner.map_or(NORMAL_WORLD, |position| position as u8);
         let mut places = self.places.lock();
-        let Use { taken, full, open } = &mut *places;
+        let Usage { taken, full, open } = &mut *places;
         let open = open.get_mut(owner as usize);
         if open.as_ref().is_some_and(|open| **open >= MAX_OPEN_OF_PARTITION) {
             return Err(Refusal::MemTransactionsOfOne);

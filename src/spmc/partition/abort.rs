@@ -13,7 +13,7 @@ use crate::manifest::AbortAction;
 use crate::msg::endpoints;
 use crate::partition::{Call, Entered, ExecutionContext, Link, Partition, State};
 use crate::refusal::Refusal;
-use crate::stage2::{Access, Change, Check, Tag};
+use crate::stage2::{Access, Change, Check, RangeList, Tag};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering};
 use crate::{Cpu, Ipa, Next, PAGE_SIZE, Pa, Port, Space, Spmc};
 
@@ -222,18 +222,22 @@ impl<P: Port> Spmc<P> {
     fn restore_access(&self, partition: &Partition<P>) -> Result<(), &'static str> {
         let (base, len) = partition.identity.memory;
         let mut stage2 = partition.stage2.lock();
+        // One walk: a table that it no longer needs is still there for the next region.
+        let mut walk = stage2.walk(self.port, Space::Secure);
         let mut give = |at, len, access| {
-            let mut walk = stage2.walk(self.port, Space::Secure);
-            walk.change_one(at, len / PAGE_SIZE, Check::Anything, &Change::Access(access))
-                .map_err(|_| "stopped: there is no table memory to restart it with")
+            let range = RangeList::one(at, len / PAGE_SIZE);
+            walk.claim(&range, &mut Check::Anything)?;
+            walk.commit(&range, &Change::Access(access));
+            Ok::<_, Refusal>(())
         };
-        give(base, len, Access::all())?;
+        let mut outcome = give(base, len, Access::all());
         for r in partition.manifest.memory_regions.iter() {
-            if (base.0..base.0 + len).contains(&r.base.0) {
-                give(Ipa(r.base.0), r.size(), r.attributes.access())?;
+            if outcome.is_ok() && (base.0..base.0 + len).contains(&r.base.0) {
+                outcome = give(Ipa(r.base.0), r.size(), r.attributes.access());
             }
         }
-        Ok(())
+        walk.finish();
+        outcome.map_err(|_| "stopped: there is no table memory to restart it with")
     }
 
     /// Puts a partition back to where it was when it was loaded.
