@@ -108,11 +108,11 @@ fn make_longest(streaming: bool) -> u64 {
 /// Undoes [`make_longest`].
 #[inline(always)]
 fn put_length_back(streaming: bool, old: u64) {
-    // SAFETY: what was there before.
+    // SAFETY: what was there before. Where that is the longest the write changes nothing, and costs less than to ask.
     unsafe {
         if streaming {
             msr!("S3_4_C1_C2_6", old);
-        } else if old != LONGEST {
+        } else {
             msr!("S3_4_C1_C2_0", old);
         }
     }
