@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Several CPUs at once.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
 
 use bl33::cpus;
 use bl33::ffa::*;
@@ -150,11 +150,33 @@ fn registers_on_every_cpu() -> Outcome {
     })
 }
 
-static STAGE: AtomicU32 = AtomicU32::new(0);
+static SEEN: AtomicBool = AtomicBool::new(false);
 
-/// Waits until another CPU has come so far.
-fn stage(n: u32) -> Outcome {
-    expect_that("the other CPU got there, to stage", time::wait_for(10_000, || STAGE.load(Acquire) >= n), u64::from(n))
+/// Keeps relay running on this CPU until the boot CPU has seen it, or has given up. Requests of the boot CPU come in
+/// between, and a busy host may let that CPU sleep through a whole run: one run alone proves nothing.
+fn keep_relay_running() -> Outcome {
+    while !SEEN.load(Acquire) {
+        let r = direct64(RELAY, [command::SPIN, time::frequency() / 10, 0, 0, 0])?;
+        match error_code(&r) {
+            Some(_) => expect_error(&r, BUSY)?,
+            None => expect("status of the spin", bl33::sp::words(&r, RELAY)?[0], status::OK)?,
+        }
+    }
+    Ok(())
+}
+
+/// Makes a call again and again until it is answered with BUSY. Whenever relay waits it may be answered with `waiting`
+/// instead, and with nothing else.
+fn expect_busy(fid: u64, args: &[u64], waiting: u64) -> Outcome {
+    let end = time::now() + 10 * time::frequency();
+    while time::now() < end {
+        let r = call_with(fid, args)?;
+        if error_code(&r).is_some() {
+            return expect_error(&r, BUSY);
+        }
+        expect("x0 while relay waits", r[0], waiting)?;
+    }
+    Err(Failure::because("relay never ran on the other CPU at a call of", fid))
 }
 
 /// While relay runs on another CPU it can neither be asked nor run here; percpu's context there not at all.
@@ -162,29 +184,16 @@ fn run_of_a_running_context() -> Outcome {
     if cpus::count() < 2 {
         return Ok(());
     }
-    STAGE.store(0, Release);
-    cpus::start(1, |_| {
-        STAGE.store(1, Release);
-        let spin = time::frequency() / 2;
-        let answer = bl33::sp::command(RELAY, command::SPIN, [spin, 0, 0, 0]);
-        STAGE.store(2, Release);
-        answer.map(|_| ())
-    })?;
+    SEEN.store(false, Release);
+    cpus::start(1, |_| keep_relay_running())?;
     let outcome = || -> Outcome {
-        stage(1)?;
-        // From some moment on relay runs there; it keeps running for half a second.
-        let busy = time::wait_for(2000, || smc([DIRECT_REQ_64, RELAY, 0, 0, 0, 0, 0, 0])[2] as u32 as i32 == BUSY);
-        expect_that("relay is busy on the other CPU", busy, RELAY)?;
-        if STAGE.load(Acquire) == 1 {
-            let r = call_with(RUN, &[RELAY << 16])?;
-            if STAGE.load(Acquire) == 1 {
-                expect_error(&r, BUSY)?;
-            }
-        }
+        expect_busy(DIRECT_REQ_64, &[RELAY], DIRECT_RESP_64)?;
+        expect_busy(RUN, &[RELAY << 16], MSG_WAIT)?;
         let r = call_with(RUN, &[PERCPU << 16 | 1])?;
         expect_that("percpu's context of the other CPU is refused, got w0", error_code(&r).is_some(), r[0])
     }();
-    outcome.and(cpus::join(1, 10_000))?;
+    SEEN.store(true, Release);
+    cpus::join(1, 10_000).and(outcome)?;
     answered(RELAY, 1)
 }
 
