@@ -119,8 +119,8 @@ def miri():
     words = ["cargo", "+nightly", "miri", "test", "--quiet", "--locked", "--lib"]
     # The simulated machine of a test lives as long as the test's process.
     flags = {"MIRIFLAGS": "-Zmiri-disable-isolation -Zmiri-ignore-leaks", "PROPTEST_CASES": 4}
-    wire = cargo_tests([*words, "-p", "ffa-abi"], 420, ignored_is_failure=False, **flags)
-    core = cargo_tests([*words, "-p", "spmc", "--", *RUN_BY_MIRI], 420, ignored_is_failure=False, **flags)
+    wire = cargo_tests([*words, "-p", "ffa-abi"], 900, ignored_is_failure=False, **flags)
+    core = cargo_tests([*words, "-p", "spmc", "--", *RUN_BY_MIRI], 900, ignored_is_failure=False, **flags)
     none = int(wire.passed == 0) + int(core.passed == 0)
     return Outcome(wire.passed + core.passed, wire.failed + core.failed + none, wire.text + core.text)
 
