@@ -39,14 +39,24 @@ pub(crate) enum Check<'a> {
 
 impl Check<'_> {
     pub(crate) fn apply(&self, entry: Entry, at: Ipa) -> Result<(), Refusal> {
+        match *self {
+            Self::Sendable { kind, normal, needs, .. } => may_send(entry, at, kind, normal, needs),
+            _ => self.apply_unsent(entry),
+        }
+    }
+
+    /// The checks of pages that are not being sent: in a function of their own, so that `apply`, which is asked once for
+    /// each of many ranges, remains one comparison.
+    #[inline(never)]
+    fn apply_unsent(&self, entry: Entry) -> Result<(), Refusal> {
         let (holds, why) = match *self {
-            Self::Anything => return Ok(()),
             Self::Vacant => (entry.is_zero() || !entry.is_valid() && entry.tag() == Tag::Donated, Refusal::MemOccupied),
             Self::Own => {
                 let own = entry.is_valid() && entry.tag() == Tag::Owned && entry.memory() == MemoryType::Normal;
                 (own, Refusal::MemRange)
             }
-            Self::Sendable { kind, normal, needs, .. } => return may_send(entry, at, kind, normal, needs),
+            Self::Anything => return Ok(()),
+            Self::Sendable { .. } => (false, Refusal::MemNotOwned),
         };
         if holds { Ok(()) } else { Err(why) }
     }
@@ -114,19 +124,27 @@ impl Change {
 
     pub(crate) fn apply(&self, entry: Entry, at: Ipa) -> Entry {
         match *self {
-            Self::Unclaim => entry,
-            Self::Forget => Entry::ZERO,
             Self::Leaf(leaf) => Entry(leaf.wrapping_add(at.0)),
-            // There is nothing to change where nothing is: it has no address to go on from, either.
-            Self::Access(_) | Self::TakeBack { normal: false } if entry.is_zero() => entry,
-            Self::Access(access) => entry.with_access(access),
             Self::Send(kind) => send(if entry.is_zero() { Entry(normal(Tag::Owned).0 | at.0) } else { entry }, kind),
             Self::TakeBack { normal } => match entry.shares() {
+                // There is nothing to change where nothing is: it has no address to go on from, either.
+                _ if !normal && entry.is_zero() => entry,
                 // What was lent or donated was so once.
                 0 | 1 if normal => Entry::ZERO,
                 0 | 1 => entry.with_tag(Tag::Owned).with_shares(0).with_valid(true),
                 _ => entry.shared_once_less(),
             },
+            _ => self.apply_rarely(entry),
+        }
+    }
+
+    /// The changes that neither send pages nor map them nor take them back, for the reason of [`Check::apply_unsent`].
+    #[inline(never)]
+    fn apply_rarely(&self, entry: Entry) -> Entry {
+        match *self {
+            Self::Forget => Entry::ZERO,
+            Self::Access(access) if !entry.is_zero() => entry.with_access(access),
+            Self::Unclaim | Self::Access(_) | Self::Leaf(_) | Self::Send(_) | Self::TakeBack { .. } => entry,
         }
     }
 }
