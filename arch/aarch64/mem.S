@@ -55,7 +55,7 @@ mem_fault:
     mov     x0, #1
     ret
 
-// memcpy, memmove and memset for the compiler: what comes with the target moves a byte or a word at a time.
+// memcpy, memmove and memset for the compiler: what comes with the language moves a byte or a word at a time.
     .section .text.memcpy, "ax"
     .global memcpy, memmove, memset
 memmove:

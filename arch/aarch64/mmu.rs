@@ -153,11 +153,11 @@ pub(crate) extern "C" fn build_tables(manifest: u64) {
     let first_block = SECURE_RAM.0 & !(BLOCK_SIZE - 1);
     ROOT_L2.set(21, first_block, IMAGE_L3.address() | TABLE);
     map_blocks((first_block + BLOCK_SIZE, SECURE_RAM.1), DATA);
-    // The assembly has no landing pads: all of its callers branch to it directly, and no stolen pointer may.
+    // A stolen pointer finds no other way in than the compiler's landing pads, which tools/firmware asks it for. The
+    // assembly has none: all of its callers branch to it directly.
     let guarded = if mrs!("id_aa64pfr1_el1") & 0xf != 0 { GUARDED } else { 0 };
-    let mut at = symbol!(__image_start);
-    at = map_pages(at, symbol!(__asm_end), TEXT | guarded);
-    at = map_pages(at, symbol!(__text_end), TEXT);
+    let mut at = map_pages(symbol!(__image_start), symbol!(__asm_end), TEXT | guarded);
+    at = map_pages(at, symbol!(__text_end), TEXT | if cfg!(landing_pads) { guarded } else { 0 });
     at = map_pages(at, symbol!(__rodata_end), RODATA);
     map_pages(at, symbol!(__stacks_start), DATA);
     // The stacks' pages are only reachable where they have holes below them.

@@ -93,13 +93,14 @@ fn follows_call(link: u64) -> bool {
 }
 
 /// Exception classes (ESR_EL2.EC).
-const CLASSES: [u8; 10] = [0x00, 0x07, 0x0e, 0x18, 0x21, 0x22, 0x25, 0x26, 0x2f, 0x3c];
+const CLASSES: [u8; 11] = [0x00, 0x07, 0x0d, 0x0e, 0x18, 0x21, 0x22, 0x25, 0x26, 0x2f, 0x3c];
 /// Their names, in the same order, that of all others, and those of the other vectors.
 static CLASS_NAMES: Lines = packed_lines!(
-    14,
+    15,
     concat!(
         "unknown instruction\n",
         "SIMD access\n",
+        "branch target exception\n",
         "illegal execution state\n",
         "trapped system register\n",
         "instruction abort\n",

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """The suites that boot the firmware on QEMU."""
+import array
 import functools
 import re
 
@@ -196,6 +197,28 @@ def bad_spmc_manifest():
     for name, change, only, report in rows:
         outcome.add(reported(name, with_spmc_manifest(name, change, only), report))
     return outcome
+
+
+# Where the image's Rust code begins; the landing pad of a jump table (BTI j), any landing pad, and NOP.
+RUST_CODE = 0x1000
+BTI_J, ANY_BTI, NOP = 0xD503249F, range(0xD503241F, 0xD50324E0, 0x40), 0xD503201F
+
+
+def landing_pads():
+    """Boot an SPMC whose jump tables have lost their landing pads: the CPU refuses the first jump. Assembly has no pads."""
+    bl33 = (image.firmware(names=[], flash=env.FIRMWARE / "pads.bin").parent / "bl33-tests.bin").read_bytes()
+    code = array.array("I", (env.FIRMWARE / "hematite-core.bin").read_bytes())
+    pads = [at for at, word in enumerate(code) if word == BTI_J]
+    for at in pads:
+        code[at] = NOP
+    flash = image.pack(code.tobytes(), bl33, [], env.FIRMWARE / "pads.bin")
+    pattern = r"^FATAL: branch target exception taken at S-EL2 on CPU 0"
+    result = qemu.run(qemu.Machine(flash, cpus=1), 60, name="pads", show="quiet", protocol="expect", expect=[pattern])
+    refused = bool(pads) and result.passed == 1
+    text = "" if refused else f"{qemu.explanation(result)}\n{len(pads)} landing pads were taken out\n"
+    bare = not any(word in ANY_BTI for word in code[: RUST_CODE // code.itemsize])
+    text += "" if bare else "FAILED: the assembly has a landing pad\n"
+    return Outcome(refused + bare, 2 - refused - bare, text)
 
 
 def deaths():

@@ -17,12 +17,20 @@ SPMC_TARGET = "aarch64-unknown-none-softfloat"
 PARTITION_TARGET = "aarch64-unknown-none"
 BL33_TARGET = SPMC_TARGET
 # rustc's flags for the SPMC alone: addresses in one instruction, since its image and data lie within 1 MiB; equal pieces
-# of functions shared, of pieces too; and one piece of code for all functions that save and restore the same registers.
+# of functions shared, of pieces too; one piece of code for all functions that save and restore the same registers; and a
+# landing pad (BTI) wherever an indirect branch may go.
 SPMC_FLAGS = (
     "-Ccode-model=tiny",
     "-Cllvm-args=-machine-outliner-reruns=3",
     "-Cllvm-args=-homogeneous-prolog-epilog",
+    "-Zbranch-protection=bti",
+    "--cfg=landing_pads",
 )
+# The pages of all of its code are guarded, so the language's own libraries need landing pads, too: they are built along,
+# for which cargo gets the crates that their lock file names. The pinned stable compiler has both options, and
+# gives them to who asks in the way that Linux does for its Rust code.
+SPMC_LIBRARIES = ("-Zbuild-std=core,alloc",)
+SPMC_SETTINGS = {"RUSTC_BOOTSTRAP": "1"}
 # TF-A on QEMU knows two clusters of four CPUs.
 CPUS = 8
 DEFAULT_MEM_SIZE = 0x100000
@@ -144,8 +152,8 @@ def build_spmc(built_in=(), output=env.TARGET, into=env.FIRMWARE):
     # The two are built apart, and from what else has this target: going from one to the other would build each anew.
     output, name = (output / "spmc", "hematite.bin") if built_in else (output / "core", "hematite-core.bin")
     packages = [f"{item.name}={env.FIRMWARE / item.name}.pkg:{item.mem_size}" for item in built_in]
-    settings = {"HEMATITE_BUILT_IN": ",".join(packages)}
-    folder = cargo_build(SPMC_TARGET, ["hematite"], output=output, settings=settings, flags=SPMC_FLAGS)
+    settings = {"HEMATITE_BUILT_IN": ",".join(packages), **SPMC_SETTINGS}
+    folder = cargo_build(SPMC_TARGET, ["hematite"], SPMC_LIBRARIES, output, settings, SPMC_FLAGS)
     return objcopy(folder / "hematite", into / name)
 
 

@@ -30,8 +30,8 @@ NOISE = re.compile(
 )
 # Where the BL33 test image reads what is wanted of it.
 MODE_WORDS = 0x60200000
-# The SPMC says this when it stops a CPU, which it never should.
-SPMC_DEAD = re.compile(r"^PANIC on CPU ")
+# The SPMC says one of these when it stops a CPU, which it never should.
+SPMC_DEAD = re.compile(r"^(PANIC on CPU |FATAL: .* taken at S-EL2 )")
 CALLER = re.compile(r"^  maybe called from (0x[0-9a-f]+)$")
 # How long a machine that EL3 gave up on may still print.
 DEAD_GRACE = 2.0

@@ -226,6 +226,7 @@ SUITES = [
     Suite("firmware, everything at once, 10 s", lambda: boots.stress(120)),
     Suite("firmware, malformed packages", boots.bad_packages),
     Suite("firmware, malformed SPMC manifest", boots.bad_spmc_manifest),
+    Suite("firmware, landing pads taken out", boots.landing_pads),
     Suite("firmware, a hub and its windows", boots.hub),
     Suite("firmware, supervised messages", boots.supervised),
     Suite("firmware, receipts", boots.receipts),
