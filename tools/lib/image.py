@@ -27,8 +27,8 @@ SPMC_FLAGS = (
     "--cfg=landing_pads",
 )
 # The pages of all of its code are guarded, so the language's own libraries need landing pads, too: they are built along,
-# for which cargo gets the crates that their lock file names. The pinned stable compiler has both options, and
-# gives them to who asks in the way that Linux does for its Rust code.
+# for which cargo gets the crates that their lock file names. The pinned stable compiler has both options, and gives them
+# to who asks in the way that Linux does for its Rust code.
 SPMC_LIBRARIES = ("-Zbuild-std=core,alloc",)
 SPMC_SETTINGS = {"RUSTC_BOOTSTRAP": "1"}
 # TF-A on QEMU knows two clusters of four CPUs.

@@ -41,6 +41,7 @@ impl Check<'_> {
     pub(crate) fn apply(&self, entry: Entry, at: Ipa) -> Result<(), Refusal> {
         match *self {
             Self::Sendable { kind, normal, needs, .. } => may_send(entry, at, kind, normal, needs),
+            // All others are named there.
             _ => self.apply_unsent(entry),
         }
     }
@@ -134,6 +135,7 @@ impl Change {
                 0 | 1 => entry.with_tag(Tag::Owned).with_shares(0).with_valid(true),
                 _ => entry.shared_once_less(),
             },
+            // All others are named there.
             _ => self.apply_rarely(entry),
         }
     }
