@@ -29,7 +29,7 @@ def boot_with(name, partitions, limit, **machine):
 
 def restarts():
     """Boot with the partition that dies in every way and is restarted."""
-    return boot_with("restarts", ["hostile"], 120, cpus=2, extra=qemu.mode(only="restart"))
+    return boot_with("restarts", ["hostile"], 300, cpus=2, extra=qemu.mode(only="restart"))
 
 
 # Three network cards, whose general-purpose timers raise levels: SPIs 4 to 6.
@@ -95,7 +95,7 @@ def hub():
 def supervised():
     """Boot with supervised messages. One instruction is one tick of the clock: what a storm costs others is counted."""
     machine = qemu.Machine(supervised_flash(), cpus=1, icount=True, extra=qemu.mode(only="post::"))
-    outcome = from_result(qemu.run(machine, 120, name="supervised", show="quiet"))
+    outcome = from_result(qemu.run(machine, 300, name="supervised", show="quiet"))
     machine = qemu.Machine(supervised_flash(), cpus=2, extra=qemu.mode(only="postsmp"))
     outcome.add(from_result(qemu.run(machine, 120, name="supervised-smp", show="quiet")))
     return outcome
@@ -123,7 +123,7 @@ def four_worlds():
     """Boot with granule protection: an access in the wrong physical address space faults."""
     flash = image.firmware(flash=env.FIRMWARE / "flash-rme.bin", flavour="rme")
     machine = qemu.Machine(flash, cpu="max,x-rme=on", extra=qemu.mode(qemu.FULL))
-    return from_result(qemu.run(machine, 180, name="rme", show="quiet"))
+    return from_result(qemu.run(machine, 300, name="rme", show="quiet"))
 
 
 def reported(name, result, report):

@@ -11,7 +11,7 @@ from . import env, linux, qemu
 from .suite import Outcome, Stop
 
 PROMPT = "hematite# "
-LIMIT = 240
+LIMIT = 480
 # What is typed, and what each line must bring; together they are the suite's tests, with the boot and the power-off.
 STEPS = (
     ("nproc", r"^4$"),
